@@ -1,0 +1,109 @@
+"""kplug: image models in Keras from a YAML spec, with every part a plugin.
+
+spec = kplug.load("specs/digits.yaml").at({"fit.epochs": 3})
+run = kplug.train(spec)
+run.evaluate(), run.predict(["picture.png"]), run.export()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kplug.errors import SpecError
+from kplug.hookspecs import hookimpl
+from kplug.kinds import (
+    Architecture,
+    Augmentation,
+    Callback,
+    Columns,
+    Count,
+    DataInfo,
+    Field,
+    FilePath,
+    FitInfo,
+    Fraction,
+    Learner,
+    Loss,
+    Metric,
+    Name,
+    Natural,
+    NonNegative,
+    Odd,
+    Optimizer,
+    Oracle,
+    Positive,
+    Sampler,
+    Schedule,
+    Seed,
+    Signature,
+    Size,
+    Source,
+    Split,
+    Strategy,
+    Task,
+    Text,
+    Unit,
+    call,
+    rule,
+)
+from kplug.spec import Spec, load, loads
+
+if TYPE_CHECKING:
+    from kplug.fit import train
+    from kplug.run import Run
+
+__version__ = "0.1.0"
+
+_BELOW_THE_LINE = {"train": "kplug.fit", "Run": "kplug.run"}  # they import TensorFlow, so on first use
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _BELOW_THE_LINE:
+        raise AttributeError(f"module 'kplug' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(_BELOW_THE_LINE[name]), name)
+
+
+__all__ = [
+    "Architecture",
+    "Augmentation",
+    "Callback",
+    "Columns",
+    "Count",
+    "DataInfo",
+    "Field",
+    "FilePath",
+    "FitInfo",
+    "Fraction",
+    "Learner",
+    "Loss",
+    "Metric",
+    "Name",
+    "Natural",
+    "NonNegative",
+    "Odd",
+    "Optimizer",
+    "Oracle",
+    "Positive",
+    "Run",
+    "Sampler",
+    "Schedule",
+    "Seed",
+    "Signature",
+    "Size",
+    "Source",
+    "Spec",
+    "SpecError",
+    "Split",
+    "Strategy",
+    "Task",
+    "Text",
+    "Unit",
+    "call",
+    "hookimpl",
+    "load",
+    "loads",
+    "rule",
+    "train",
+]

@@ -1,0 +1,128 @@
+"""What every training does beside training: keep the best and the last weights, write rows, show progress."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import Any
+
+import keras
+
+from kplug.run import BEST, LAST, Run
+
+SILENCE = 30  # seconds after which a training that writes lines says how far it is
+
+
+class Keeper(keras.callbacks.Callback):
+    """Keeps the run directory: a row an epoch, the weights of the best epoch and of the last.
+
+    Args:
+        run: the directory.
+        monitor: the metric that says which epoch is best, and "minimize" or "maximize".
+    """
+
+    def __init__(self, run: Run, monitor: tuple[str, str]) -> None:
+        super().__init__()
+        self.run = run
+        self.metric, self.direction = monitor
+        self.best = math.inf
+        self.best_metrics: dict[str, float] = {}
+        self.step = 0
+        self.started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step += 1
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        seconds = time.perf_counter() - self.started
+        metrics = in_order(logs or {})
+        metrics.setdefault("learning_rate", learning_rate(self.model))
+        row = {"stage": 0, "epoch": epoch + 1, "step": self.step} | metrics
+        cost = metrics[self.metric] * (1 if self.direction == "minimize" else -1)
+        if cost < self.best or not self.best_metrics:
+            self.best = cost if not math.isnan(cost) else math.inf
+            self.best_metrics = metrics | {"epoch": epoch + 1}
+            self.keep(self.model, BEST)
+        self.keep(self.model, LAST)
+        self.run.append("metrics.jsonl", row)
+        self.run.append("timings.jsonl", {"epoch": epoch + 1, "seconds": round(seconds, 3)})
+
+    def keep(self, model: keras.Model, *names: str) -> None:
+        optimizer, model.optimizer = model.optimizer, None  # Keras would write its variables too, twice the size again
+        try:
+            for name in names:
+                with self.run.writing(name) as path:
+                    model.save_weights(path)
+        finally:
+            model.optimizer = optimizer
+
+
+def in_order(logs: dict[str, Any]) -> dict[str, float]:
+    """Keras's logs as numbers: training before validation, the loss first."""
+    return {name: float(logs[name]) for name in sorted(logs, key=lambda n: (n.startswith("val_"), "loss" not in n))}
+
+
+def learning_rate(model: keras.Model) -> float:
+    """The rate of the step just made; that of the first optimizer where there are several."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar with the time left on a terminal, plain lines elsewhere; on stderr, since stdout is for results."""
+
+    def __init__(self, epochs: int, steps: int) -> None:
+        super().__init__()
+        self.epochs, self.steps = epochs, steps
+        self.bar: Any = None
+        self.spoke = self.started = time.monotonic()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.spoke = self.started = time.monotonic()
+        if sys.stderr.isatty():
+            self.bar = _bar()
+            self.task = self.bar.add_task("epoch 1", total=self.epochs * self.steps, shown="")
+            self.bar.start()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.bar:
+            self.bar.update(self.task, advance=1, shown=_shown({"loss": (logs or {}).get("loss", math.nan)}))
+        elif time.monotonic() - self.spoke > SILENCE:
+            self._say(f"epoch {self.epoch + 1}/{self.epochs}  step {batch + 1}/{self.steps}  {_shown(logs or {})}")
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+        if self.bar:
+            self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        left = (time.monotonic() - self.started) / (epoch + 1) * (self.epochs - epoch - 1)
+        line = f"epoch {epoch + 1}/{self.epochs}  {_shown(logs or {})}"
+        self._say(line + (f"  {left:.0f} s left" if left and not self.bar else ""))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def _say(self, line: str) -> None:
+        self.spoke = time.monotonic()
+        if self.bar:
+            self.bar.console.print(line, highlight=False, markup=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    return Progress(*columns, TextColumn("{task.fields[shown]}"), console=Console(stderr=True), transient=True)
+
+
+def _shown(logs: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in in_order(logs).items() if name != "learning_rate")

@@ -1,0 +1,225 @@
+"""The command line: parse, call, print, nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from kplug.errors import Problem, SpecError
+from kplug.plugins import PluginError, host
+from kplug.quiet import load_tensorflow
+
+INPUT_IS_WRONG, BROKE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
+changes = click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help="Change the spec, value in YAML.")
+
+
+class Terminated(BaseException):
+    """SIGTERM was received."""
+
+
+class Commands(click.Group):
+    """The commands in the order in which a person meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="kplug")
+def cli() -> None:
+    """Image models in Keras from a YAML spec: check it, train it, evaluate it, serve it.
+
+    Results are on stdout, progress on stderr. Exit codes: 0 done, 2 the input is wrong, 1 it broke, 130 Ctrl-C, 143
+    terminated.
+    """
+
+
+@cli.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@as_json
+def check(specs: tuple[str, ...], as_json: bool) -> None:
+    """Say what is wrong with specs, without loading TensorFlow."""
+    from kplug.spec import load
+
+    problems: list[Problem] = []
+    for path in specs:
+        try:
+            load(path)
+            say(f"{path}: good", as_json)
+        except SpecError as error:
+            problems += error.problems
+            complain(error)
+    if as_json:
+        found = [{"where": p.where, "path": list(p.path), "message": p.message} for p in problems]
+        print(json.dumps({"problems": found}, indent=2))
+    if problems:
+        raise SystemExit(INPUT_IS_WRONG)
+
+
+@cli.command()
+@click.argument("spec")
+@changes
+def fill(spec: str, changes: tuple[str, ...]) -> None:
+    """Print a spec with every default written out."""
+    print(read(spec, changes).filled().dump(), end="")
+
+
+@cli.command()
+@click.argument("spec")
+@changes
+@click.option("--run", metavar="DIR", help="A new directory for the run.  [default: the next number in runs/NAME]")
+@as_json
+def train(spec: str, changes: tuple[str, ...], run: str | None, as_json: bool) -> None:
+    """Train what a spec says, into a run directory."""
+    checked = read(spec, changes)
+    load_tensorflow()
+    from kplug.fit import train as train_spec
+
+    answer(train_spec(checked, run).result, as_json)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--split", default="test", show_default=True, help="train, validation or test.")
+@as_json
+def evaluate(run: str, split: str, as_json: bool) -> None:
+    """Measure a run's kept weights on a split."""
+    opened = open_run(run)
+    answer({"run": str(opened.path), "split": split, "metrics": opened.evaluate(split)}, as_json)
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="How many classes to name.")
+@as_json
+def predict(run: str, files: tuple[str, ...], top: int, as_json: bool) -> None:
+    """Ask a run about picture files."""
+    answers = open_run(run).predict(files, top)
+    if as_json:
+        print(json.dumps(answers, indent=2))
+        return
+    for found in answers:
+        print(f"{found['file']}: {_in_words(found)}")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--to", "directory", metavar="DIR", help="Where the versions stand.  [default: RUN/export]")
+@as_json
+def export(run: str, directory: str | None, as_json: bool) -> None:
+    """Write a SavedModel for TensorFlow Serving, compared with predict."""
+    opened = open_run(run)
+    path = opened.export(directory)
+    print(json.dumps({"run": str(opened.path), "export": str(path)}, indent=2) if as_json else path)
+
+
+@cli.command()
+@click.argument("kind", required=False)
+@as_json
+def components(kind: str | None, as_json: bool) -> None:
+    """List what a spec can be written with: all kinds, or one with its parameters."""
+    from kplug.listing import components_listing
+
+    print(components_listing(host().registry, kind, as_json))
+
+
+@cli.command()
+@as_json
+def plugins(as_json: bool) -> None:
+    """List the installed plugins, and those that were set aside."""
+    from kplug.listing import plugins_listing
+
+    print(plugins_listing(host(), as_json))
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors."""
+    from kplug.schema import schema as make_schema
+
+    print(json.dumps(make_schema(host().registry), indent=1))
+
+
+def read(spec: str, changes: tuple[str, ...]) -> Any:
+    """The spec in a file, with what `--set` says."""
+    from kplug.spec import load_with
+
+    return load_with(spec, changes)
+
+
+def open_run(directory: str) -> Any:
+    """A run, with TensorFlow about to be needed."""
+    load_tensorflow()
+    from kplug.run import Run
+
+    return Run.open(directory)
+
+
+def answer(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, indent=2))
+        return
+    print(f"run: {result['run']}")
+    for name, value in result["metrics"].items():
+        print(f"{name}: {value:.5g}")
+
+
+def _in_words(found: dict[str, Any]) -> str:
+    if not found["valid"]:
+        return "not a picture that can be read (JPEG, PNG, BMP or GIF)"
+    if "top" in found:
+        return "  ".join(f"{name} {score:.3f}" for name, score in found["top"])
+    return json.dumps({key: value for key, value in found.items() if key not in ("file", "valid")})
+
+
+def say(line: str, as_json: bool) -> None:
+    if not as_json:
+        print(line)
+
+
+def complain(error: BaseException) -> None:
+    print(str(error), *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+
+
+def main() -> NoReturn:
+    """Run the command line, and leave with the exit code that says how it went."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        host().manager.hook.commands(cli=cli)
+        code = cli.main(standalone_mode=False)
+    except SpecError as error:
+        complain(error)
+        code = INPUT_IS_WRONG
+    except PluginError as error:
+        complain(error)
+        code = INPUT_IS_WRONG
+    except click.ClickException as error:
+        error.show()
+        code = INPUT_IS_WRONG
+    except (KeyboardInterrupt, click.Abort):
+        print("\nstopped by Ctrl-C; what the run holds so far is kept", file=sys.stderr)
+        code = INTERRUPTED
+    except Terminated:
+        print("\nterminated; what the run holds so far is kept", file=sys.stderr)
+        code = TERMINATED
+    except BrokenPipeError:  # the reader of stdout has gone: `kplug components | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    main()

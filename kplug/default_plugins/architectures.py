@@ -1,0 +1,101 @@
+"""Networks written in YAML, and what stands between a network and its scores."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kplug import Architecture, Count, DataInfo, Fraction, Name, SpecError, hookimpl, rule
+
+
+@hookimpl
+def components():
+    return [layers, linear, none]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One step of `layers` that needs more than a layer.
+
+    Args:
+        layer: what is applied.
+        name: how later entries call its output.
+        inputs: names of the outputs it takes, several as a list; by default the output before it.
+        repeat: how often it is applied, each time with weights of its own.
+    """
+
+    layer: Callable[[], Architecture]
+    name: Name | None = None
+    inputs: list[Name] = ()  # type: ignore[assignment]
+    repeat: Count = 1
+
+
+def _names_are_known(layers: Sequence[Any]) -> None:
+    known = ["input"]
+    for position, entry in enumerate(layers):
+        if "type" in entry:
+            continue
+        for name in entry["inputs"]:
+            if name not in known:
+                raise ValueError(
+                    f"layers.{position}: no output named '{name}' stands before it; known: {', '.join(known)}"
+                )
+        if entry["repeat"] > 1 and len(entry["inputs"]) > 1:
+            raise ValueError(f"layers.{position}: a layer of several inputs cannot be repeated")
+        if entry["name"] in known:
+            raise ValueError(f"layers.{position}: the name '{entry['name']}' is taken")
+        known += [entry["name"]] if entry["name"] else []
+
+
+@rule(_names_are_known)
+def layers(layers: list[Architecture | Entry]) -> Architecture:
+    """Layers one after another, with skips and branches by name: any network in YAML.
+
+    Args:
+        layers: architectures, or {layer: ARCHITECTURE, name: a, inputs: [x, y], repeat: 3}; `input` names what the
+            whole receives, and the last output is the result.
+    """
+    from kplug.network import Network
+
+    if not layers:
+        raise SpecError("a network needs at least one layer")
+
+    def apply(x: Any) -> Any:
+        outputs = {"input": x}
+        for step in layers:
+            if not isinstance(step, Entry):
+                x = step(x)
+                continue
+            given = [outputs[name] for name in step.inputs] or [x]
+            x = given[0] if len(given) == 1 else given
+            for _ in range(step.repeat):
+                x = step.layer()(x)
+            outputs |= {step.name: x} if step.name else {}
+        return x
+
+    return Network(apply, name="layers")
+
+
+def linear(data: DataInfo, dropout: Fraction = 0.0) -> Architecture:
+    """Scores for each class: the mean over space where there is space, dropout, and a dense layer in float32.
+
+    Args:
+        dropout: share of features that training leaves out.
+    """
+    import keras
+
+    from kplug.network import Network
+
+    def apply(x: Any) -> Any:
+        if len(x.shape) > 2:
+            x = keras.ops.mean(x, axis=tuple(range(1, len(x.shape) - 1)))
+        x = keras.layers.Dropout(dropout)(x) if dropout else x
+        return keras.layers.Dense(len(data.classes), dtype="float32", name="scores")(x)
+
+    return Network(apply, name="linear")
+
+
+def none() -> Architecture:
+    """Nothing: for a network that gives scores by itself."""
+    import keras
+
+    return keras.layers.Identity()

@@ -1,0 +1,50 @@
+"""Image classification: one class a picture, or several."""
+
+from kplug import Architecture, DataInfo, Fraction, Loss, Metric, Optimizer, Task, call, hookimpl
+
+
+@hookimpl
+def components():
+    return [classification, cross_entropy, accuracy]
+
+
+def classification(
+    data: DataInfo,
+    model: Architecture,
+    head: Architecture = "linear",
+    loss: Loss = "cross_entropy",
+    optimizer: Optimizer = call("adamw", learning_rate=1e-3),
+    metrics: list[Metric] = ("accuracy",),  # type: ignore[assignment]
+    label_smoothing: Fraction = 0.0,
+) -> Task:
+    """Tell which class a picture shows; which classes, where the source gives several labels an example.
+
+    Args:
+        model: from images in 0 to 1 to features.
+        head: from features to a score for each class; `none` where the model gives scores by itself.
+        loss: compares scores (logits) with targets, float [batch, classes].
+        optimizer: changes the weights.
+        metrics: compare probabilities with targets.
+        label_smoothing: the share of each target that is spread over all classes, in the loss alone.
+    """
+    from kplug.default_plugins.classifier import classifier
+
+    return classifier(data, model, head, loss, optimizer, metrics, label_smoothing)
+
+
+def cross_entropy(data: DataInfo) -> Loss:
+    """Cross-entropy of softmax scores, or of a sigmoid per class where an example has several labels."""
+    import keras
+
+    if data.multi_label:
+        return keras.losses.BinaryCrossentropy(from_logits=True, name="cross_entropy")
+    return keras.losses.CategoricalCrossentropy(from_logits=True, name="cross_entropy")
+
+
+def accuracy(data: DataInfo) -> Metric:
+    """Share of examples whose most probable class is right; share of right yes-or-no answers with several labels."""
+    import keras
+
+    if data.multi_label:
+        return keras.metrics.BinaryAccuracy(name="accuracy")
+    return keras.metrics.CategoricalAccuracy(name="accuracy")

@@ -1,0 +1,72 @@
+"""The Keras side of the built-in reports."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kplug.run import Run
+
+
+class Curves(keras.callbacks.Callback):
+    """Draws `plots/curves.png` when training ends: every metric by epoch, training beside validation."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def on_train_end(self, logs: Any = None) -> None:
+        rows = self.run.rows("metrics.jsonl")
+        if rows:
+            self.run.write("plots/curves.png", draw_curves(rows, self.run.spec.name))
+
+
+class TensorBoardLogs(keras.callbacks.Callback):
+    """Writes `tensorboard/train` and `tensorboard/validation`, a point an epoch."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        folder = self.run.path / "tensorboard"
+        self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        for name, value in (logs or {}).items():
+            writer = self.writers["validation" if name.startswith("val_") else "train"]
+            with writer.as_default():
+                tf.summary.scalar(name.removeprefix("val_"), float(value), step=epoch + 1)
+        for writer in self.writers.values():
+            writer.flush()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        for writer in self.writers.values():
+            writer.close()
+
+
+def draw_curves(rows: list[dict[str, Any]], title: str) -> bytes:
+    """A PNG with a panel for each metric of `metrics.jsonl`."""
+    from matplotlib.figure import Figure
+
+    outside = ("stage", "epoch", "step")
+    names = list(dict.fromkeys(k.removeprefix("val_") for row in rows for k in row if k not in outside))
+    figure = Figure(figsize=(4.2 * len(names), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
+    for axis, name in zip(axes, names, strict=True):
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            points = [(row["epoch"], row[key]) for row in rows if key in row]
+            if points:
+                axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
+        axis.set(title=name.replace("_", " "), xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+        if any(f"val_{name}" in row for row in rows):
+            axis.legend(frameon=False)
+    figure.suptitle(title)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return picture.getvalue()

@@ -1,0 +1,10 @@
+"""What a run shows: curves as pictures, and TensorBoard's logs."""
+
+from kplug import hookimpl
+
+
+@hookimpl
+def callbacks(run):
+    from kplug.default_plugins.curves import Curves, TensorBoardLogs
+
+    return [Curves(run), TensorBoardLogs(run)]

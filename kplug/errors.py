@@ -1,0 +1,60 @@
+"""The one exception for what a user can cause, and the near matches that its messages offer."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where it stands, the path in the spec, what is the matter.
+
+    Args:
+        message: what came, what was allowed, what to do.
+        path: the place in the spec, as keys and list positions; empty where there is none.
+        where: `file:line:col`, `--set path=value`, or empty.
+    """
+
+    message: str
+    path: Path = ()
+    where: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, dotted(self.path), self.message) if part)
+
+
+class SpecError(Exception):
+    """The input is wrong. Components raise it with a message; the host adds the place.
+
+    Args:
+        problems: a message, or every `Problem` found in one pass.
+    """
+
+    def __init__(self, problems: str | Sequence[Problem]) -> None:
+        self.problems = (Problem(problems),) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def located(self, path: Path, where: str) -> SpecError:
+        """The same problems, those without a place put at `path` and `where`."""
+        return SpecError([p if p.path or p.where else Problem(p.message, path, where) for p in self.problems])
+
+
+def dotted(path: Path) -> str:
+    """`("task", "augment", 1)` as `task.augment.1`."""
+    return ".".join(str(part) for part in path)
+
+
+def did_you_mean(word: object, known: Iterable[object]) -> str:
+    """`; did you mean 'x'?` where a known name is near, else nothing."""
+    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """`a, b, c, ...`: the names in order, cut after `most`."""
+    words = [str(name) for name in names]
+    return ", ".join(words[:most]) + (f", ... ({len(words)} in all)" if len(words) > most else "")

@@ -1,0 +1,261 @@
+"""What a component's signature is written in: kinds, constrained types, default calls, rules, and injected records.
+
+    def focal(gamma: NonNegative = 2.0) -> Loss: ...
+
+The annotation of a parameter says what may fill it; the return annotation says what the function makes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
+
+from kplug.errors import SpecError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    import numpy
+
+# --- kinds ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a component makes. A type checker sees `Any`; the host reads this mark."""
+
+    name: str
+    promise: str
+
+
+Architecture = Annotated[
+    Any, Kind("architecture", "a Keras model or layer: images in 0 to 1, or features, to features")
+]
+Loss = Annotated[Any, Kind("loss", "a keras.losses.Loss: one value per example")]
+Augmentation = Annotated[Any, Kind("augmentation", "(batch, seed) -> batch: pure, batched, graph-safe")]
+Sampler = Annotated[Any, Kind("sampler", "(rng) -> int64 [steps, batch]: the rows of an epoch; -1 pads")]
+Source = Annotated[Any, Kind("source", "{split name: Split}")]
+Task = Annotated[Any, Kind("task", "a Learner")]
+Optimizer = Annotated[Any, Kind("optimizer", "a keras.optimizers.Optimizer")]
+Schedule = Annotated[Any, Kind("schedule", "a keras.optimizers.schedules.LearningRateSchedule")]
+Metric = Annotated[Any, Kind("metric", "a keras.metrics.Metric")]
+Callback = Annotated[
+    Any, Kind("callback", "a keras.callbacks.Callback; one that remembers has state() and restore(state)")
+]
+Strategy = Annotated[Any, Kind("strategy", "a tf.distribute.Strategy")]
+Oracle = Annotated[Any, Kind("oracle", "a keras_tuner Oracle")]
+
+KINDS: dict[str, Kind] = {
+    kind.__metadata__[0].name: kind.__metadata__[0]
+    for kind in (
+        *(Architecture, Loss, Augmentation, Sampler, Source, Task),
+        *(Optimizer, Schedule, Metric, Callback, Strategy, Oracle),
+    )
+}
+
+# --- constrained types ---------------------------------------------------------------------------------------------
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Unit = Annotated[float, Ge(0), Le(1)]  # 0 to 1, both ends included
+Fraction = Annotated[float, Ge(0), Lt(1)]  # 0 to 1, without 1: a share that may not be all
+Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Odd = Annotated[int, Ge(1), Predicate(lambda n: n % 2 == 1)]
+Seed = Annotated[int, Ge(0), Lt(2**31)]
+Size = tuple[Count, Count]  # height, width in pixels
+Text = Annotated[str, MinLen(1)]
+Name = Annotated[str, Predicate(lambda text: bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)))]
+
+
+@dataclass(frozen=True)
+class Located:
+    """Marks text that is a path: relative to the working directory, and kept absolute in a run."""
+
+
+FilePath = Annotated[str, MinLen(1), Located()]
+
+NOUNS = {Odd: "an odd number", Name: "a name of letters, digits, '.', '_' and '-'"}
+
+# --- defaults and rules --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """A node written as a default; `type` None is a section of the spec, which needs no name."""
+
+    type: str | None
+    arguments: tuple[tuple[str, Any], ...]
+
+
+def call(type: str | None = None, /, **arguments: Any) -> Any:
+    """A default node: `optimizer: Optimizer = call("adamw", learning_rate=1e-3)`."""
+    return Call(type, tuple(arguments.items()))
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def rule(check: Callable[..., None]) -> Callable[[F], F]:
+    """Add a check over several parameters of a component.
+
+    Args:
+        check: takes parameters of the component by name, is free of TensorFlow, and raises ValueError with the
+            reason. It sees plain values; a node is seen as a mapping with its `type`.
+    """
+
+    def add(function: F) -> F:
+        function.__dict__.setdefault("kplug_rules", []).append(check)
+        return function
+
+    return add
+
+
+# --- what is injected ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Field:
+    """One feature of an example: its shape (None where it varies) and its NumPy dtype name."""
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What the data is, known before a model is built and kept with the run as `data.json`.
+
+    Args:
+        fields: feature name to `Field`, of one example as the batch holds it (after the resize).
+        resize: how pictures of other sizes are brought to the image size: pad, crop or stretch.
+        classes: class names, by label.
+        counts: training examples per class, by label.
+        splits: examples per split.
+        vocabulary: words, by token id; empty where the source has none.
+    """
+
+    fields: Mapping[str, Field]
+    resize: str = "pad"
+    classes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    splits: Mapping[str, int] = field(default_factory=dict)
+    vocabulary: tuple[str, ...] = ()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of the pictures in a batch."""
+        return self.fields["image"].shape  # type: ignore[return-value]
+
+    @property
+    def multi_label(self) -> bool:
+        """True where an example may have several labels: `label` is then a row of zeros and ones."""
+        return "label" in self.fields and len(self.fields["label"].shape) == 1
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DataInfo:
+        fields = {name: Field(tuple(f["shape"]), f["dtype"]) for name, f in data["fields"].items()}
+        names = {key: tuple(data[key]) for key in ("classes", "counts", "vocabulary")}
+        return cls(fields=fields, resize=data["resize"], splits=dict(data["splits"]), **names)
+
+
+@dataclass(frozen=True)
+class FitInfo:
+    """How long the training is: all optimizer steps, and epochs."""
+
+    steps: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The table of a split: what is known of every example without loading it.
+
+    Args:
+        size: how many examples.
+        arrays: column name to an array with `size` rows: labels, paths, every further column.
+    """
+
+    size: int
+    arrays: Mapping[str, numpy.ndarray] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> numpy.ndarray:
+        if name not in self.arrays:
+            raise SpecError(
+                f"no column named '{name}'{did_you_mean(name, self.arrays)} (columns: {listed(self.arrays)})"
+            )
+        return self.arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.arrays
+
+
+INJECTED: tuple[type, ...] = (DataInfo, FitInfo, Columns)
+
+# --- what sources and tasks return -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a source: the table of its examples, and how one of them is loaded.
+
+    The numeric columns join every batch under their names (`label` first of all), so that a source that wraps
+    another changes labels by changing columns; `load` brings what is not in the table.
+
+    Args:
+        columns: the table.
+        load: row (int64 scalar tensor) to features by name, graph-safe; `image` is a uint8 tensor
+            `[height, width, channels]`, or a string scalar that holds an encoded picture.
+        classes: class names by label, the same in every split.
+        image: (height, width, channels) of all pictures, None where one varies.
+        batched: `load` also takes many rows `[b]` at once and returns `[b, ...]`.
+        vocabulary: words by token id, where the source has text.
+    """
+
+    columns: Columns
+    load: Callable[[Any], dict[str, Any]]
+    classes: tuple[str, ...] = ()
+    image: tuple[int | None, int | None, int | None] = (None, None, None)
+    batched: bool = False
+    vocabulary: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.columns.size
+
+
+@dataclass(frozen=True)
+class Signature:
+    """An entry of an export.
+
+    Args:
+        function: batched tensors, one per input by name, to a dict of batched tensors; graph-safe.
+        inputs: input name to `Field` of one example; a shape or dimension of None varies.
+        outputs: names of what `function` returns, each documented in one phrase.
+    """
+
+    function: Callable[..., dict[str, Any]]
+    inputs: Mapping[str, Field]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What a task makes, and all that training, evaluation and export need.
+
+    Args:
+        model: a compiled keras.Model; an unusual objective overrides `train_step` or `compute_loss`.
+        prepare: (batch, seed, training) -> (x, y) or (x, y, weight); pure, runs in the input pipeline.
+        serve: endpoint name to `Signature`: what an export offers.
+        parts: name to layer: what another run may take out.
+    """
+
+    model: Any
+    prepare: Callable[..., tuple[Any, ...]]
+    serve: Mapping[str, Signature] = field(default_factory=dict)
+    parts: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,41 @@
+"""A network written as a function of tensors, that is a layer: built when its first input's shape is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from kplug.build import dtype_policy
+
+
+class Network(keras.Layer):
+    """A function from tensor to tensor as a layer.
+
+        return Network(lambda images: keras.layers.Dense(8)(images), name="tiny")
+
+    Args:
+        function: builds the network on a symbolic tensor and returns its output; or the output and a mapping of
+            pyramid level ("P2" has a stride of 4, "P3" of 8, ...) to tensor.
+        name: the layer's name, the first part of its weights' paths.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], name: str) -> None:
+        super().__init__(name=name)
+        self.function = function
+
+    def build(self, input_shape: Any) -> None:
+        with dtype_policy(self.dtype_policy):
+            inputs = keras.Input(input_shape[1:], dtype=self.compute_dtype)
+            outputs = self.function(inputs)
+            outputs, pyramid = outputs if isinstance(outputs, tuple) else (outputs, {})
+            self.network = keras.Model(inputs, outputs, name=self.name)
+            self.pyramid_outputs = pyramid
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.network(inputs, training=training)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.network.compute_output_shape(input_shape)

@@ -1,0 +1,208 @@
+"""A run: the directory that holds everything about one training."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kplug.errors import Problem, SpecError
+from kplug.kinds import DataInfo
+from kplug.plugins import host
+from kplug.spec import Spec, load
+
+BEST, LAST, RESULT = "model.weights.h5", "last.weights.h5", "result.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training's directory; without `result.json` in it the training did not finish.
+
+    Args:
+        path: the directory.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, spec: Spec, directory: str | os.PathLike[str] | None = None) -> Run:
+        """A new run directory: the given one, or the next free number in `runs/NAME`."""
+        if directory is not None:
+            refuse_existing(directory)
+            path = Path(directory)
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path = _next_number(Path("runs") / spec.name)
+        run = cls(path)
+        run.write("spec.yaml", spec.dump())
+        return run
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str]) -> Run:
+        """A run that is there.
+
+        Raises:
+            SpecError: the directory is no run.
+        """
+        path = Path(directory)
+        if not (path / "spec.yaml").is_file():
+            inside = (
+                sorted((p.parent for p in path.glob("**/spec.yaml")), key=os.path.getmtime) if path.is_dir() else []
+            )
+            hint = f"; the newest run below it is '{inside[-1]}'" if inside else ""
+            what = "no run: it has no spec.yaml" if path.is_dir() else "no such directory"
+            raise SpecError([Problem(f"{what}{hint}", where=str(directory))])
+        return cls(path)
+
+    @cached_property
+    def spec(self) -> Spec:
+        return load(self.path / "spec.yaml")
+
+    @cached_property
+    def info(self) -> DataInfo:
+        return DataInfo.from_json(self.read_json("data.json"))
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / RESULT).is_file()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """`run` and `metrics`: those of the epoch whose weights were kept."""
+        return self.read_json(RESULT)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return self.result["metrics"]
+
+    def evaluate(self, split: str = "test") -> dict[str, float]:
+        """Metrics of the kept weights on a split."""
+        from kplug.evaluate import evaluate_run
+
+        return evaluate_run(self, split)
+
+    def predict(self, files: Iterable[str | os.PathLike[str]], top: int = 5) -> list[dict[str, Any]]:
+        """What the kept weights say of picture files: a mapping for each."""
+        from kplug.evaluate import predict_files
+
+        return predict_files(self, [Path(file) for file in files], top)
+
+    def export(self, directory: str | os.PathLike[str] | None = None) -> Path:
+        """A SavedModel for TensorFlow Serving, compared with `predict` before it gets its name."""
+        from kplug.evaluate import export_run
+
+        return export_run(self, Path(directory) if directory else self.path / "export")
+
+    def read_json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text())
+        except (FileNotFoundError, json.JSONDecodeError) as error:
+            problem = "is missing: the run did not finish" if isinstance(error, OSError) else f"is damaged: {error}"
+            raise SpecError([Problem(f"{name} {problem}", where=str(self.path))]) from None
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """A whole file or nothing: written beside, then renamed."""
+        with self.writing(name) as temporary:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def write_json(self, name: str, content: Any) -> None:
+        self.write(name, json.dumps(content, indent=2) + "\n")
+
+    def append(self, name: str, row: dict[str, Any]) -> None:
+        """A line of a `.jsonl` file, on the disk when this returns."""
+        with _named(self.path / name), open(self.path / name, "a") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a `.jsonl` file; none where it is missing."""
+        path = self.path / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Any:
+        """The path to write a file to, which gets its name when all is on the disk."""
+        final = self.path / name
+        temporary = final.with_name(f".{os.getpid()}.{final.name}")  # an ending that writers go by stays
+        with _named(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield temporary
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, final)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def describe_environment(self, chosen: dict[str, Any]) -> None:
+        """Keep versions, plugins and machine; `chosen` is what the training settled on."""
+        versions = {d.name: d.version for d in importlib.metadata.distributions()}
+        plugins = [
+            {"name": p.name, "distribution": p.distribution, "version": p.version or versions.get("kplug", "")}
+            | {"sha256": _hash(host().manager.get_plugin(f"{p.distribution}:{p.name}"))}
+            for p in host().loaded
+        ]
+        self.write_json(
+            "environment.json",
+            {
+                "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "command": sys.argv,
+                "python": platform.python_version(),
+                "system": platform.platform(),
+                "chosen": chosen,
+                "plugins": plugins,
+                "distributions": dict(sorted(versions.items())),
+            },
+        )
+
+
+def refuse_existing(directory: str | os.PathLike[str]) -> None:
+    """SpecError where a new run's directory already holds something."""
+    path = Path(directory)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        what = "is a file" if path.is_file() else "already holds something"
+        raise SpecError([Problem(f"{directory} {what}; name a new directory", where="--run")])
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Any:
+    """A write that the system refuses, said with the file's name."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"cannot be written: {reason}; what was written before it is untouched"
+        raise SpecError([Problem(message, where=str(path))]) from error
+
+
+def _next_number(parent: Path) -> Path:
+    with _named(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        number = max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0)
+        while True:  # another process may take the number first
+            number += 1
+            with contextlib.suppress(FileExistsError):
+                (parent / str(number)).mkdir()
+                return parent / str(number)
+
+
+def _hash(plugin: Any) -> str:
+    """A digest of a plugin's source: its package's Python files, or its module's."""
+    file = Path(getattr(plugin, "__file__", None) or sys.modules[type(plugin).__module__].__file__ or __file__)
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    digest = hashlib.sha256()
+    for source in files:
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,117 @@
+"""The sections of a spec: what may stand in it, what fills it where nothing is said, and what it means."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Len
+
+from kplug.kinds import (
+    Augmentation,
+    Callback,
+    Count,
+    Fraction,
+    Name,
+    Natural,
+    Sampler,
+    Seed,
+    Size,
+    Source,
+    Task,
+    Text,
+    call,
+)
+
+FORMAT: Literal[1] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSection:
+    """How pictures are brought to one size, in training and in what is served.
+
+    Args:
+        size: [height, width] in pixels; null: as the source has it.
+        resize: pad keeps the whole picture and adds black, crop fills the size and cuts, stretch does neither.
+        channels: 1 (grey) or 3 (red, green, blue); null: as the source has it.
+    """
+
+    size: Size | None = None
+    resize: Literal["pad", "crop", "stretch"] = "pad"
+    channels: Literal[1, 3] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSection:
+    """Where the pictures come from, and in which order and form they reach the model.
+
+    Args:
+        source: where the pictures come from.
+        image: how they are brought to one size.
+        validation: the share of train that validates where the source has no validation split; 0 is none.
+        sampler: which examples stand in which training batch.
+        evaluate_with: the same for validation and evaluation: every example once.
+        augment: what changes training pictures, in this order.
+    """
+
+    source: Source
+    image: ImageSection = call()
+    validation: Fraction = 0.1
+    sampler: Sampler = call("shuffled", batch_size=64)
+    evaluate_with: Sampler = call("sequential", batch_size=256)
+    augment: list[Augmentation] = ()  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSection:
+    """How the model is trained.
+
+    Args:
+        epochs: how often every training example is seen; 0 makes a run of the initial weights.
+        best: which epoch's weights the run keeps: {minimize: METRIC} or {maximize: METRIC}.
+        trainable: patterns of layer paths; layers that match none are frozen.
+        threads: how many TensorFlow computes with; null: as many as the machine has.
+        callbacks: what else happens during training.
+        precision: mixed_bfloat16 computes in bfloat16 and keeps weights, heads and losses in float32.
+    """
+
+    epochs: Natural = 10
+    best: Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = call(minimize="val_loss")
+    trainable: list[Text] = ("*",)  # type: ignore[assignment]
+    threads: Count | None = None
+    callbacks: list[Callback] = ()  # type: ignore[assignment]
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSection:
+    """What an export offers.
+
+    Args:
+        signatures: the names of the task's signatures, or all.
+        precision: what the exported model computes in.
+    """
+
+    signatures: Literal["all"] | list[Text] = "all"
+    precision: Literal["float32"] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecSection:
+    """One experiment: a task, its data, and how it is trained.
+
+    Args:
+        kplug: the format number, written by `kplug fill`.
+        name: the experiment's name; its runs are kept in runs/NAME.
+        seed: every random choice follows from it.
+        task: what is learned, with which model, loss and optimizer.
+        data: which pictures, in which order and form.
+        fit: how the model is trained.
+        export: what an export offers.
+    """
+
+    kplug: Literal[1] = FORMAT
+    name: Name
+    seed: Seed = 0
+    task: Task
+    data: DataSection
+    fit: FitSection = call()
+    export: ExportSection = call()

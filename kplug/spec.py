@@ -1,0 +1,231 @@
+"""A spec: YAML read into a tree of typed nodes, every default filled, changed only by `at`."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FileSystemPath
+from typing import Any
+
+from kplug.checking import Checker, Node, Problems, holds_nodes, plain
+from kplug.errors import Path, Problem, SpecError, did_you_mean, dotted
+from kplug.kinds import Located
+from kplug.plugins import host
+from kplug.sections import FORMAT, SpecSection
+from kplug.yaml12 import Marks, dump, parse
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """An experiment that was checked.
+
+    Args:
+        data: what was written, as plain data.
+        marks: where each value was written.
+        root: the same as typed nodes, with every default.
+    """
+
+    data: dict[str, Any]
+    marks: Marks
+    root: Node
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spec) and self.data == other.data
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def name(self) -> str:
+        return self.root.arguments["name"]
+
+    def __getitem__(self, path: str) -> Any:
+        """The value at a dotted path, defaults included: plain, or a `Node`."""
+        tree: Any = self.root
+        for step in path.split("."):
+            tree = (
+                tree.arguments[step] if isinstance(tree, Node) else tree[int(step) if isinstance(tree, list) else step]
+            )
+        return tree
+
+    def filled(self) -> Spec:
+        """The same spec with every default written out."""
+        return Spec(plain(self.root), self.marks, self.root)
+
+    def at(self, values: Mapping[str, Any]) -> Spec:
+        """The filled spec with other values at some paths, parents before children.
+
+        Args:
+            values: dotted path to value: `{"task.model.depth": 34, "data.augment.0": "random_flip"}`.
+
+        Raises:
+            SpecError: a path does not exist, or a value does not fit.
+        """
+        return _check(*_put(plain(self.root), self.marks, _overrides(values)))
+
+    def absolute(self) -> Spec:
+        """The filled spec with every file path made absolute."""
+        return Spec(plain(_absolute(self.root)), self.marks, _absolute(self.root))
+
+    def dump(self) -> str:
+        """The spec as YAML."""
+        return dump(self.data)
+
+    def where(self, path: Path) -> str:
+        """The file, line and column of a path."""
+        return self.marks.where(path)
+
+
+def load(path: str | os.PathLike[str], values: Mapping[str, Any] | None = None) -> Spec:
+    """A spec from a YAML file.
+
+    Args:
+        path: the file.
+        values: dotted path to value, put in before the spec is checked, as `Spec.at` does.
+
+    Raises:
+        SpecError: with every problem that was found.
+    """
+    return loads(_read_file(path), str(path), _overrides(values or {}))
+
+
+def load_with(path: str | os.PathLike[str], changes: typing.Iterable[str]) -> Spec:
+    """As `load`, with changes as they are typed after `--set`: `path=value`, the value in YAML."""
+    return loads(_read_file(path), str(path), _settings(changes))
+
+
+def _read_file(path: str | os.PathLike[str]) -> bytes:
+    file = FileSystemPath(path)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], n=1)
+        hint = f"; did you mean '{file.parent / near[0]}'?" if near else ""
+        raise SpecError([Problem(f"{(error.strerror or str(error)).lower()}{hint}", where=str(path))]) from None
+
+
+def loads(text: str | bytes, source: str = "spec", overrides: Mapping[Path, tuple[Any, str]] | None = None) -> Spec:
+    """A spec from YAML text; `source` stands for the file's name in messages."""
+    data, marks = parse(text, source)
+    if not overrides:
+        return _check(data, marks)
+    root, first = _read(data, marks)
+    if not isinstance(root, Node):
+        raise _error(first)
+    changed, marks = _put(plain(root), marks, overrides)
+    _, second = _read(changed, marks)
+    kept = [p for p in first if not any(p.path[: len(path)] == path for path in overrides)]
+    problems = kept + [p for p in second if (p.path, p.message) not in {(k.path, k.message) for k in kept}]
+    if problems:
+        raise _error(problems)
+    return _check(changed, marks)
+
+
+def _overrides(values: Mapping[str, Any]) -> dict[Path, tuple[Any, str]]:
+    return {_steps(path): (value, f"at {path}={value!r}") for path, value in values.items()}
+
+
+def _settings(texts: typing.Iterable[str]) -> dict[Path, tuple[Any, str]]:
+    found: dict[Path, tuple[Any, str]] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        where = f"--set {text}"
+        if not equals or not path:
+            raise SpecError([Problem("write it as path=value, such as fit.epochs=3", where=where)])
+        try:
+            found[_steps(path)] = (parse(value, where)[0], where)
+        except SpecError as error:
+            raise SpecError([Problem(p.message, _steps(path), where) for p in error.problems]) from None
+    return found
+
+
+def _steps(path: str) -> Path:
+    return tuple(int(step) if step.isdecimal() else step for step in path.split("."))
+
+
+def _put(data: Any, marks: Marks, overrides: Mapping[Path, tuple[Any, str]]) -> tuple[Any, Marks]:
+    data = copy.deepcopy(data)
+    for path, (value, where) in sorted(overrides.items(), key=lambda item: len(item[0])):
+        inside = data
+        for depth, step in enumerate(path[:-1]):
+            inside = _step_into(inside, step, path[: depth + 1], where)
+        last: Any = path[-1]
+        if isinstance(inside, dict):
+            inside[str(last)] = copy.deepcopy(value)
+        else:
+            _step_into(inside, last, path, where)
+            inside[last] = copy.deepcopy(value)
+        marks = marks.replace(
+            tuple(str(s) if isinstance(s, int) and isinstance(inside, dict) else s for s in path), where
+        )
+    return data, marks
+
+
+def _step_into(inside: Any, step: Any, path: Path, where: str) -> Any:
+    """One step down; a bare name becomes a node, so that its parameters can be reached."""
+    if isinstance(inside, dict) and str(step) in inside:
+        if isinstance(inside[str(step)], str):
+            inside[str(step)] = {"type": inside[str(step)]}
+        return inside[str(step)]
+    if isinstance(inside, list) and isinstance(step, int) and step < len(inside):
+        if isinstance(inside[step], str):
+            inside[step] = {"type": inside[step]}
+        return inside[step]
+    if isinstance(inside, dict):
+        message = f"nothing is called '{step}'{did_you_mean(step, inside)} (here: {', '.join(inside) or 'nothing'})"
+    elif isinstance(inside, list):
+        message = f"there is no item '{step}': the list has {len(inside)}, numbered from 0"
+    else:
+        message = f"{dotted(path[:-1])} is {inside!r}, which has nothing inside"
+    raise SpecError([Problem(message, path, where)])
+
+
+def _read(data: Any, marks: Marks) -> tuple[Any, list[Problem]]:
+    problems = Problems(marks)
+    if data is None:
+        problems("the file is empty; a spec has at least name, task and data", ())
+        return None, problems
+    if isinstance(data, dict) and data.get("kplug", FORMAT) != FORMAT:
+        problems(f"this kplug reads format {FORMAT}; received {data['kplug']!r}", ("kplug",))
+        return None, problems
+    root = Checker(host().registry, problems).check(SpecSection, data, ())
+    return root, list(problems)
+
+
+def _check(data: Any, marks: Marks) -> Spec:
+    root, problems = _read(data, marks)
+    if problems:
+        raise _error(problems)
+    return Spec(data, marks, root)
+
+
+def _error(problems: list[Problem]) -> SpecError:
+    error = SpecError(sorted(problems, key=lambda p: _line_and_column(p.where)))
+    if any(" named '" in problem.message for problem in problems):
+        for plugin in host().quarantined:
+            error.add_note(f"It may belong to plugin {plugin}, which is set aside:\n{plugin.trace}")
+    return error
+
+
+def _line_and_column(where: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in where.split(":")[-2:] if part.isdecimal())
+
+
+def _absolute(tree: Any, annotation: Any = None) -> Any:
+    if isinstance(tree, Node):
+        parameters = tree.component.parameters
+        arguments = {k: _absolute(v, parameters[k].annotation) for k, v in tree.arguments.items()}
+        return Node(tree.component, tree.name, arguments, tree.path)
+    if isinstance(tree, list):
+        return [_absolute(item, annotation) for item in tree]
+    if isinstance(tree, str) and annotation is not None and not holds_nodes(annotation) and _is_located(annotation):
+        return os.path.abspath(os.path.expanduser(tree))
+    return tree
+
+
+def _is_located(annotation: Any) -> bool:
+    marks = getattr(annotation, "__metadata__", ())
+    return any(isinstance(m, Located) for m in marks) or any(_is_located(a) for a in typing.get_args(annotation))
