@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -52,13 +54,19 @@ class Keeper(keras.callbacks.Callback):
         self.run.append("timings.jsonl", {"epoch": epoch + 1, "seconds": round(seconds, 3)})
 
     def keep(self, model: keras.Model, *names: str) -> None:
-        optimizer, model.optimizer = model.optimizer, None  # Keras would write its variables too, twice the size again
-        try:
-            for name in names:
-                with self.run.writing(name) as path:
-                    model.save_weights(path)
-        finally:
-            model.optimizer = optimizer
+        for name in names:
+            with self.run.writing(name) as path, weights_only(model):
+                model.save_weights(path)
+
+
+@contextlib.contextmanager
+def weights_only(model: keras.Model) -> Iterator[None]:
+    """A model without its optimizer, whose variables Keras would write and read too, twice the size again."""
+    optimizer, model.optimizer = model.optimizer, None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
 
 
 def in_order(logs: dict[str, Any]) -> dict[str, float]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import types
+import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kplug.component import Component, Registry, read_component
-from kplug.errors import Path, Problem, SpecError, did_you_mean, listed
-from kplug.kinds import NOUNS, Call, Kind
-from kplug.leaves import adapter, as_json, leaf_problems, shown_value
-
-_UNIONS = (typing.Union, types.UnionType)
+from kplug.component import UNIONS, Component, Registry, holds_nodes, kind_of, section
+from kplug.errors import Path, Problem, SpecError, did_you_mean, listed, with_article
+from kplug.kinds import Call, Kind
+from kplug.leaves import adapter, as_json, either, leaf_problems, noun, shown_value
 
 
 @dataclass(frozen=True)
@@ -38,36 +34,6 @@ def plain(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: plain(value) for key, value in tree.items()}
     return tree
-
-
-def section(annotation: Any) -> Component | None:
-    """The component of a section (a dataclass), which needs no `type`; None for anything else."""
-    is_section = isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
-    return _read_section(annotation) if is_section else None
-
-
-_read_section = functools.cache(read_component)
-
-
-def kind_of(annotation: Any) -> Kind | None:
-    """The kind that an annotation names; of `Callable[[], Kind]` too."""
-    if is_maker(annotation):
-        annotation = typing.get_args(annotation)[-1]
-    marks = getattr(annotation, "__metadata__", ())
-    return next((mark for mark in marks if isinstance(mark, Kind)), None)
-
-
-def is_maker(annotation: Any) -> bool:
-    """True of `Callable[[], Kind]`: the component gets a function that makes another object at each call."""
-    return typing.get_origin(annotation) is Callable
-
-
-@functools.cache
-def holds_nodes(annotation: Any) -> bool:
-    """True where a kind or a section stands anywhere in the annotation."""
-    if kind_of(annotation) or section(annotation):
-        return True
-    return any(holds_nodes(a) for a in typing.get_args(annotation) if not isinstance(a, str | int))
 
 
 class Checker:
@@ -93,11 +59,12 @@ class Checker:
         if component := section(annotation):
             return self._section(component, value, path)
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-        if origin in _UNIONS:
+        if origin in UNIONS:
             return self._union(arguments, value, path)
         if origin in (list, tuple):
             if not isinstance(value, list | tuple):
-                return self._bad(value, "is not a list", path)
+                hint = f"; write [{value}]" if isinstance(value, str) else ""
+                return self._bad(value, f"is not a list{hint}", path)
             return [self.check(arguments[0], item, (*path, i)) for i, item in enumerate(value)]
         if not isinstance(value, dict):
             return self._bad(value, "is not a mapping", path)
@@ -112,68 +79,81 @@ class Checker:
         leaves = tuple(m for m in members if not holds_nodes(m))
         if leaves and not isinstance(value, dict) and not leaf_problems(typing.Union[leaves], value):  # noqa: UP007
             return self._leaf(typing.Union[leaves], value, path)  # noqa: UP007
-        for member in with_nodes:
-            if _looks_like(member, value):
+        for member in sorted(with_nodes, key=lambda m: kind_of(m) is not None):  # sections first: they have no type
+            if (kind := kind_of(member)) and isinstance(value, str | dict):
+                return self._node(kind, value, path, [noun(m) for m in leaves])
+            if not kind and _looks_like(member, value):
                 return self.check(member, value, path)
-        nouns = [_noun(m) for m in members]
-        return self._bad(value, f"is not {', '.join(nouns[:-1])} or {nouns[-1]}", path)
+        return self._bad(value, f"is not {either([_noun(m) for m in members])}", path)
 
-    def _node(self, kind: Kind, value: Any, path: Path) -> Any:
+    def _node(self, kind: Kind, value: Any, path: Path, others: Sequence[str] = ()) -> Any:
         given = {"type": value} if isinstance(value, str) else value
         if not isinstance(given, dict):
-            return self._bad(value, f"is not {_a(kind.name)}: write a name or {{type: name, ...}}", path)
+            return self._bad(value, f"is not {with_article(kind.name)}; write its name or {{type: NAME, ...}}", path)
         if "type" not in given:
-            self.problem(f"which {kind.name}? 'type' is missing", path)
+            name = next((key for key in given if self.registry.has(kind.name, key)), None)
+            hint = f"; write {{type: {name}, ...}}" if name else f" ({self.registry.installed(kind.name)})"
+            self.problem(f"which {kind.name}? 'type' is missing{hint}", path)
             return value
         name = given["type"]
         at_type = path if isinstance(value, str) else (*path, "type")
         if not isinstance(name, str):
-            return self._bad(name, f"is not the name of {_a(kind.name)}", at_type)
+            return self._bad(name, f"is not the name of {with_article(kind.name)}", at_type)
         try:
             component = self.registry.find(kind.name, name)
         except SpecError as error:
-            self.problem(str(error), path, mark=at_type)
+            nor = f", nor is it {either(others)}" if others and isinstance(value, str) else ""
+            self.problem(str(error) + nor, path, mark=at_type)
             return value
         return self._call(component, name, {k: v for k, v in given.items() if k != "type"}, path)
 
     def _section(self, component: Component, value: Any, path: Path) -> Any:
         if not isinstance(value, dict):
-            return self._bad(value, f"is not a mapping with {listed(component.parameters)}", path)
+            return self._bad(value, f"is not a mapping (keys: {listed(component.parameters)})", path)
         return self._call(component, "", value, path)
 
     def _call(self, component: Component, name: str, given: dict[str, Any], path: Path) -> Any:
         noted = self.problem.count
+        arguments = {}
         for key in given:
             if key not in component.parameters:
                 self._unknown(component, key, path)
-        arguments = {}
+                arguments[key] = given[key]  # kept, so that it is found again after other values were changed
         for p in component.parameters.values():
             if p.name in given:
                 arguments[p.name] = self.check(p.annotation, given[p.name], (*path, p.name))
             elif not p.required:
                 arguments[p.name] = self.check(p.annotation, p.default, (*path, p.name))
             else:
-                self.problem(
-                    f"missing: {component.documentation[1].get(p.name, 'a value is required')}", (*path, p.name)
-                )
+                self._missing(component, p.name, bool(name) and not given, path)
         if self.problem.count == noted:
             self._rules(component, arguments, path)
         return Node(component, name, arguments, path)
 
     def _unknown(self, component: Component, key: str, path: Path) -> None:
         known = component.parameters
-        near = did_you_mean(key, known)
-        what = f"'{component.name}'" if component.kind else "it"
-        allowed = f" ({what} takes {listed(known)})" if known else f" ({what} takes none)"
-        self.problem(f"unknown parameter{near or allowed}", (*path, key), key=True)
+        what = "parameter" if component.kind else "key"
+        taken = f"'{component.name}' takes" if component.kind else "allowed:"
+        allowed = f" ({taken} {listed(known, 20) or 'none'})"
+        if key in component.injected:
+            allowed = " (kplug gives it, a spec cannot)"
+        self.problem(f"unknown {what}{did_you_mean(key, known) or allowed}", (*path, key), key=True)
+
+    def _missing(self, component: Component, parameter: str, bare: bool, path: Path) -> None:
+        said = component.documentation[1].get(parameter, "").partition(";")[0].rstrip(".")
+        required = "".join(f", {name}: ..." for name in component.required)
+        hint = f"; write {{type: {component.name}{required}}}" if bare else ""
+        self.problem(f"missing{': ' if said else ''}{said}{hint}", (*path, parameter))
 
     def _rules(self, component: Component, arguments: dict[str, Any], path: Path) -> None:
         for check in component.rules:
-            names = check.__code__.co_varnames[: check.__code__.co_argcount]
             try:
-                check(**{name: plain(arguments[name]) for name in names})
-            except ValueError as error:
+                check(**{name: plain(arguments[name]) for name in inspect.signature(check).parameters})
+            except (ValueError, SpecError) as error:
                 self.problem(str(error), path)
+            except Exception as error:
+                error.add_note(f"in the rule of {component.kind or 'section'} '{component.name}' of {component.owner}")
+                raise
 
     def _leaf(self, annotation: Any, value: Any, path: Path) -> Any:
         problems = leaf_problems(annotation, value)
@@ -184,8 +164,6 @@ class Checker:
 
 def _looks_like(member: Any, value: Any) -> bool:
     origin = typing.get_origin(member)
-    if kind_of(member):
-        return isinstance(value, str) or (isinstance(value, dict) and "type" in value)
     if section(member) or origin is dict:
         return isinstance(value, dict) and "type" not in value
     return isinstance(value, list | tuple) and origin in (list, tuple)
@@ -193,16 +171,10 @@ def _looks_like(member: Any, value: Any) -> bool:
 
 def _noun(annotation: Any) -> str:
     if kind := kind_of(annotation):
-        return _a(kind.name)
+        return with_article(kind.name)
     if component := section(annotation):
-        return f"a mapping with {listed(component.parameters)}"
-    plain_names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-    base = annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
-    return NOUNS.get(annotation) or plain_names.get(base) or ("a list" if typing.get_origin(base) else str(base))
-
-
-def _a(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+        return f"a mapping (keys: {listed(component.parameters)})"
+    return noun(annotation)
 
 
 class Problems(list[Problem]):

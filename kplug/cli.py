@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from kplug import __version__
 from kplug.errors import Problem, SpecError
 from kplug.plugins import PluginError, host
 from kplug.quiet import load_tensorflow
@@ -31,9 +32,18 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:  # the reader of stdout has gone: `kplug components | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="kplug")
+@click.version_option(__version__)
 def cli() -> None:
     """Image models in Keras from a YAML spec: check it, train it, evaluate it, serve it.
 
@@ -194,12 +204,9 @@ def main() -> NoReturn:
     """Run the command line, and leave with the exit code that says how it went."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        host().manager.hook.commands(cli=cli)
-        code = cli.main(standalone_mode=False)
-    except SpecError as error:
-        complain(error)
-        code = INPUT_IS_WRONG
-    except PluginError as error:
+        host().add_commands(cli)
+        code = cli.main(prog_name="kplug", standalone_mode=False)
+    except (SpecError, PluginError) as error:
         complain(error)
         code = INPUT_IS_WRONG
     except click.ClickException as error:
@@ -211,9 +218,6 @@ def main() -> NoReturn:
     except Terminated:
         print("\nterminated; what the run holds so far is kept", file=sys.stderr)
         code = TERMINATED
-    except BrokenPipeError:  # the reader of stdout has gone: `kplug components | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
+import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from kplug.errors import SpecError, did_you_mean, listed
+from kplug.errors import SpecError, did_you_mean, listed, with_article
 from kplug.kinds import INJECTED, KINDS, Kind
 
 REQUIRED = inspect.Parameter.empty
@@ -68,28 +71,87 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
     """A function (or a dataclass, for a section) as a `Component`.
 
     Raises:
-        BadComponent: it takes `type`, `*args` or `**kwargs`, or an annotation is missing or cannot be read.
+        BadComponent: it takes `type`, `*args` or `**kwargs`, an annotation is missing or nothing in YAML can fill it.
     """
     name = getattr(function, "__name__", repr(function)).rstrip("_")
-    hints = _hints(function, name)
+    if not isinstance(function, type | types.FunctionType):
+        raise BadComponent(f"{name} is not a function")
+    signature = inspect.signature(function)
+    hints = _hints(function, signature, name)
     kind = None if isinstance(function, type) else _kind(hints.pop("return", None), name)
     parameters, injected = {}, {}
-    for p in inspect.signature(function).parameters.values():
+    for p in signature.parameters.values():
         _refuse_odd_parameter(p, hints, name)
         if hints[p.name] in INJECTED:
             injected[p.name] = hints[p.name]
         else:
-            parameters[p.name] = Parameter(p.name, hints[p.name], p.default)
+            parameters[p.name] = Parameter(p.name, hints[p.name], _default(function, p))
     rules = tuple(getattr(function, "kplug_rules", ()))
+    for check in rules:
+        if unknown := [key for key in inspect.signature(check).parameters if key not in parameters]:
+            raise BadComponent(f"{name}: its rule takes {listed(unknown)}, which is no parameter of it")
     return Component(function, name, kind, parameters, injected, distribution, version, rules)
 
 
-def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    annotations = getattr(function, "__annotations__", None)
-    if annotations is None:
-        raise BadComponent(f"{name} is not a function")
-    if not any(isinstance(a, str) for a in annotations.values()):
-        return dict(annotations)  # get_type_hints costs ten times as much
+# --- what an annotation says ---------------------------------------------------------------------------------------
+
+UNIONS = (typing.Union, types.UnionType)
+_PLAIN = (bool, int, float, str, type(None), Any)
+_read_section = functools.cache(read_component)
+
+
+def section(annotation: Any) -> Component | None:
+    """The component of a section (a dataclass), which needs no `type`; None for anything else."""
+    is_section = isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+    return _read_section(annotation) if is_section else None
+
+
+def kind_of(annotation: Any) -> Kind | None:
+    """The kind that an annotation names; of `Callable[[], Kind]` too."""
+    if is_maker(annotation):
+        annotation = typing.get_args(annotation)[-1]
+    marks = getattr(annotation, "__metadata__", ())
+    return next((mark for mark in marks if isinstance(mark, Kind)), None)
+
+
+def is_maker(annotation: Any) -> bool:
+    """True of `Callable[[], Kind]`: the component gets a function that makes another object at each call."""
+    return typing.get_origin(annotation) is Callable
+
+
+@functools.cache
+def holds_nodes(annotation: Any) -> bool:
+    """True where a kind or a section stands anywhere in the annotation."""
+    if kind_of(annotation) or section(annotation):
+        return True
+    return any(holds_nodes(a) for a in typing.get_args(annotation) if not isinstance(a, str | int))
+
+
+def _is_fillable(annotation: Any) -> bool:
+    """True of what the checker reads: plain values, kinds, records, and lists, mappings and unions of them."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation in _PLAIN or origin is typing.Literal or kind_of(annotation) or section(annotation):
+        return True
+    if origin in UNIONS:
+        return all(map(_is_fillable, arguments)) and sum(kind_of(member) is not None for member in arguments) < 2
+    if origin is typing.Annotated:
+        return _is_fillable(arguments[0]) and not holds_nodes(arguments[0])
+    if origin in (list, dict):
+        return all(map(_is_fillable, arguments)) and not (origin is dict and holds_nodes(arguments[0]))
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return all(_is_fillable(item) and not holds_nodes(item) for item in arguments)
+    return origin is tuple and _is_fillable(arguments[0])
+
+
+# --- how a component is read ----------------------------------------------------------------------------------------
+
+
+def _hints(function: Callable[..., Any], signature: inspect.Signature, name: str) -> dict[str, Any]:
+    written = {p.name: p.annotation for p in signature.parameters.values() if p.annotation is not p.empty}
+    if not isinstance(function, type) and signature.return_annotation is not signature.empty:
+        written["return"] = signature.return_annotation
+    if not any(isinstance(a, str) for a in written.values()):
+        return written  # get_type_hints costs ten times as much
     try:
         return typing.get_type_hints(function, include_extras=True)
     except Exception as error:
@@ -97,10 +159,12 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
 
 
 def _kind(annotation: Any, name: str) -> Kind:
-    for mark in getattr(annotation, "__metadata__", ()):
-        if isinstance(mark, Kind):
-            return mark
-    raise BadComponent(f"{name}: the return annotation must be a kind, one of {listed(KINDS)}; received {annotation!r}")
+    if found := kind_of(annotation):
+        return found
+    raise BadComponent(
+        f"{name}: the return annotation must be a kind, one of {listed(KINDS)}; received {annotation!r}; kinds are "
+        f"imported from kplug"
+    )
 
 
 def _refuse_odd_parameter(p: inspect.Parameter, hints: Mapping[str, Any], name: str) -> None:
@@ -110,6 +174,18 @@ def _refuse_odd_parameter(p: inspect.Parameter, hints: Mapping[str, Any], name: 
         raise BadComponent(f"{name}: a parameter may not be called 'type', the word that names a component in YAML")
     if p.name not in hints:
         raise BadComponent(f"{name}: parameter '{p.name}' has no annotation")
+    if hints[p.name] not in INJECTED and not _is_fillable(hints[p.name]):
+        raise BadComponent(
+            f"{name}: parameter '{p.name}' is annotated {hints[p.name]!r}, which a spec cannot fill; use a kind, bool, "
+            "int, float, str, None, Literal, a dataclass, or list[...], tuple[...], dict[str, ...] and unions of these"
+        )
+
+
+def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
+    fields = getattr(function, "__dataclass_fields__", {})
+    if p.name in fields and fields[p.name].default_factory is not dataclasses.MISSING:
+        return fields[p.name].default_factory()
+    return p.default
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
@@ -157,11 +233,11 @@ class Registry:
         return table
 
     def of_kind(self, kind: str) -> Iterator[tuple[str, Component]]:
-        """(name as YAML may write it, component) by name; a name that two strangers claim is written with its owner."""
+        """(name as YAML may write it, component) by name; one that another has taken is written with its owner."""
         for name, found in sorted(self._by_kind[kind].items()):
             if "/" not in name:
                 winner = self._winner(found)
-                yield from [(name, winner)] if winner else [(f"{c.distribution}/{name}", c) for c in found]
+                yield from [(name if c is winner else f"{c.distribution}/{name}", c) for c in found]
 
     def find(self, kind: str, name: str) -> Component:
         """The component of that kind and name.
@@ -171,14 +247,29 @@ class Registry:
         """
         found = self._by_kind[kind].get(name)
         if not found:
-            known = [known for known, _ in self.of_kind(kind)]
-            near = did_you_mean(name, known)
-            raise SpecError(f"no {kind} named '{name}'{near} (installed: {listed(known) or 'none'})")
+            raise SpecError(f"no {kind} named '{name}'{self._instead(kind, name)}")
         winner = self._winner(found)
         if winner is None:
-            claims = " and ".join(f"'{c.distribution}/{name}' ({c.owner})" for c in found)
-            raise SpecError(f"two plugins have a {kind} named '{name}'; write {claims.replace(' and ', ' or ')}")
+            claims = " or ".join(f"'{c.distribution}/{name}' ({c.owner})" for c in found)
+            raise SpecError(f"{len(found)} plugins have a {kind} named '{name}'; write {claims}")
         return winner
+
+    def has(self, kind: str, name: str) -> bool:
+        return name in self._by_kind[kind]
+
+    def _instead(self, kind: str, name: str) -> str:
+        """What may stand in the place of an unknown name."""
+        others = [with_article(other) for other in KINDS if self.has(other, name)]
+        hint = f", which is {' and '.join(others)}" if others else did_you_mean(name, self._names(kind))
+        return f"{hint} ({self.installed(kind)})"
+
+    def installed(self, kind: str) -> str:
+        """The names of a kind, or the command that lists them where they are many."""
+        names = self._names(kind)
+        return f"installed: {listed(names) or 'none'}" if len(names) <= 12 else f"kplug components {kind} lists them"
+
+    def _names(self, kind: str) -> list[str]:
+        return [name for name, _ in self.of_kind(kind)]
 
     @staticmethod
     def _winner(found: list[Component]) -> Component | None:

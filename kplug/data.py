@@ -232,7 +232,7 @@ def unreadable(split: Split, rows: Any, error: Exception) -> Exception:
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as bad:
             path = split.columns.arrays.get("path")
             name = f"row {row}" if path is None else str(path[row])
-            problems.append(f"{name}: {pixels.reason(bad)}")
+            problems.append(f"{name}: {images.reason(bad)}")
         if len(problems) == 5:
             break
     if not problems:

@@ -45,13 +45,18 @@ class SpecError(Exception):
 
 def dotted(path: Path) -> str:
     """`("task", "augment", 1)` as `task.augment.1`."""
-    return ".".join(str(part) for part in path)
+    return ".".join(str(part) or "''" for part in path)
 
 
 def did_you_mean(word: object, known: Iterable[object]) -> str:
     """`; did you mean 'x'?` where a known name is near, else nothing."""
     near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def with_article(noun: str) -> str:
+    """`a loss`, `an optimizer`."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def listed(names: Iterable[object], most: int = 12) -> str:

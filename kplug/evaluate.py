@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.build import build_learner
+from kplug.callbacks import in_order, weights_only
 from kplug.data import Data, open_data, unreadable
 from kplug.errors import Problem, SpecError, did_you_mean, listed
-from kplug.export import export_saved_model, live_predictions
+from kplug.export import export_saved_model, live_predictions, predictor
 from kplug.kinds import FitInfo, Learner, Split
 from kplug.plugins import host
 from kplug.run import BEST, Run
@@ -44,8 +44,7 @@ def restored(run: Run) -> Learner:
     learner = build_learner(spec, info, FitInfo(steps=1, epochs=1), spec["export.precision"])
     path = run.path / BEST
     try:
-        with warnings.catch_warnings():  # of a task's further optimizers, which an evaluation does not need
-            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+        with weights_only(learner.model):
             learner.model.load_weights(path)
     except FileNotFoundError:
         raise SpecError(
@@ -73,7 +72,7 @@ def evaluate_run(run: Run, split: str) -> dict[str, float]:
     log(f"evaluating {run.path} on {len(examples):,} examples of {split}")
     with explained(data, split):
         values = learner.model.evaluate(data.evaluation(learner, split), verbose=0, return_dict=True)
-        metrics = {name: float(value) for name, value in values.items()}
+        metrics = in_order(values)
         metrics |= _further_metrics(run, learner, data, split, examples)
     run.write_json(f"evaluation-{split}.json", {"run": str(run.path), "split": split, "metrics": metrics})
     return metrics
@@ -83,7 +82,8 @@ def _further_metrics(run: Run, learner: Learner, data: Data, split: str, example
     """What plugins make of the predictions; they are computed only where one asks."""
     if not host().manager.hook.evaluated.get_hookimpls() or "images" not in learner.serve:
         return {}
-    parts = [live_predictions(learner, run.info, batch["image"].numpy()) for batch in data.examples(split)]
+    ask = predictor(learner, run.info)
+    parts = [ask(images=batch["image"].numpy()) for batch in data.examples(split)]
     predictions = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     found = host().manager.hook.evaluated(run=run, split=split, predictions=predictions, columns=examples.columns)
     return {name: float(value) for metrics in found if metrics for name, value in metrics.items()}
@@ -135,4 +135,4 @@ def export_run(run: Run, directory: Path) -> Path:
     def before_rename(path: Path) -> None:
         host().manager.hook.exported(run=run, path=path)
 
-    return export_saved_model(learner, run.info, directory, samples, before_rename=before_rename)
+    return export_saved_model(learner, run.info, directory, samples, name=str(run.path), before_rename=before_rename)

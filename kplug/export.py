@@ -20,9 +20,9 @@ import tensorflow as tf
 
 from kplug.errors import SpecError
 from kplug.kinds import DataInfo, Field, Learner, Signature
-from kplug.serving import Endpoint, endpoints, live_predictions, predict
+from kplug.serving import Endpoint, endpoints, live_predictions, predictor
 
-__all__ = ["ExportError", "export_saved_model", "live_predictions"]
+__all__ = ["ExportError", "export_saved_model", "live_predictions", "predictor"]
 
 VERIFIER = Path(__file__).with_name("verify_export.py")
 NOISE_ROWS = 8  # examples for an endpoint that takes no pictures
@@ -53,7 +53,7 @@ def export_saved_model(
     """
     directory = Path(directory)
     offered = endpoints(learner, info)
-    traced = {endpoint: offered[endpoint].traced() for endpoint in offered}
+    traced = {endpoint: offered[endpoint].traced for endpoint in offered}
     with _scratch(directory) as scratch:
         export, cases = scratch / "export", scratch / "cases.npz"
         with _writing(directory):
@@ -105,7 +105,8 @@ def _verify(export: Path, cases: Path) -> dict[str, Any]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ExportError(f"the saved model does not run in a process of its own:\n{done.stderr[-4000:]}")
+        trace = "".join(done.stderr.rpartition("Traceback")[1:])  # without TensorFlow's greetings
+        raise ExportError(f"the saved model does not run in a process of its own:\n{trace[-4000:]}")
     report = json.loads(done.stdout.splitlines()[-1])
     if problems := report.pop("problems"):
         raise ExportError("the saved model differs from the live one:\n" + "\n".join(problems[:20]))
@@ -129,12 +130,12 @@ def _case(
     learner: Learner, info: DataInfo, endpoint: Endpoint, samples: np.ndarray
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Inputs for an endpoint and what the live model makes of them."""
-    inputs = _example_inputs(learner.serve[endpoint.signature], samples)
-    if not endpoint.from_files:
-        return inputs, predict(learner, endpoint.signature, inputs)
-    files, origins = _files(inputs.pop("images"))
-    others = {name: rows[origins] for name, rows in inputs.items()}
-    return {"image_bytes": files, **others}, live_predictions(learner, info, files, others=others)
+    ask = predictor(learner, info, endpoint=endpoint.signature)
+    inputs: dict[str, Any] = _example_inputs(learner.serve[endpoint.signature], samples)
+    if endpoint.from_files:
+        files, origins = _files(inputs.pop("images"))
+        inputs = {"image_bytes": files} | {name: rows[origins] for name, rows in inputs.items()}
+    return inputs, ask(**inputs)
 
 
 def _example_inputs(signature: Signature, samples: np.ndarray) -> dict[str, np.ndarray]:

@@ -129,7 +129,7 @@ def reported_names(data: Data, learner: Learner) -> list[str]:
     split = "validation" if "validation" in data.splits else "train"
     with explained(data, split):
         batch = data.evaluation(learner, split).take(1)
-        names = learner.model.evaluate(batch, verbose=0, return_dict=True)
+        names = kept.in_order(learner.model.evaluate(batch, verbose=0, return_dict=True))
     learner.model.reset_metrics()
     return [*names, *(f"val_{name}" for name in names if split == "validation")]
 
@@ -150,7 +150,7 @@ def first_metrics(data: Data, learner: Learner) -> dict[str, float]:
     if "validation" not in data.splits:
         return {}
     values = learner.model.evaluate(data.evaluation(learner, "validation"), verbose=0, return_dict=True)
-    return {f"val_{name}": float(value) for name, value in values.items()}
+    return {f"val_{name}": value for name, value in kept.in_order(values).items()}
 
 
 def keep_samples(run: Run, data: Data, most: int = 16) -> None:

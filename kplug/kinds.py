@@ -78,7 +78,7 @@ class Located:
 
 FilePath = Annotated[str, MinLen(1), Located()]
 
-NOUNS = {Odd: "an odd number", Name: "a name of letters, digits, '.', '_' and '-'"}
+NOUNS = {Odd: "an odd number", Name: "a name: letters, digits, '.', '_', '-', a letter or digit first"}
 
 # --- defaults and rules --------------------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ def rule(check: Callable[..., None]) -> Callable[[F], F]:
     """
 
     def add(function: F) -> F:
-        function.__dict__.setdefault("kplug_rules", []).append(check)
+        function.kplug_rules = (*getattr(function, "kplug_rules", ()), check)  # type: ignore[attr-defined]
         return function
 
     return add

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kplug.checking import kind_of, plain
-from kplug.component import Component, Parameter, Registry
+from kplug.checking import plain
+from kplug.component import Component, Parameter, Registry, kind_of
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.kinds import KINDS
 from kplug.plugins import Host

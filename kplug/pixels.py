@@ -35,8 +35,3 @@ def size_of(image: Any) -> tuple[int, int]:
     decoded = images.decode(image, 3) if image.dtype == tf.string else image
     return int(decoded.shape[0]), int(decoded.shape[1])
 
-
-def reason(error: tf.errors.OpError) -> str:
-    """What TensorFlow says is wrong with a picture, without its own machinery's names."""
-    text = error.message.partition("[Op:")[0].replace("assertion failed:", "").strip()
-    return " ".join(text.rpartition("}}")[2].split()).strip(" []")

@@ -6,10 +6,11 @@ import contextlib
 import importlib
 import importlib.abc
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -17,6 +18,7 @@ import pluggy
 
 from kplug import hookspecs
 from kplug.component import KPLUG, BadComponent, Registry
+from kplug.errors import did_you_mean
 
 API = 1
 HEAVY = ("tensorflow", "keras", "tensorflow_datasets", "keras_tuner", "keras_hub", "torch", "jax")
@@ -30,6 +32,7 @@ class Plugin:
     name: str
     distribution: str
     version: str
+    components: int = 0
     problem: str = ""
     trace: str = ""
 
@@ -50,8 +53,20 @@ class NoHeavyImports(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         if fullname.partition(".")[0] in HEAVY:
-            raise ImportError(f"its entry module imports {fullname}; components import it in their bodies")
+            raise ImportError(f"it imports {fullname} before a component is built; import it in the components' bodies")
         return None
+
+
+@contextlib.contextmanager
+def light() -> Iterator[None]:
+    """While a plugin's own code runs before TensorFlow may: no heavy imports, and nothing written among results."""
+    finder = NoHeavyImports()
+    sys.meta_path.insert(0, finder)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 @dataclass
@@ -67,27 +82,50 @@ class Host:
         """Register a plugin's hooks and components: all of them or, where anything fails, none."""
         if getattr(plugin, "kplug_api", API) != API:
             raise _Refused(f"it asks for host API {plugin.kplug_api}; this kplug has {API}")
-        self.manager.register(plugin, name=f"{described.distribution}:{described.name}")
+        name = f"{described.distribution}:{described.name}"
+        if self.manager.has_plugin(name):
+            raise _Refused("another entry point of its distribution has the same name")
+        self.manager.register(plugin, name=name)
         try:
             self.manager.check_pending()
-            for hook in self.manager.hook.components.get_hookimpls():
-                if hook.plugin is plugin:
-                    self.registry.add(hook.function() or [], described.distribution, described.version)
+            hooks = [hook for hook in self.manager.hook.components.get_hookimpls() if hook.plugin is plugin]
+            functions = [function for hook in hooks for function in hook.function() or ()]
+            self.registry.add(functions, described.distribution, described.version)
         except BaseException:
             self.manager.unregister(plugin)
             raise
-        self.loaded.append(described)
+        self.loaded.append(replace(described, components=len(functions)))
 
     def quarantine(self, plugin: Plugin, error: BaseException) -> None:
-        if isinstance(error, _Refused | BadComponent):
-            problem = str(error)
-        else:
-            problem = " ".join(f"{type(error).__name__}: {error}".split())
+        """Set a plugin aside: one line on stderr, its traceback kept for a spec that needs it."""
         trace = "".join(traceback.format_exception(error))
-        self.quarantined.append(Plugin(plugin.name, plugin.distribution, plugin.version, problem, trace))
-        if os.environ.get("KPLUG_STRICT_PLUGINS") == "1":
-            raise PluginError(f"plugin {plugin} cannot be loaded: {problem}") from error
-        print(f"kplug: plugin {plugin} is set aside: {problem}", file=sys.stderr)
+        self.quarantined.append(replace(plugin, problem=_in_one_line(error), trace=trace))
+        _report(plugin, "is set aside", error)
+
+    def add_commands(self, cli: Any) -> None:
+        """Let every plugin add to the command line; one that fails there adds nothing to it."""
+        described = {f"{p.distribution}:{p.name}": p for p in self.loaded}
+        for hook in self.manager.hook.commands.get_hookimpls():
+            before = dict(cli.commands)
+            try:
+                with light():
+                    hook.function(**{name: cli for name in hook.argnames})
+                if taken := [name for name in before if cli.commands.get(name) is not before[name]]:
+                    raise _Refused(f"the command '{taken[0]}' is taken")
+            except (Exception, SystemExit) as error:
+                cli.commands = before
+                _report(described[hook.plugin_name], "adds no commands", error)
+
+
+def _report(plugin: Plugin, what: str, error: BaseException) -> None:
+    if os.environ.get("KPLUG_STRICT_PLUGINS") == "1":
+        raise PluginError(f"plugin {plugin} cannot be loaded: {_in_one_line(error)}") from error
+    print(f"kplug: plugin {plugin} {what}: {_in_one_line(error)}", file=sys.stderr)
+
+
+def _in_one_line(error: BaseException) -> str:
+    named = "" if isinstance(error, _Refused | BadComponent) else f"{type(error).__name__}: "
+    return " ".join(f"{named}{error}".split())
 
 
 def discover() -> Host:
@@ -99,10 +137,10 @@ def discover() -> Host:
     host = Host(_manager())
     _add_built_ins(host)
     for entry in _allowed_entry_points():
-        distribution = entry.dist.name if entry.dist else "unknown"
-        plugin = Plugin(entry.name, distribution, entry.dist.version if entry.dist else "")
+        plugin = Plugin(entry.name, _owner(entry), entry.dist.version if entry.dist else "")
         try:
-            host.add(_load(entry), plugin)
+            with light():
+                host.add(_load(entry), plugin)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -126,24 +164,33 @@ def _allowed_entry_points() -> list[EntryPoint]:
     allowed = os.environ.get("KPLUG_PLUGINS")
     if allowed is not None and not allowed.strip():
         return []
-    only = _names(allowed)
+    found = sorted(entry_points(group="kplug"), key=lambda entry: (_owner(entry), entry.name))
+    if allowed is not None:
+        only = _names(allowed)
+        installed = {_owner(entry) for entry in found}
+        for name in sorted(only - installed):
+            hint = did_you_mean(name, installed)
+            print(f"kplug: KPLUG_PLUGINS names '{name}', which is not installed{hint}", file=sys.stderr)
+        found = [entry for entry in found if _owner(entry) in only]
     without = _names(os.environ.get("KPLUG_DISABLE_PLUGINS"))
-    found = [e for e in entry_points(group="kplug") if not _is(e, without) and (not only or _is(e, only))]
-    return sorted(found, key=lambda e: (e.dist.name if e.dist else "", e.name))
+    return [entry for entry in found if _owner(entry) not in without]
 
 
 def _names(value: str | None) -> set[str]:
-    return {name.strip().replace("_", "-").lower() for name in (value or "").split(",") if name.strip()}
+    return {_normalized(name.strip()) for name in (value or "").split(",") if name.strip()}
 
 
-def _is(entry: EntryPoint, names: set[str]) -> bool:
-    return bool(entry.dist) and entry.dist.name.replace("_", "-").lower() in names
+def _owner(entry: EntryPoint) -> str:
+    return _normalized(entry.dist.name) if entry.dist else "unknown"
+
+
+def _normalized(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _load(entry: EntryPoint) -> Any:
     before = set(sys.modules)
-    finder = NoHeavyImports()
-    sys.meta_path.insert(0, finder)
     try:
         return entry.load()
     except BaseException:
@@ -151,8 +198,6 @@ def _load(entry: EntryPoint) -> Any:
             if name.partition(".")[0] == entry.module.partition(".")[0]:
                 del sys.modules[name]
         raise
-    finally:
-        sys.meta_path.remove(finder)
 
 
 _host: Host | None = None

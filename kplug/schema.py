@@ -1,13 +1,12 @@
-"""The JSON Schema (draft 7) of a spec with everything that is installed, from the annotations that the checker reads."""
+"""The JSON Schema (draft 7) of a spec with everything installed, from the annotations that the checker reads."""
 
 from __future__ import annotations
 
-import types
 import typing
 from typing import Any
 
-from kplug.checking import holds_nodes, kind_of, plain, section
-from kplug.component import Component, Registry
+from kplug.checking import plain
+from kplug.component import UNIONS, Component, Registry, holds_nodes, kind_of, section
 from kplug.kinds import KINDS, Call
 from kplug.leaves import adapter
 from kplug.sections import SpecSection
@@ -63,7 +62,7 @@ def _annotation(annotation: Any) -> dict[str, Any]:
     if component := section(annotation):
         return _component(component)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
+    if origin in UNIONS:
         return {"anyOf": [_annotation(member) for member in arguments]}
     if origin in (list, tuple):
         return {"type": "array", "items": _annotation(arguments[0])}

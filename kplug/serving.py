@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,7 @@ class Endpoint:
     signature: str
     from_files: bool = False
 
+    @functools.cached_property
     def traced(self) -> Any:
         """The function as a graph for any number of examples."""
         return _trace(self.function, self.inputs)
@@ -59,9 +61,8 @@ def live_predictions(
     images: np.ndarray | Sequence[bytes],
     batch_size: int = 256,
     endpoint: str = "images",
-    others: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """What an endpoint of the live model says, output name to rows; `valid` says which files could be decoded.
+    """What the live model says to pictures, output name to rows; `valid` says which files could be decoded.
 
     Args:
         learner: what the task made.
@@ -69,38 +70,43 @@ def live_predictions(
         images: uint8 `[n, height, width, channels]`, or the bytes of n picture files of any size.
         batch_size: how many at once.
         endpoint: one of `learner.serve`.
-        others: further inputs of the endpoint by name, n rows each.
+    """
+    ask = predictor(learner, info, batch_size, endpoint)
+    return ask(images=images) if isinstance(images, np.ndarray) else ask(image_bytes=list(images))
+
+
+def predictor(
+    learner: Learner, info: DataInfo, batch_size: int = 256, endpoint: str = "images"
+) -> Callable[..., dict[str, np.ndarray]]:
+    """A function of an endpoint's inputs by name, n rows each, to its outputs; ask it often, it is traced once.
+
+    The files of `image_bytes` may take the place of `images`, as in an export.
     """
     if endpoint not in learner.serve:
         near = did_you_mean(endpoint, learner.serve)
         raise SpecError(f"this task serves no endpoint '{endpoint}'{near} (endpoints: {listed(learner.serve)})")
-    if isinstance(images, np.ndarray):
-        return predict(learner, endpoint, {"images": images, **(others or {})}, batch_size)
     signature = learner.serve[endpoint]
-    if not _takes_pictures(signature):
-        raise SpecError(f"endpoint '{endpoint}' takes no picture files: it has no input 'images' of 1, 3 or 4 channels")
-    decode = _trace(_decoder(signature.inputs["images"].shape, info), FILES)
-    return predict(learner, endpoint, {"images": list(images), **(others or {})}, batch_size, decode)
+    answer = _of_signature(endpoint, signature).traced
+    decode = functools.cache(lambda: _trace(_decoder(signature.inputs["images"].shape, info), FILES))
 
+    def answer_files(image_bytes: list[bytes], **others: Any) -> dict[str, np.ndarray]:
+        decoded, valid = decode()(image_bytes=tf.constant(image_bytes, tf.string, [len(image_bytes)]))
+        outputs = answer_pixels(images=decoded, **others)
+        return {name: _zeroed(rows, ~valid.numpy()) for name, rows in ({"valid": valid.numpy()} | outputs).items()}
 
-def predict(
-    learner: Learner, endpoint: str, inputs: Mapping[str, Any], batch_size: int = 256, decode: Any = None
-) -> dict[str, np.ndarray]:
-    """A signature's outputs for rows by input name, in batches; `decode` turns files into images and validity."""
-    signature = learner.serve[endpoint]
-    answer = _of_signature(endpoint, signature).traced()
-    parts = []
-    for start in range(0, max(1, len(next(iter(inputs.values())))), batch_size):
-        batch = {name: rows[start : start + batch_size] for name, rows in inputs.items()}
-        if decode:
-            batch["images"], valid = decode(image_bytes=tf.constant(batch["images"], tf.string, [len(batch["images"])]))
-        tensors = {name: tf.convert_to_tensor(rows, signature.inputs[name].dtype) for name, rows in batch.items()}
-        outputs = {name: value.numpy() for name, value in answer(**tensors).items()}
-        if decode:
-            outputs = {name: _zeroed(rows, ~valid.numpy()) for name, rows in outputs.items()}
-            outputs["valid"] = valid.numpy() & outputs.get("valid", True)
-        parts.append(outputs)
-    return {name: _text(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+    def answer_pixels(**rows: Any) -> dict[str, np.ndarray]:
+        tensors = {name: tf.convert_to_tensor(rows[name], field.dtype) for name, field in signature.inputs.items()}
+        return {name: value.numpy() for name, value in answer(**tensors).items()}
+
+    def ask(**inputs: Any) -> dict[str, np.ndarray]:
+        if "image_bytes" in inputs and not _takes_pictures(signature):
+            raise SpecError(f"endpoint '{endpoint}' takes no picture files: it has no `images` of 1, 3 or 4 channels")
+        one = answer_files if "image_bytes" in inputs else answer_pixels
+        starts = range(0, max(1, len(next(iter(inputs.values())))), batch_size)
+        parts = [one(**{name: rows[i : i + batch_size] for name, rows in inputs.items()}) for i in starts]
+        return {name: _text(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+
+    return ask
 
 
 # --- endpoints -----------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FileSystemPath
-from typing import Any
+from typing import Any, Literal
 
-from kplug.checking import Checker, Node, Problems, holds_nodes, plain
+from kplug.checking import Checker, Node, Problems, plain
 from kplug.errors import Path, Problem, SpecError, did_you_mean, dotted
 from kplug.kinds import Located
+from kplug.leaves import shown_value
 from kplug.plugins import host
 from kplug.sections import FORMAT, SpecSection
 from kplug.yaml12 import Marks, dump, parse
@@ -112,20 +113,14 @@ def loads(text: str | bytes, source: str = "spec", overrides: Mapping[Path, tupl
     data, marks = parse(text, source)
     if not overrides:
         return _check(data, marks)
-    root, first = _read(data, marks)
+    root, problems = _read(data, marks)
     if not isinstance(root, Node):
-        raise _error(first)
-    changed, marks = _put(plain(root), marks, overrides)
-    _, second = _read(changed, marks)
-    kept = [p for p in first if not any(p.path[: len(path)] == path for path in overrides)]
-    problems = kept + [p for p in second if (p.path, p.message) not in {(k.path, k.message) for k in kept}]
-    if problems:
         raise _error(problems)
-    return _check(changed, marks)
+    return _check(*_put(plain(root), marks, overrides))  # what is wrong in `root` is still in it, unless put right
 
 
 def _overrides(values: Mapping[str, Any]) -> dict[Path, tuple[Any, str]]:
-    return {_steps(path): (value, f"at {path}={value!r}") for path, value in values.items()}
+    return {_steps(path): (value, f"at {path}={shown_value(value)}") for path, value in values.items()}
 
 
 def _settings(texts: typing.Iterable[str]) -> dict[Path, tuple[Any, str]]:
@@ -150,27 +145,24 @@ def _put(data: Any, marks: Marks, overrides: Mapping[Path, tuple[Any, str]]) -> 
     data = copy.deepcopy(data)
     for path, (value, where) in sorted(overrides.items(), key=lambda item: len(item[0])):
         inside = data
-        for depth, step in enumerate(path[:-1]):
-            inside = _step_into(inside, step, path[: depth + 1], where)
-        last: Any = path[-1]
-        if isinstance(inside, dict):
-            inside[str(last)] = copy.deepcopy(value)
-        else:
-            _step_into(inside, last, path, where)
-            inside[last] = copy.deepcopy(value)
-        marks = marks.replace(
-            tuple(str(s) if isinstance(s, int) and isinstance(inside, dict) else s for s in path), where
-        )
+        walked: Path = ()
+        for depth, step in enumerate(path):
+            key = str(step) if isinstance(inside, dict) else step
+            walked = (*walked, key)
+            if depth + 1 < len(path):
+                inside = _step_into(inside, key, path[: depth + 1], where)
+        if not isinstance(inside, dict):
+            _step_into(inside, key, path, where)
+        inside[key] = copy.deepcopy(value)
+        marks = marks.replace(walked, where)
     return data, marks
 
 
 def _step_into(inside: Any, step: Any, path: Path, where: str) -> Any:
     """One step down; a bare name becomes a node, so that its parameters can be reached."""
-    if isinstance(inside, dict) and str(step) in inside:
-        if isinstance(inside[str(step)], str):
-            inside[str(step)] = {"type": inside[str(step)]}
-        return inside[str(step)]
-    if isinstance(inside, list) and isinstance(step, int) and step < len(inside):
+    if (isinstance(inside, dict) and step in inside) or (
+        isinstance(inside, list) and isinstance(step, int) and step < len(inside)
+    ):
         if isinstance(inside[step], str):
             inside[step] = {"type": inside[step]}
         return inside[step]
@@ -179,7 +171,7 @@ def _step_into(inside: Any, step: Any, path: Path, where: str) -> Any:
     elif isinstance(inside, list):
         message = f"there is no item '{step}': the list has {len(inside)}, numbered from 0"
     else:
-        message = f"{dotted(path[:-1])} is {inside!r}, which has nothing inside"
+        message = f"{dotted(path[:-1])} is {shown_value(inside)}, which has nothing inside"
     raise SpecError([Problem(message, path, where)])
 
 
@@ -189,7 +181,7 @@ def _read(data: Any, marks: Marks) -> tuple[Any, list[Problem]]:
         problems("the file is empty; a spec has at least name, task and data", ())
         return None, problems
     if isinstance(data, dict) and data.get("kplug", FORMAT) != FORMAT:
-        problems(f"this kplug reads format {FORMAT}; received {data['kplug']!r}", ("kplug",))
+        problems(f"this kplug reads format {FORMAT}; received {shown_value(data['kplug'])}", ("kplug",))
         return None, problems
     root = Checker(host().registry, problems).check(SpecSection, data, ())
     return root, list(problems)
@@ -219,13 +211,19 @@ def _absolute(tree: Any, annotation: Any = None) -> Any:
         parameters = tree.component.parameters
         arguments = {k: _absolute(v, parameters[k].annotation) for k, v in tree.arguments.items()}
         return Node(tree.component, tree.name, arguments, tree.path)
-    if isinstance(tree, list):
+    if isinstance(tree, list | tuple):
         return [_absolute(item, annotation) for item in tree]
-    if isinstance(tree, str) and annotation is not None and not holds_nodes(annotation) and _is_located(annotation):
+    if isinstance(tree, dict):
+        return {key: _absolute(item, annotation) for key, item in tree.items()}
+    if isinstance(tree, str) and "://" not in tree and _is_located(annotation, tree):
         return os.path.abspath(os.path.expanduser(tree))
     return tree
 
 
-def _is_located(annotation: Any) -> bool:
+def _is_located(annotation: Any, text: str) -> bool:
+    """True where the text stands for a path, and is no word that the annotation names beside."""
+    arguments = typing.get_args(annotation)
+    if any(typing.get_origin(a) is Literal and text in typing.get_args(a) for a in arguments):
+        return False
     marks = getattr(annotation, "__metadata__", ())
-    return any(isinstance(m, Located) for m in marks) or any(_is_located(a) for a in typing.get_args(annotation))
+    return any(isinstance(m, Located) for m in marks) or any(_is_located(a, text) for a in arguments)

@@ -6,6 +6,7 @@ without end; so only its parser and composer are used.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from kplug.errors import Path, Problem, SpecError
 MOST_BYTES = 2**20
 MOST_DEPTH = 64
 MOST_NODES = 100_000
+MOST_DIGITS = 1_000
 
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -62,16 +64,20 @@ def parse(text: str | bytes, source: str) -> tuple[Any, Marks]:
     if len(raw) > MOST_BYTES:
         _refuse(source, f"{len(raw):,} bytes is more than a spec may have ({MOST_BYTES:,})")
     try:
-        loader = _Loader(raw.decode("utf-8-sig"))
-        root = loader.get_single_node()
+        text = raw.decode("utf-8").removeprefix("\ufeff")
+        root = _Loader(text, source).get_single_node()
     except UnicodeDecodeError as error:
-        _refuse(source, f"not text in UTF-8: byte {error.start} is 0x{raw[error.start]:02x}")
+        line = raw.count(b"\n", 0, error.start) + 1
+        _refuse(f"{source}:{line}:1", f"not text in UTF-8: a byte in this line is 0x{raw[error.start]:02x}")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-        _refuse(where, f"not YAML: {error.problem or error.context}")
+        _refuse(_place(source, mark) if mark else source, _in_our_words(error))
     except yaml.reader.ReaderError as error:
-        _refuse(source, f"not YAML: character {error.position} is {error.character!r}: {error.reason}")
+        line, start = text.count("\n", 0, error.position) + 1, text.rfind("\n", 0, error.position)
+        where = f"{source}:{line}:{error.position - start}"
+        _refuse(
+            where, f"not YAML: the character U+{error.character:04X} may not stand here; in double quotes, escape it"
+        )
     if root is None:
         return None, Marks(source)
     reader = _Reader(source)
@@ -86,6 +92,26 @@ def dump(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
 
 
+def _place(source: str, mark: Any) -> str:
+    return f"{source}:{mark.line + 1}:{mark.column + 1}"
+
+
+_HINTS = {
+    "mapping values are not allowed here": "text that holds ': ' must stand in quotes",
+    "found character '\\t' that cannot start any token": "indent with spaces, not tabs",
+    "but found '<block mapping start>'": "the indentation fits no line above",
+}
+
+
+def _in_our_words(error: yaml.MarkedYAMLError) -> str:
+    context = error.context or ""
+    if context and error.context_mark and error.context_mark.line != getattr(error.problem_mark, "line", None):
+        context += f" (line {error.context_mark.line + 1})"
+    what = ", ".join(part for part in (context, error.problem) if part)
+    hint = next((f"; {hint}" for problem, hint in _HINTS.items() if (error.problem or "").endswith(problem)), "")
+    return f"not YAML: {what}{hint}"
+
+
 def _refuse(where: str, message: str) -> NoReturn:
     raise SpecError([Problem(message, where=where)])
 
@@ -93,13 +119,15 @@ def _refuse(where: str, message: str) -> NoReturn:
 class _Loader(yaml.SafeLoader):
     """The parser and composer; `resolve` leaves the meaning of scalars to `_scalar`."""
 
-    depth = 0
+    def __init__(self, text: str, source: str) -> None:
+        super().__init__(text)
+        self.source = source
+        self.depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self.depth += 1
         if self.depth > MOST_DEPTH:
-            mark = self.peek_event().start_mark
-            raise yaml.composer.ComposerError(None, None, f"nested deeper than {MOST_DEPTH}", mark)
+            _refuse(_place(self.source, self.peek_event().start_mark), f"nested deeper than {MOST_DEPTH}")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -116,14 +144,15 @@ class _Reader:
 
     def read(self, node: Any, path: Path) -> Any:
         self.nodes += 1
-        where = f"{self.marks.source}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+        where = _place(self.marks.source, node.start_mark)
         self.marks.values[path] = where
         if self.nodes > MOST_NODES:
             _refuse(where, f"more than {MOST_NODES:,} values once its aliases are expanded")
         if len(path) > MOST_DEPTH:
             _refuse(where, f"nested deeper than {MOST_DEPTH} once its aliases are expanded")
         if node.tag != _UNTAGGED:
-            self.problems.append(Problem(f"a spec has no tags; received {node.tag!r}", path, where))
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            self.problems.append(Problem(f"a spec has no tags; received '{tag}'", path, where))
             return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, where)
@@ -134,11 +163,14 @@ class _Reader:
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key, value in node.value:
-            where = f"{self.marks.source}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+            where = _place(self.marks.source, key.start_mark)
             if not isinstance(key, yaml.ScalarNode):
-                self.problems.append(Problem("a key must be text", path, where))
+                self.problems.append(Problem("a key must be text; received a list or a mapping", path, where))
                 continue
             here = (*path, key.value)
+            if key.value == "<<" and key.style is None:
+                self.problems.append(Problem("a spec has no merges; write the keys out", here, where))
+                continue
             if key.value in result:
                 first = self.marks.keys[here].rpartition(":")[0].rpartition(":")[2]
                 self.problems.append(Problem(f"the key stands twice (first in line {first})", here, where))
@@ -150,8 +182,8 @@ class _Reader:
     def _scalar(self, node: Any, path: Path, where: str) -> Any:
         try:
             return node.value if node.style is not None else _plain(node.value)
-        except ValueError:
-            self.problems.append(Problem(f"a number of {len(node.value):,} digits is too long", path, where))
+        except ValueError as error:
+            self.problems.append(Problem(str(error), path, where))
             return None
 
 
@@ -160,11 +192,16 @@ def _plain(text: str) -> Any:
         return None
     if _BOOL.fullmatch(text):
         return text.lower() == "true"
-    if _INT.fullmatch(text):
+    if not (is_int := _INT.fullmatch(text)) and not _FLOAT.fullmatch(text):
+        return text
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(text):,} digits is too long")
+    if is_int:
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-    if _FLOAT.fullmatch(text):
-        return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
-    return text
+    number = float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+    if math.isinf(number) and "inf" not in text.lower():
+        raise ValueError(f"{text} is too large for a number")
+    return number
 
 
 class _Dumper(yaml.SafeDumper):

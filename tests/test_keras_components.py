@@ -7,13 +7,16 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kplug.component import read_component
+from kplug import kinds
+from kplug.checking import Checker, Problems
+from kplug.component import Registry, read_component
 from kplug.default_plugins import keras_types
 from kplug.errors import SpecError
 from kplug.kinds import DataInfo, Field, FitInfo
@@ -80,6 +83,7 @@ SAMPLES = {
     "values": (0.1, 0.01, 0.001),
     "variance": 0.25,
 }
+WRAPPED_NODE = {"type": "dense", "units": 3}
 WRAPPED = {"bidirectional": "lstm", "time_distributed": "dense", "spectral_normalization": "dense"}
 
 
@@ -157,20 +161,17 @@ def test_a_component_is_documented_and_of_its_kind(kind, name):
     assert all(text.endswith(".") and "`" not in text for text in documented.values())
 
 
-def test_defaults_fit_their_types():
-    import pydantic
-
-    wrong = []
+def test_every_component_passes_the_check_of_a_spec():
+    registry = Registry()
+    registry.add([f for functions in ALL.values() for f in functions.values()])
+    problems = Problems(SimpleNamespace(where=lambda *_: ""))
     for kind, name in EVERY:
-        for p in read_component(ALL[kind][name]).parameters.values():
-            if p.required or p.default is None:
-                continue
-            annotation = {"Schedule | Positive": float}.get(str(p.annotation), p.annotation)
-            try:
-                pydantic.TypeAdapter(annotation).validate_python(p.default, strict=not isinstance(p.default, int))
-            except pydantic.ValidationError as error:
-                wrong.append(f"{kind} {name} {p.name}: {error}")
-    assert wrong == []
+        required = read_component(ALL[kind][name]).required
+        given = {p: WRAPPED_NODE if p == "layer" else SAMPLES[p] for p in required}
+        if kind == "architecture" and name in ("dense", "conv2d"):
+            given |= {"kernel_regularizer": {"l2": 1e-4}}
+        Checker(registry, problems).check(getattr(kinds, kind.title()), {"type": name} | given, (kind, name))
+    assert problems == []
 
 
 # --- layers --------------------------------------------------------------------------------------------------------
@@ -543,15 +544,6 @@ def test_elastic_moves_pixels_both_ways_a_little_and_not_along_the_diagonal():
     assert np.allclose(_sample(ramp, half)[0, :, 2, 0], [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.0])
 
 
-def test_fact_elastic_draws_both_ways_from_one_seed():
-    import inspect
-
-    from keras.src.backend.tensorflow import image
-
-    source = inspect.getsource(image.elastic_transform)
-    assert source.count("draw_seed(seed)") == 1 and "batch_size = 1" in source
-
-
 def test_equalization_looks_at_each_picture_alone():
     augment = build("augmentation", "equalization", probability=1.0)
     both = augment(batch(), step_seed(0))["image"]
@@ -596,6 +588,22 @@ def test_fact_random_crop_cuts_a_batch_at_one_place():
     same = np.repeat(np.arange(64, dtype="float32").reshape(1, 8, 8, 1), 16, axis=0)
     cut = keras.layers.RandomCrop(4, 4, seed=1)(same, training=True).numpy()
     assert all(np.array_equal(cut[0], other) for other in cut)
+
+
+def test_fact_elastic_moves_along_the_diagonal_only():
+    x, y = np.meshgrid(np.arange(32), np.arange(32))
+    image = (128 + x - y).astype("float32")[None, :, :, None]  # a move by the same amount both ways changes nothing
+    layer = keras.layers.RandomElasticTransform((1.0, 1.0), scale=(1.0, 1.0), seed=1)
+    moved = layer(image, training=True).numpy()
+    assert np.allclose(moved[:, 10:-10, 10:-10], image[:, 10:-10, 10:-10], atol=1e-2)
+    assert not np.allclose(moved, image, atol=1e-2)
+
+
+def test_fact_elastic_puts_the_first_picture_everywhere_without_a_static_batch_size():
+    layer = keras.layers.RandomElasticTransform((1.0, 1.0), scale=(0.01, 0.01), seed=1)
+    traced = tf.function(lambda x: layer(x, training=True), input_signature=[tf.TensorSpec([None, *SIZE, 3])])
+    given = pictures().astype("float32")
+    assert np.allclose(traced(given)[5], given[0], atol=1) and not np.allclose(given[5], given[0], atol=1)
 
 
 def test_fact_equalization_counts_over_the_batch():

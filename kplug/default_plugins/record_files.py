@@ -56,7 +56,7 @@ class ArrayRecords:
     """Records of array_record files, which have an index of their own."""
 
     def __init__(self, instructions: Sequence[Any]) -> None:
-        from array_record.python.array_record_data_source import ArrayRecordDataSource
+        from array_record.python.array_record_data_source import ArrayRecordDataSource  # type: ignore[import-untyped]
 
         self._source = ArrayRecordDataSource(list(instructions))
 

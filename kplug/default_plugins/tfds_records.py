@@ -163,7 +163,7 @@ def _picture_feature(name: str, features: tfds.features.FeaturesDict, image: str
         plain = isinstance(feature, tfds.features.Image) or type(feature) is tfds.features.Tensor
         return plain and feature.np_dtype == np.uint8 and len(feature.shape) == 3
 
-    pictures = [key for key, feature in features.items() if fits(feature)]
+    pictures = [key for key, feature in sorted(features.items()) if fits(feature)]
     if image not in pictures:
         what = f"'{image}' is no uint8 picture" if image in features else f"no feature '{image}'"
         raise SpecError(
@@ -183,7 +183,7 @@ def _is_scalar(feature: tfds.features.FeatureConnector) -> bool:
 
 def _check_label_feature(name: str, features: tfds.features.FeaturesDict, label: str) -> None:
     scalars = {key: feature for key, feature in features.items() if _is_scalar(feature)}
-    labels = [key for key, feature in scalars.items() if np.issubdtype(feature.np_dtype, np.integer)]
+    labels = [key for key, feature in sorted(scalars.items()) if np.issubdtype(feature.np_dtype, np.integer)]
     if label not in labels:
         what = f"'{label}' is no class" if label in features else f"no feature '{label}'"
         known = f"classes and integers: {listed(labels) or 'none'}; null for no labels"

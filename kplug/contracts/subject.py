@@ -1,0 +1,95 @@
+"""The component that is checked, made by the machinery that makes every other: checker, registry, build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+
+from kplug.build import build
+from kplug.checking import Checker, Node, Problems
+from kplug.component import Component
+from kplug.kinds import DataInfo
+from kplug.plugins import host
+from kplug.spec import Spec
+from kplug.tiny import tiny_given
+from kplug.yaml12 import Marks
+
+
+def demand(condition: Any, message: str) -> None:
+    """What a contract says, or AssertionError: an `assert` that `python -O` keeps."""
+    if not condition:
+        raise AssertionError(message)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A component and the arguments that make it small.
+
+    Args:
+        component: as the registry has it.
+        small: arguments as in YAML.
+        inputs: what it is given; each kind says what that is.
+        unreached: patterns of weights that no gradient needs to reach.
+    """
+
+    component: Component
+    small: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Any = None
+    unreached: Sequence[str] = ()
+
+    @property
+    def kind(self) -> str:
+        assert self.component.kind is not None
+        return self.component.kind.name
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The node as YAML has it; its owner is named, since a built-in of that name would win."""
+        return {"type": f"{self.component.distribution}/{self.component.name}", **self.small}
+
+    def make(self, given: Mapping[type, Any] | None = None, small: Mapping[str, Any] | None = None) -> Any:
+        """What the component returns.
+
+        Args:
+            given: what is injected; by default that of tiny data.
+            small: other arguments.
+        """
+        written = self.written if small is None else {"type": self.written["type"], **small}
+        marks = Marks(f"check({self.component.name})")
+        problems = Problems(marks)
+        node = Checker(host().registry, problems).check(Annotated[Any, self.component.kind], written, ())
+        said = "\n".join(str(problem) for problem in problems)
+        demand(not problems, f"these arguments do not fit the component:\n{said}")
+        assert isinstance(node, Node)
+        return build(Spec(written, marks, node), node, tiny_given() | dict(given or {}))
+
+    def of_class(self, made: Any, wanted: type, name: str) -> None:
+        """Demand that what was made is of the class that the kind promises."""
+        demand(
+            isinstance(made, wanted),
+            f"{_a(self.kind)} returns {_a(name)}; '{self.component.name}' returned {_a(type(made).__name__)}",
+        )
+
+
+def for_pictures(shape: tuple[int, ...]) -> dict[type, Any]:
+    """What is injected where the pictures have this shape; of features that are no picture, nothing is said."""
+    if len(shape) != 3:
+        return {}
+    return {DataInfo: tiny_given((shape[0], shape[1], shape[2]))[DataInfo]}
+
+
+def same(one: Any, other: Any) -> bool:
+    """True where two trees of arrays are equal to the bit."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    one, other = np.asarray(one), np.asarray(other)
+    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
