@@ -49,12 +49,12 @@ from kplug.kinds import (
 from kplug.spec import Spec, load, loads
 
 if TYPE_CHECKING:
-    from kplug.fit import train
-    from kplug.run import Run
+    from kplug.fit import train as train
+    from kplug.run import Run as Run
 
 __version__ = "0.1.0"
 
-_BELOW_THE_LINE = {"train": "kplug.fit", "Run": "kplug.run"}  # they import TensorFlow, so on first use
+_BELOW_THE_LINE = {"train": "kplug.fit", "Run": "kplug.run"}  # TensorFlow comes with them; `import *` spares them
 
 
 def __getattr__(name: str) -> Any:
@@ -86,7 +86,6 @@ __all__ = [
     "Optimizer",
     "Oracle",
     "Positive",
-    "Run",
     "Sampler",
     "Schedule",
     "Seed",
@@ -105,5 +104,4 @@ __all__ = [
     "load",
     "loads",
     "rule",
-    "train",
 ]

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from kplug.checking import Node, is_maker
+from kplug.checking import Node
+from kplug.component import is_maker
 from kplug.errors import SpecError, dotted
 from kplug.kinds import DataInfo, FitInfo, Learner
 from kplug.spec import Spec

@@ -112,7 +112,8 @@ class Progress(keras.callbacks.Callback):
         line = f"epoch {epoch + 1}/{self.epochs}  {_shown(logs or {})}"
         self._say(line + (f"  {left:.0f} s left" if left and not self.bar else ""))
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def close(self) -> None:
+        """Give the terminal back, however the training ended."""
         if self.bar:
             self.bar.stop()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kplug.component import UNIONS, Component, Registry, holds_nodes, kind_of, section
-from kplug.errors import Path, Problem, SpecError, did_you_mean, listed, with_article
+from kplug.errors import Path, Problem, SpecError, did_you_mean, listed, shown_value, with_article
 from kplug.kinds import Call, Kind
-from kplug.leaves import adapter, as_json, either, leaf_problems, noun, shown_value
+from kplug.leaves import adapter, as_json, either, leaf_problems, noun
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Checker:
 
     Args:
         registry: where component names are looked up.
-        problem: takes (message, path, at the key instead of the value).
+        problem: where the problems are noted.
     """
 
-    def __init__(self, registry: Registry, problem: Any) -> None:
+    def __init__(self, registry: Registry, problem: Problems) -> None:
         self.registry = registry
         self.problem = problem
 
@@ -63,7 +63,7 @@ class Checker:
             return self._union(arguments, value, path)
         if origin in (list, tuple):
             if not isinstance(value, list | tuple):
-                hint = f"; write [{value}]" if isinstance(value, str) else ""
+                hint = f"; write [{value.lstrip('- ')}]" if isinstance(value, str) else ""
                 return self._bad(value, f"is not a list{hint}", path)
             return [self.check(arguments[0], item, (*path, i)) for i, item in enumerate(value)]
         if not isinstance(value, dict):
@@ -84,7 +84,7 @@ class Checker:
                 return self._node(kind, value, path, [noun(m) for m in leaves])
             if not kind and _looks_like(member, value):
                 return self.check(member, value, path)
-        return self._bad(value, f"is not {either([_noun(m) for m in members])}", path)
+        return self._bad(value, f"is not {either([wanted(member) for member in members])}", path)
 
     def _node(self, kind: Kind, value: Any, path: Path, others: Sequence[str] = ()) -> Any:
         given = {"type": value} if isinstance(value, str) else value
@@ -113,7 +113,7 @@ class Checker:
         return self._call(component, "", value, path)
 
     def _call(self, component: Component, name: str, given: dict[str, Any], path: Path) -> Any:
-        noted = self.problem.count
+        noted = len(self.problem)
         arguments = {}
         for key in given:
             if key not in component.parameters:
@@ -125,8 +125,8 @@ class Checker:
             elif not p.required:
                 arguments[p.name] = self.check(p.annotation, p.default, (*path, p.name))
             else:
-                self._missing(component, p.name, bool(name) and not given, path)
-        if self.problem.count == noted:
+                self._missing(component, p.name, name if not given else "", path)
+        if len(self.problem) == noted:
             self._rules(component, arguments, path)
         return Node(component, name, arguments, path)
 
@@ -139,18 +139,21 @@ class Checker:
             allowed = " (kplug gives it, a spec cannot)"
         self.problem(f"unknown {what}{did_you_mean(key, known) or allowed}", (*path, key), key=True)
 
-    def _missing(self, component: Component, parameter: str, bare: bool, path: Path) -> None:
+    def _missing(self, component: Component, parameter: str, bare_name: str, path: Path) -> None:
         said = component.documentation[1].get(parameter, "").partition(";")[0].rstrip(".")
         required = "".join(f", {name}: ..." for name in component.required)
-        hint = f"; write {{type: {component.name}{required}}}" if bare else ""
+        hint = f"; write {{type: {bare_name}{required}}}" if bare_name else ""
         self.problem(f"missing{': ' if said else ''}{said}{hint}", (*path, parameter))
 
     def _rules(self, component: Component, arguments: dict[str, Any], path: Path) -> None:
         for check in component.rules:
             try:
                 check(**{name: plain(arguments[name]) for name in inspect.signature(check).parameters})
-            except (ValueError, SpecError) as error:
+            except ValueError as error:
                 self.problem(str(error), path)
+            except SpecError as error:
+                for problem in error.problems:
+                    self.problem(problem.message, (*path, *problem.path))
             except Exception as error:
                 error.add_note(f"in the rule of {component.kind or 'section'} '{component.name}' of {component.owner}")
                 raise
@@ -169,12 +172,19 @@ def _looks_like(member: Any, value: Any) -> bool:
     return isinstance(value, list | tuple) and origin in (list, tuple)
 
 
-def _noun(annotation: Any) -> str:
+def wanted(annotation: Any) -> str:
+    """What an annotation asks for, in words: `a schedule or a number > 0`."""
+    if not holds_nodes(annotation):
+        return noun(annotation)
     if kind := kind_of(annotation):
         return with_article(kind.name)
     if component := section(annotation):
         return f"a mapping (keys: {listed(component.parameters)})"
-    return noun(annotation)
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) in UNIONS:
+        return either([wanted(member) for member in arguments])
+    whole, item = ("mapping", arguments[1]) if typing.get_origin(annotation) is dict else ("list", arguments[0])
+    return f"a {whole}, each item {wanted(item)}"
 
 
 class Problems(list[Problem]):
@@ -183,10 +193,6 @@ class Problems(list[Problem]):
     def __init__(self, marks: Any) -> None:
         super().__init__()
         self.marks = marks
-
-    @property
-    def count(self) -> int:
-        return len(self)
 
     def __call__(self, message: str, path: Path, key: bool = False, mark: Path | None = None) -> None:
         self.append(Problem(message, path, self.marks.where(path if mark is None else mark, key)))

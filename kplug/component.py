@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from kplug.errors import SpecError, did_you_mean, listed, with_article
+from kplug.errors import SpecError, did_you_mean, listed, shown_value, with_article
 from kplug.kinds import INJECTED, KINDS, Kind
 
 REQUIRED = inspect.Parameter.empty
@@ -127,6 +127,7 @@ def holds_nodes(annotation: Any) -> bool:
     return any(holds_nodes(a) for a in typing.get_args(annotation) if not isinstance(a, str | int))
 
 
+@functools.cache
 def _is_fillable(annotation: Any) -> bool:
     """True of what the checker reads: plain values, kinds, records, and lists, mappings and unions of them."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -162,8 +163,8 @@ def _kind(annotation: Any, name: str) -> Kind:
     if found := kind_of(annotation):
         return found
     raise BadComponent(
-        f"{name}: the return annotation must be a kind, one of {listed(KINDS)}; received {annotation!r}; kinds are "
-        f"imported from kplug"
+        f"{name}: the return annotation must be a kind, such as kplug.Loss (all: {listed(KINDS, 20)}); received "
+        f"{annotation!r}"
     )
 
 
@@ -174,7 +175,11 @@ def _refuse_odd_parameter(p: inspect.Parameter, hints: Mapping[str, Any], name: 
         raise BadComponent(f"{name}: a parameter may not be called 'type', the word that names a component in YAML")
     if p.name not in hints:
         raise BadComponent(f"{name}: parameter '{p.name}' has no annotation")
-    if hints[p.name] not in INJECTED and not _is_fillable(hints[p.name]):
+    try:
+        good = hints[p.name] in INJECTED or _is_fillable(hints[p.name])
+    except TypeError:  # without a hash, no validator can be kept for it
+        good = False
+    if not good:
         raise BadComponent(
             f"{name}: parameter '{p.name}' is annotated {hints[p.name]!r}, which a spec cannot fill; use a kind, bool, "
             "int, float, str, None, Literal, a dataclass, or list[...], tuple[...], dict[str, ...] and unions of these"
@@ -213,11 +218,14 @@ class Registry:
     def add(self, functions: Iterable[Callable[..., Any]], distribution: str = KPLUG, version: str = "") -> None:
         """Register the functions of one plugin: all of them or, where one is bad, none."""
         new = [read_component(function, distribution, version) for function in functions]
+        if strange := [component.name for component in new if component.kind is None]:
+            raise BadComponent(f"{strange[0]} is a class; a component is a function that returns what it makes")
         seen = {(c.kind, c.name) for c in self.components if c.distribution == distribution}
         for component in new:
             if (component.kind, component.name) in seen:
-                kind = component.kind.name if component.kind else "component"
-                raise BadComponent(f"two components of one plugin are a {kind} named '{component.name}'")
+                raise BadComponent(
+                    f"two components of one distribution are a {component.kind} named '{component.name}'"
+                )
             seen.add((component.kind, component.name))
         self.components.extend(new)
         self.__dict__.pop("_by_kind", None)
@@ -247,7 +255,7 @@ class Registry:
         """
         found = self._by_kind[kind].get(name)
         if not found:
-            raise SpecError(f"no {kind} named '{name}'{self._instead(kind, name)}")
+            raise SpecError(f"no {kind} named {shown_value(name)}{self._instead(kind, name)}")
         winner = self._winner(found)
         if winner is None:
             claims = " or ".join(f"'{c.distribution}/{name}' ({c.owner})" for c in found)

@@ -204,9 +204,7 @@ def _image_size(spec: Spec, split: Split) -> tuple[int, int]:
         return split.image[0], split.image[1]
     rows = np.linspace(0, len(split) - 1, min(len(split), LOOKED_AT)).astype(np.int64)
     try:
-        found = {
-            tuple(int(n) for n in pixels.size_of(split.load(tf.constant(row))["image"])) for row in np.unique(rows)
-        }
+        found = {pixels.size_of(split.load(tf.constant(row))["image"]) for row in np.unique(rows)}
     except tf.errors.InvalidArgumentError as error:
         raise unreadable(split, rows, error) from None
     if len(found) == 1:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Path = tuple[str | int, ...]
 
@@ -45,7 +48,17 @@ class SpecError(Exception):
 
 def dotted(path: Path) -> str:
     """`("task", "augment", 1)` as `task.augment.1`."""
-    return ".".join(str(part) or "''" for part in path)
+    return ".".join(str(part) if part != "" and str(part).isprintable() else repr(part) for part in path)
+
+
+def shown_value(value: Any) -> str:
+    """A value as YAML writes it, on one line and not too long."""
+    if isinstance(value, int) and abs(value) >= 10**80:
+        return "a number of more than 80 digits"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def did_you_mean(word: object, known: Iterable[object]) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import tensorflow as tf
 
@@ -44,14 +44,15 @@ def restored(run: Run) -> Learner:
     learner = build_learner(spec, info, FitInfo(steps=1, epochs=1), spec["export.precision"])
     path = run.path / BEST
     try:
-        with weights_only(learner.model):
+        with weights_only(learner.model), warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # what the file lacks, Keras leaves as it was made, and warns
             learner.model.load_weights(path)
     except FileNotFoundError:
         raise SpecError(
             [Problem(f"{BEST} is missing: the run did not get through its first epoch", where=str(run.path))]
         ) from None
-    except (ValueError, OSError, KeyError) as error:
-        if isinstance(error, OSError) or not h5py.is_hdf5(path):
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        if isinstance(error, OSError):
             message = f"{BEST} is damaged ({error}); train again, or put back a copy"
         else:
             message = f"{BEST} does not fit the model that spec.yaml describes with what is installed now: {error}"

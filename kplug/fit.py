@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 from typing import Any
@@ -61,13 +62,13 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None) -> Run:
         given = {DataInfo: data.info, FitInfo: fit}
         theirs = build(spec, spec["fit.callbacks"], given)
         theirs += [c for plugin in host().manager.hook.callbacks(run=made) for c in plugin or []]
-        with explained(data, "train"):
+        with explained(data, "train"), contextlib.closing(kept.Progress(epochs, data.steps)) as progress:
             model.fit(
                 data.training(learner, epochs),
                 validation_data=data.evaluation(learner, "validation") if "validation" in data.splits else None,
                 epochs=epochs,
                 steps_per_epoch=data.steps,
-                callbacks=[*theirs, keeper, kept.Progress(epochs, data.steps)],
+                callbacks=[*theirs, keeper, progress],
                 shuffle=False,
                 verbose=0,
             )

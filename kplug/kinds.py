@@ -30,6 +30,9 @@ class Kind:
     name: str
     promise: str
 
+    def __str__(self) -> str:
+        return self.name
+
 
 Architecture = Annotated[
     Any, Kind("architecture", "a Keras model or layer: images in 0 to 1, or features, to features")
@@ -104,7 +107,8 @@ def rule(check: Callable[..., None]) -> Callable[[F], F]:
 
     Args:
         check: takes parameters of the component by name, is free of TensorFlow, and raises ValueError with the
-            reason. It sees plain values; a node is seen as a mapping with its `type`.
+            reason, or SpecError with problems whose paths begin at the component. It sees plain values; a node is
+            seen as a mapping with its `type`.
     """
 
     def add(function: F) -> F:

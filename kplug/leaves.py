@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 import typing
 from typing import Annotated, Any, Literal
 
 from kplug.component import UNIONS
-from kplug.errors import Path, did_you_mean
+from kplug.errors import Path, did_you_mean, shown_value
 from kplug.kinds import NOUNS
 
 
@@ -31,7 +30,7 @@ def leaf_problems(annotation: Any, value: Any) -> list[tuple[str, Path]]:
     from pydantic import ValidationError
 
     try:
-        adapter(annotation).validate_json(as_json(value), strict=True)
+        result = adapter(annotation).validate_json(as_json(value), strict=True)
     except ValidationError as error:
         members = [m for m in typing.get_args(annotation) if m is not type(None)]
         if typing.get_origin(annotation) in UNIONS and len(members) > 1:
@@ -39,6 +38,8 @@ def leaf_problems(annotation: Any, value: Any) -> list[tuple[str, Path]]:
         return _in_our_words(annotation, error.errors(include_url=False), value)
     except (TypeError, ValueError):
         return [(f"{shown_value(value)} is not a value that YAML can hold", ())]
+    if isinstance(value, bool | float) and type(result) is int:  # pydantic takes 1.0 and true for Literal[1]
+        return [(f"{shown_value(value)} is not {noun(annotation)}", ())]
     return []
 
 
@@ -81,8 +82,8 @@ def noun(annotation: Any) -> str:
     return "a list" if origin in (list, tuple) else _NOUNS.get(annotation, str(annotation))
 
 
-def either(nouns: list[str]) -> str:
-    return " or ".join([", ".join(nouns[:-1]), nouns[-1]] if nouns[1:] else nouns)
+def either(nouns: typing.Sequence[str]) -> str:
+    return " or ".join((", ".join(nouns[:-1]), nouns[-1]) if nouns[1:] else nouns)
 
 
 def _one_of(choices: typing.Sequence[Any]) -> str:
@@ -177,13 +178,3 @@ def _walk(value: Any, location: tuple[Any, ...]) -> tuple[Path, Any]:
             continue
         path.append(step)
     return tuple(path), value
-
-
-def shown_value(value: Any) -> str:
-    """A value as YAML writes it, on one line and not too long."""
-    if isinstance(value, int) and abs(value) >= 10**80:
-        return "a number of more than 80 digits"
-    if isinstance(value, float) and not math.isfinite(value):
-        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kplug.checking import plain
-from kplug.component import Component, Parameter, Registry, kind_of
+from kplug.checking import plain, wanted
+from kplug.component import KPLUG, Component, Parameter, Registry, kind_of
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.kinds import KINDS
 from kplug.plugins import Host
@@ -35,11 +35,11 @@ def _overview(registry: Registry, kind: str) -> str:
 
 
 def _in_full(name: str, component: Component) -> str:
-    head = f"{name}  [{component.owner}]" if component.distribution != "kplug" else name
+    head = f"{name}  [{component.owner}]" if component.distribution != KPLUG else name
     lines = [head, f"    {component.summary}"]
     for p in component.parameters.values():
         said = component.documentation[1].get(p.name, "")
-        lines.append(f"      {p.name}{_default(p)}: {said}")
+        lines.append(f"      {p.name}{_default(p)} ({wanted(p.annotation)}): {said}")
     return "\n".join(lines)
 
 
@@ -61,6 +61,7 @@ def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
         {
             "name": p.name,
             "kind": k.name if (k := kind_of(p.annotation)) else None,
+            "takes": wanted(p.annotation),
             "documentation": documented.get(p.name),
         }
         | ({} if p.required else {"default": _plain_default(p)})
@@ -79,15 +80,13 @@ def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
 def plugins_listing(host: Host, as_json: bool) -> str:
     """Every plugin that was found, one a line; those set aside with the reason."""
     if as_json:
-        keys = ("name", "distribution", "version")
+        keys = ("name", "distribution", "version", "components")
         rows = [
             {key: getattr(p, key) for key in keys} | {"problem": p.problem or None}
             for p in host.loaded + host.quarantined
         ]
         return json.dumps(rows, indent=2)
-    count = {p.distribution: 0 for p in host.loaded}
-    for component in host.registry.components:
-        count[component.distribution] += 1
-    own = [f"kplug (built in): {count['kplug']} components"]
-    others = [f"{p}: {count[p.distribution]} components" for p in host.loaded if p.distribution != "kplug"]
-    return "\n".join([*own, *others, *(f"{p}: set aside: {p.problem}" for p in host.quarantined)])
+    own = sum(p.components for p in host.loaded if p.distribution == KPLUG)
+    others = [f"{p}: {p.components} components" for p in host.loaded if p.distribution != KPLUG]
+    aside = [f"{p}: set aside: {p.problem}" for p in host.quarantined]
+    return "\n".join([f"kplug (built in): {own} components", *others, *aside])

@@ -18,11 +18,12 @@ class Network(keras.Layer):
     Args:
         function: builds the network on a symbolic tensor and returns its output; or the output and a mapping of
             pyramid level ("P2" has a stride of 4, "P3" of 8, ...) to tensor.
-        name: the layer's name, the first part of its weights' paths.
+        name: the layer's name, the first part of its weights' paths; a second network of the name becomes `name_1`.
     """
 
     def __init__(self, function: Callable[[Any], Any], name: str) -> None:
-        super().__init__(name=name)
+        count = keras.backend.get_uid(name)  # afresh in each build; a network with two of a name is refused by Keras
+        super().__init__(name=name if count == 1 else f"{name}_{count - 1}")
         self.function = function
 
     def build(self, input_shape: Any) -> None:
@@ -36,6 +37,3 @@ class Network(keras.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return self.network.compute_output_shape(input_shape)

@@ -34,4 +34,3 @@ def size_of(image: Any) -> tuple[int, int]:
     """Height and width of one picture: a tensor `[height, width, channels]`, or a string scalar with a file."""
     decoded = images.decode(image, 3) if image.dtype == tf.string else image
     return int(decoded.shape[0]), int(decoded.shape[1])
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.abc
 import os
 import re
 import sys
@@ -48,7 +47,7 @@ class _Refused(Exception):
     """Why a plugin is set aside."""
 
 
-class NoHeavyImports(importlib.abc.MetaPathFinder):
+class NoHeavyImports:
     """Refuses the imports that make a command line slow; components import them in their bodies."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
@@ -60,7 +59,7 @@ class NoHeavyImports(importlib.abc.MetaPathFinder):
 @contextlib.contextmanager
 def light() -> Iterator[None]:
     """While a plugin's own code runs before TensorFlow may: no heavy imports, and nothing written among results."""
-    finder = NoHeavyImports()
+    finder: Any = NoHeavyImports()
     sys.meta_path.insert(0, finder)
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -89,7 +88,7 @@ class Host:
         try:
             self.manager.check_pending()
             hooks = [hook for hook in self.manager.hook.components.get_hookimpls() if hook.plugin is plugin]
-            functions = [function for hook in hooks for function in hook.function() or ()]
+            functions: list[Any] = [function for hook in hooks for function in hook.function() or ()]  # type: ignore[attr-defined]
             self.registry.add(functions, described.distribution, described.version)
         except BaseException:
             self.manager.unregister(plugin)
@@ -98,7 +97,7 @@ class Host:
 
     def quarantine(self, plugin: Plugin, error: BaseException) -> None:
         """Set a plugin aside: one line on stderr, its traceback kept for a spec that needs it."""
-        trace = "".join(traceback.format_exception(error))
+        trace = "".join(traceback.format_exception(error)).rstrip()
         self.quarantined.append(replace(plugin, problem=_in_one_line(error), trace=trace))
         _report(plugin, "is set aside", error)
 

@@ -7,7 +7,9 @@ import re
 import sys
 import tempfile
 
-_TALK = re.compile(r"[IW]\d{4} \d\d:|WARNING: All log messages before absl::InitializeLog|E\d{4} .*failed call to cuInit")
+_TALK = re.compile(
+    r"[IW]\d{4} \d\d:|WARNING: All log messages before absl::InitializeLog|E\d{4} .*failed call to cuInit"
+)
 
 
 def load_tensorflow() -> None:
@@ -18,7 +20,7 @@ def load_tensorflow() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # warnings and below; errors still come
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what is an error for the caller comes as an exception
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile("w+") as file:

@@ -6,7 +6,7 @@ import typing
 from typing import Any
 
 from kplug.checking import plain
-from kplug.component import UNIONS, Component, Registry, holds_nodes, kind_of, section
+from kplug.component import KPLUG, UNIONS, Component, Registry, holds_nodes, kind_of, section
 from kplug.kinds import KINDS, Call
 from kplug.leaves import adapter
 from kplug.sections import SpecSection
@@ -20,7 +20,7 @@ def schema(registry: Registry) -> dict[str, Any]:
     for kind in KINDS:
         components = dict(registry.of_kind(kind))
         definitions |= {f"{kind}.{name}": _component(c, name) for name, c in components.items()}
-        bare = [name for name, c in components.items() if not c.required]
+        bare = [written for name, c in components.items() if not c.required for written in _names(c, name)]
         calls = [{"$ref": f"#/definitions/{kind}.{name.replace('/', '~1')}"} for name in components]
         definitions[kind] = {"anyOf": [*([{"enum": bare}] if bare else []), *calls]} if components else {"not": {}}
     return {
@@ -31,9 +31,15 @@ def schema(registry: Registry) -> dict[str, Any]:
     }
 
 
+def _names(component: Component, name: str) -> list[str]:
+    """How YAML may write it: a stranger's name with its owner too."""
+    full = f"{component.distribution}/{component.name}"
+    return [name] if component.distribution == KPLUG or name == full else [name, full]
+
+
 def _component(component: Component, name: str | None = None) -> dict[str, Any]:
     documented = component.documentation[1]
-    properties: dict[str, Any] = {"type": {"const": name}} if name else {}
+    properties: dict[str, Any] = {"type": {"enum": _names(component, name)}} if name else {}
     for p in component.parameters.values():
         properties[p.name] = _described(_annotation(p.annotation), documented.get(p.name), p)
     return {

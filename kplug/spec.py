@@ -12,9 +12,8 @@ from pathlib import Path as FileSystemPath
 from typing import Any, Literal
 
 from kplug.checking import Checker, Node, Problems, plain
-from kplug.errors import Path, Problem, SpecError, did_you_mean, dotted
+from kplug.errors import Path, Problem, SpecError, did_you_mean, dotted, shown_value
 from kplug.kinds import Located
-from kplug.leaves import shown_value
 from kplug.plugins import host
 from kplug.sections import FORMAT, SpecSection
 from kplug.yaml12 import Marks, dump, parse

@@ -96,7 +96,9 @@ def _in_memory(pictures: list[Any], labels: Any) -> Split:
     pixels = tf.constant(numpy.stack(pictures))
     height, width, channels = pictures[0].shape
     columns = Columns(len(labels), {"label": labels})
-    return Split(columns, lambda row: {"image": tf.gather(pixels, row)}, SHAPES, (height, width, channels), batched=True)
+    return Split(
+        columns, lambda row: {"image": tf.gather(pixels, row)}, SHAPES, (height, width, channels), batched=True
+    )
 
 
 def _of_files(files: list[bytes], columns: dict[str, Any]) -> Split:
@@ -116,7 +118,7 @@ def _png(picture: Any) -> bytes:
     return file.getvalue()
 
 
-def _draw(shapes: Any, size: tuple[int, int], channels: int, rng: Any) -> Any:
+def _draw(shapes: Any, size: Any, channels: int, rng: Any) -> Any:
     """Shapes on a dark, noisy ground, uint8 `[height, width, channels]`."""
     import numpy
 

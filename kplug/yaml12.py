@@ -64,8 +64,8 @@ def parse(text: str | bytes, source: str) -> tuple[Any, Marks]:
     if len(raw) > MOST_BYTES:
         _refuse(source, f"{len(raw):,} bytes is more than a spec may have ({MOST_BYTES:,})")
     try:
-        text = raw.decode("utf-8").removeprefix("\ufeff")
-        root = _Loader(text, source).get_single_node()
+        content = raw.decode("utf-8").removeprefix("\ufeff")
+        root = _Loader(content, source).get_single_node()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         _refuse(f"{source}:{line}:1", f"not text in UTF-8: a byte in this line is 0x{raw[error.start]:02x}")
@@ -73,7 +73,7 @@ def parse(text: str | bytes, source: str) -> tuple[Any, Marks]:
         mark = error.problem_mark or error.context_mark
         _refuse(_place(source, mark) if mark else source, _in_our_words(error))
     except yaml.reader.ReaderError as error:
-        line, start = text.count("\n", 0, error.position) + 1, text.rfind("\n", 0, error.position)
+        line, start = content.count("\n", 0, error.position) + 1, content.rfind("\n", 0, error.position)
         where = f"{source}:{line}:{error.position - start}"
         _refuse(
             where, f"not YAML: the character U+{error.character:04X} may not stand here; in double quotes, escape it"
@@ -97,8 +97,9 @@ def _place(source: str, mark: Any) -> str:
 
 
 _HINTS = {
-    "mapping values are not allowed here": "text that holds ': ' must stand in quotes",
+    "mapping values are not allowed here": "write 'key: value', and text that holds ': ' in quotes",
     "found character '\\t' that cannot start any token": "indent with spaces, not tabs",
+    "that cannot start any token": "put text that begins so in quotes",
     "but found '<block mapping start>'": "the indentation fits no line above",
 }
 
@@ -210,6 +211,12 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def represent_str(self, data: str) -> Any:
+        style = '"' if re.search("[\x85\u2028\u2029]", data) else None  # YAML 1.1 ends a line there
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 for _tag, _pattern in (("null", _NULL), ("bool", _BOOL), ("int", _INT), ("float", _FLOAT)):
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern.pattern})$"), None)

@@ -25,7 +25,9 @@ def source_of(images, labels, **more):
     def pictures() -> kplug.Source:
         def split(rows):
             columns = Columns(len(rows), {"label": labels[rows], "weight": np.arange(len(images))[rows] / 2} | more)
-            return Split(columns, lambda row: {"image": tf.gather(table, tf.gather(rows, row))}, CLASSES, images.shape[1:], True)
+            return Split(
+                columns, lambda row: {"image": tf.gather(table, tf.gather(rows, row))}, CLASSES, images.shape[1:], True
+            )
 
         return {"train": split(np.arange(40)), "test": split(np.arange(40, len(images)))}
 
@@ -55,6 +57,10 @@ def seen(dataset):
     return [[np.asarray(part) for part in batch] for batch in dataset]
 
 
+def flat(batches):
+    return [number for batch in batches for number in batch]
+
+
 def numbers(dataset):
     return [np.asarray(batch[0])[:, 0, 0, 0].tolist() for batch in dataset]
 
@@ -81,7 +87,7 @@ def test_every_epoch_leaves_out_others(plugin):
         data = open_data(spec_of())
         batches = numbers(data.training(LEARNER, epochs=2))
     assert data.steps == 5 and len(batches) == 10
-    first, second = sum(batches[:5], []), sum(batches[5:], [])
+    first, second = flat(batches[:5]), flat(batches[5:])
     assert len(set(first)) == len(set(second)) == 30
     assert first != second
 
@@ -104,9 +110,9 @@ def test_an_evaluation_sees_every_example_once(plugin):
 def test_validation_is_a_stable_share_of_train_and_never_of_test(plugin):
     with using([plugin]):
         data, again = open_data(spec_of()), open_data(spec_of(seed=7))
-        held = sum(numbers(data.evaluation(LEARNER, "validation")), [])
-        assert held == sum(numbers(again.evaluation(LEARNER, "validation")), [])
-        trained = set(sum(numbers(data.training(LEARNER, epochs=4)), []))
+        held = flat(numbers(data.evaluation(LEARNER, "validation")))
+        assert held == flat(numbers(again.evaluation(LEARNER, "validation")))
+        trained = set(flat(numbers(data.training(LEARNER, epochs=4))))
     assert len(held) == 8 and max(held) < 40
     assert not trained & set(held)
 
@@ -179,10 +185,20 @@ def test_pictures_of_several_sizes_need_one(tmp_path):
 
 
 def test_a_split_that_does_not_exist(plugin):
-    with using([plugin]), pytest.raises(kplug.SpecError, match="no split 'tset'; the source has train, validation, test"):
+    with (
+        using([plugin]),
+        pytest.raises(kplug.SpecError, match="no split 'tset'; the source has train, validation, test"),
+    ):
         open_data(spec_of()).split("tset")
 
 
 def test_fewer_examples_than_a_batch(plugin):
     with using([plugin]), pytest.raises(kplug.SpecError, match=r"data.sampler: 32 training examples do not fill"):
         _ = open_data(spec_of().at({"data.sampler.batch_size": 64})).steps
+
+
+def test_a_source_with_an_empty_split():
+    images = np.zeros((40, 6, 6, 3), np.uint8)
+    empty = pytest.raises(kplug.SpecError, match=r"spec:5:.*data.source: the split 'test' is empty")
+    with using([source_of(images, np.zeros(40, np.int32))]), empty:
+        open_data(spec_of())

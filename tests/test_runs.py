@@ -14,7 +14,9 @@ SPEC = """
 name: tiny
 task:
   type: classification
-  model: {type: layers, layers: [{type: conv2d, filters: 4, kernel_size: 3, activation: relu}, {type: dropout, rate: 0.2}]}
+  model:
+    type: layers
+    layers: [{type: conv2d, filters: 4, kernel_size: 3, activation: relu}, {type: dropout, rate: 0.2}]
   optimizer: {type: adam, learning_rate: 1e-2}
 data:
   source: digits
@@ -137,7 +139,9 @@ def test_a_pattern_that_matches_no_layer(tmp_path):
 
 
 def test_a_metric_that_is_not_reported(tmp_path):
-    with pytest.raises(kplug.SpecError, match=r"fit.best.maximize: 'val_acc' is not reported; this run reports loss, acc"):
+    with pytest.raises(
+        kplug.SpecError, match=r"fit.best.maximize: 'val_acc' is not reported; this run reports loss, acc"
+    ):
         kplug.train(spec(fit__best={"maximize": "val_acc"}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -217,7 +221,7 @@ def test_an_error_in_a_plugin_keeps_its_type_and_names_the_node(tmp_path):
         broken = kplug.loads(SPEC.replace("  optimizer", "  loss: {type: wrong, scale: 2}\n  optimizer"), "broken.yaml")
         with pytest.raises(KeyError, match="gamma") as caught:
             kplug.train(broken, tmp_path / "run")
-    assert caught.value.__notes__ == ["broken.yaml:6:9: while building task.loss: loss 'wrong' of kplug-broken 0"]
+    assert caught.value.__notes__ == ["broken.yaml:8:9: while building task.loss: loss 'wrong' of kplug-broken 0"]
 
 
 def test_several_labels_an_example(tmp_path):

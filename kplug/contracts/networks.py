@@ -27,8 +27,8 @@ def check_architecture(subject: Subject) -> None:
     _check_outputs(outputs)
     _check_inference(part, x)
     _check_gradients(subject, part, x)
-    _check_symbolic(_make(subject, shapes), shapes, outputs)
     _check_second_build(part, _make(subject, shapes), x)
+    _check_symbolic(_make(subject, shapes), x, outputs)
     _check_half_precision(subject, shapes, x)
 
 
@@ -59,7 +59,9 @@ def _check_outputs(outputs: Any) -> None:
             output.shape.rank >= 1 and output.shape[0] == BATCH,
             f"an architecture gives a row for each example; {BATCH} examples gave the shape {tuple(output.shape)}",
         )
-        demand(np.isfinite(output.numpy()).all(), "an architecture gives finite values for inputs in 0 to 1; some are not")
+        demand(
+            np.isfinite(output.numpy()).all(), "an architecture gives finite values for inputs in 0 to 1; some are not"
+        )
 
 
 def _check_inference(part: Any, x: Any) -> None:
@@ -74,7 +76,9 @@ def _check_gradients(subject: Subject, part: Any, x: Any) -> None:
     gradients = tape.gradient(loss, part.trainable_variables)
     names = [variable.path for variable in part.trainable_variables]
     for pattern in subject.unreached:
-        demand(fnmatch.filter(names, pattern), f"unreached: no trainable weight is called '{pattern}'; there are {names}")
+        demand(
+            fnmatch.filter(names, pattern), f"unreached: no trainable weight is called '{pattern}'; there are {names}"
+        )
     missing = [
         name
         for name, gradient in zip(names, gradients, strict=True)
@@ -89,20 +93,20 @@ def _dense(gradient: Any) -> Any:
     return tf.convert_to_tensor(gradient).numpy()
 
 
-def _check_symbolic(part: Any, shapes: list[tuple[int, ...]], outputs: Any) -> None:
+def _check_symbolic(part: Any, x: Any, outputs: Any) -> None:
     """Keras builds a model around the part: its shapes are known beforehand, and a batch has any number of rows."""
-    inputs = [keras.Input(shape) for shape in shapes]
-    symbolic = tf.nest.flatten(part(inputs[0] if len(inputs) == 1 else inputs))
+    inputs = tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:]), x)
+    symbolic = tf.nest.flatten(part(inputs))
     real = tf.nest.flatten(outputs)
     demand(len(symbolic) == len(real), f"part(x) gave {len(real)} outputs, part(keras.Input) {len(symbolic)}")
     for expected, output in zip(symbolic, real, strict=True):
         fits = len(expected.shape) == output.shape.rank and all(
-            size is None or size == actual
-            for size, actual in zip(expected.shape[1:], output.shape[1:], strict=True)
+            size is None or size == actual for size, actual in zip(expected.shape[1:], output.shape[1:], strict=True)
         )
         demand(
             fits,
-            f"shapes come from Keras: part(keras.Input) promises {tuple(expected.shape)}, part(x) gave {tuple(output.shape)}",
+            f"shapes come from Keras: part(keras.Input) promises {tuple(expected.shape)}, "
+            f"part(x) gave {tuple(output.shape)}",
         )
 
 
@@ -111,24 +115,26 @@ def _check_second_build(part: Any, again: Any, x: Any) -> None:
     shapes, shapes_again = ([tuple(weight.shape) for weight in made.weights] for made in (part, again))
     demand(
         shapes == shapes_again,
-        f"built twice, an architecture has the same weights; the first has the shapes {shapes}, the second {shapes_again}",
+        f"built twice, an architecture has the same weights; the first has the shapes {shapes}, "
+        f"the second {shapes_again}",
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "part.weights.h5")
-        _as_model(part).save_weights(path)
-        _as_model(again).load_weights(path)
+        _as_model(part, x).save_weights(path)
+        _as_model(again, x).load_weights(path)
     outputs, outputs_again = (
         tf.nest.map_structure(lambda t: t.numpy(), made(x, training=False)) for made in (part, again)
     )
     demand(
         same(outputs, outputs_again),
-        "a second build that loads the weights of the first gives the same; what it computes is not in its weights alone",
+        "a second build that loads the weights of the first gives the same; this one computes with more than them",
     )
 
 
-def _as_model(part: Any) -> keras.Model:
-    """Keras saves weights of models."""
-    return keras.Sequential([part])
+def _as_model(part: Any, x: Any) -> keras.Model:
+    """Keras saves the weights of models."""
+    inputs = tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:]), x)
+    return keras.Model(inputs, part(inputs))
 
 
 def _check_half_precision(subject: Subject, shapes: list[tuple[int, ...]], x: Any) -> None:
@@ -138,7 +144,7 @@ def _check_half_precision(subject: Subject, shapes: list[tuple[int, ...]], x: An
     for output in tf.nest.flatten(outputs):
         demand(
             output.dtype.is_floating and np.isfinite(tf.cast(output, tf.float32).numpy()).all(),
-            f"under mixed_bfloat16 an architecture gives finite floats; this one gave {output.dtype.name}, or not finite",
+            f"under mixed_bfloat16 an architecture gives finite floats; received {output.dtype.name}, or not finite",
         )
     halves = [weight.path for weight in part.weights if weight.dtype in ("bfloat16", "float16")]
     demand(not halves, f"under mixed_bfloat16 weights stay in float32; not so {', '.join(halves)}")

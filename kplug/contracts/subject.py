@@ -81,6 +81,11 @@ def for_pictures(shape: tuple[int, ...]) -> dict[type, Any]:
     return {DataInfo: tiny_given((shape[0], shape[1], shape[2]))[DataInfo]}
 
 
+def weights_of(model: Any) -> dict[str, np.ndarray]:
+    """What training changed; by number too, since Keras names the layers of a second build otherwise."""
+    return {f"weight {n} ({weight.name})": weight.numpy() for n, weight in enumerate(model.trainable_variables)}
+
+
 def same(one: Any, other: Any) -> bool:
     """True where two trees of arrays are equal to the bit."""
     if isinstance(one, dict):

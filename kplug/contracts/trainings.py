@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kplug.contracts.subject import Subject, demand
+from kplug.contracts.subject import Subject, demand, weights_of
 from kplug.kinds import FitInfo
 
 STEPS, EPOCHS, BATCH = 4, 2, 8
@@ -32,12 +32,12 @@ def check_optimizer(subject: Subject) -> None:
 
 
 def train_with_optimizer(subject: Subject, scope: Any) -> dict[str, Any]:
-    """Two epochs of a small network."""
+    """Some steps of a small network."""
     with scope:
         model = _small_model()
         model.compile(subject.make(_fit_info()), keras.losses.CategoricalCrossentropy(from_logits=True))
-    model.fit(_batches(STEPS * BATCH // EPOCHS), epochs=EPOCHS, verbose=0)
-    return {f"weight {weight.path}": weight.numpy() for weight in model.trainable_variables}
+    model.fit(_batches(STEPS * BATCH), shuffle=False, verbose=0)
+    return weights_of(model)
 
 
 # --- schedule ------------------------------------------------------------------------------------------------------
@@ -51,7 +51,8 @@ def check_schedule(subject: Subject) -> None:
     for step, value in enumerate(rates):
         demand(
             np.isfinite(value) and value >= 0,
-            f"a schedule gives a finite rate of at least 0 at every step, the last too; step {step} of {STEPS} has {value}",
+            f"a schedule gives a finite rate of at least 0 at every step, the last too; at step {step} of {STEPS} it "
+            f"is {value}",
         )
     demand(max(rates) > 0, f"a schedule is above 0 at some step; all of {rates} are not")
 
@@ -64,7 +65,9 @@ def check_callback(subject: Subject) -> None:
     subject.of_class(callback, keras.callbacks.Callback, "keras.callbacks.Callback")
     _fit_with(callback)
     able = [name for name in ("state", "restore") if callable(getattr(callback, name, None))]
-    demand(len(able) != 1, f"a callback that remembers has state() and restore(state); this one has {''.join(able)} alone")
+    demand(
+        len(able) != 1, f"a callback that remembers has state() and restore(state); this one has {''.join(able)} alone"
+    )
     if not able:
         return
     state = callback.state()
@@ -82,7 +85,7 @@ def _fit_with(callback: Any) -> None:
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
     data = _batches(STEPS * BATCH // EPOCHS)
-    model.fit(data, validation_data=data, epochs=EPOCHS, callbacks=[callback], verbose=0)
+    model.fit(data, validation_data=data, epochs=EPOCHS, callbacks=[callback], shuffle=False, verbose=0)
 
 
 # --- strategy, oracle ----------------------------------------------------------------------------------------------

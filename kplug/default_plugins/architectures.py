@@ -1,10 +1,11 @@
 """Networks written in YAML, and what stands between a network and its scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kplug import Architecture, Count, DataInfo, Fraction, Name, SpecError, hookimpl, rule
+from kplug.errors import Path, Problem
 
 
 @hookimpl
@@ -30,20 +31,25 @@ class Entry:
 
 
 def _names_are_known(layers: Sequence[Any]) -> None:
+    problems = [Problem("a network needs at least one layer", ("layers",))] if not layers else []
     known = ["input"]
     for position, entry in enumerate(layers):
         if "type" in entry:
             continue
-        for name in entry["inputs"]:
-            if name not in known:
-                raise ValueError(
-                    f"layers.{position}: no output named '{name}' stands before it; known: {', '.join(known)}"
-                )
-        if entry["repeat"] > 1 and len(entry["inputs"]) > 1:
-            raise ValueError(f"layers.{position}: a layer of several inputs cannot be repeated")
-        if entry["name"] in known:
-            raise ValueError(f"layers.{position}: the name '{entry['name']}' is taken")
+        problems += [Problem(text, ("layers", position, *path)) for text, path in _wrong_names(entry, known)]
         known += [entry["name"]] if entry["name"] else []
+    if problems:
+        raise SpecError(problems)
+
+
+def _wrong_names(entry: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    for number, name in enumerate(entry["inputs"]):
+        if name not in known:
+            yield f"no output before it is named '{name}' (named: {', '.join(known)})", ("inputs", number)
+    if entry["repeat"] > 1 and len(entry["inputs"]) > 1:
+        yield "a layer of several inputs cannot be repeated", ("repeat",)
+    if entry["name"] in known:
+        yield f"'{entry['name']}' is the name of another output", ("name",)
 
 
 @rule(_names_are_known)
@@ -55,9 +61,6 @@ def layers(layers: list[Architecture | Entry]) -> Architecture:
             whole receives, and the last output is the result.
     """
     from kplug.network import Network
-
-    if not layers:
-        raise SpecError("a network needs at least one layer")
 
     def apply(x: Any) -> Any:
         outputs = {"input": x}

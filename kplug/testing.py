@@ -1,0 +1,225 @@
+"""For the tests of plugins: a component checked against the contract of its kind, plugins for one test, tiny data.
+
+    from kplug.testing import check, no_tensorflow, plugged
+
+    def test_focal():
+        check(focal)                      # the defaults
+        check(focal, gamma=0.5)           # arguments as in YAML
+
+    def test_a_spec_with_it():
+        with plugged(kplug_focal):
+            kplug.loads(...)
+
+    def test_it_is_light():
+        assert no_tensorflow("check", "specs/focal.yaml").returncode == 0
+
+Importing this module costs nothing; `check` loads TensorFlow, and for some kinds starts one more process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kplug import tiny
+from kplug.component import BadComponent, Component, read_component
+from kplug.hookspecs import hookimpl
+from kplug.plugins import HEAVY, Host, Plugin, host, using
+from kplug.tiny import tiny_columns, tiny_files, tiny_given, tiny_info, tiny_labels, tiny_pictures
+
+if TYPE_CHECKING:
+    from kplug.contracts.subject import Subject
+
+__all__ = [
+    "check",
+    "no_tensorflow",
+    "plugged",
+    "tiny_columns",
+    "tiny_files",
+    "tiny_given",
+    "tiny_info",
+    "tiny_labels",
+    "tiny_pictures",
+]
+
+TINY, TESTED = "kplug-testing", "tested"  # the distributions of the tiny sources and of a function that no plugin has
+
+# --- plugins -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def plugged(*plugins: Any) -> Iterator[Host]:
+    """Inside, kplug has the built-ins and these plugins, whatever is installed.
+
+        class Mine:
+            @staticmethod
+            @hookimpl
+            def components():
+                return [focal]
+
+        with plugged(Mine) as host: ...
+
+    Args:
+        plugins: modules, classes or objects with hooks, or bare components; `distribution = "name"` on one names its
+            owner.
+    """
+    with using([_as_plugin(plugin) for plugin in plugins]) as found:
+        yield found
+
+
+class Functions:
+    """A plugin of these components and nothing else."""
+
+    def __init__(self, *functions: Callable[..., Any]) -> None:
+        self.functions = functions
+
+    @hookimpl
+    def components(self) -> list[Callable[..., Any]]:
+        return list(self.functions)
+
+
+def _as_plugin(plugin: Any) -> Any:
+    if inspect.isfunction(plugin):
+        made = Functions(plugin)
+        made.__dict__["__name__"] = plugin.__name__
+        return made
+    return plugin() if inspect.isclass(plugin) and _has_methods(plugin) else plugin
+
+
+def _has_methods(plugin: type) -> bool:
+    """True of a class whose hooks take self: it is its objects that are plugins."""
+    hooks = [f for f in vars(plugin).values() if inspect.isfunction(f) and hasattr(f, "kplug_impl")]
+    return any(next(iter(inspect.signature(f).parameters), "") == "self" for f in hooks)
+
+
+# --- imports -------------------------------------------------------------------------------------------------------
+
+_BLOCKING = f"""
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {HEAVY!r}:
+            raise ImportError(name + " is imported, which no_tensorflow() forbids")
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def no_tensorflow(
+    *arguments: str, code: str | None = None, cwd: str | os.PathLike[str] | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run kplug's command line in a process that can import neither TensorFlow, Keras nor their like.
+
+    A plugin that imports them at its top fails the command, with the reason on stderr: look at `returncode`.
+
+        assert no_tensorflow("components", "loss").returncode == 0
+        assert no_tensorflow(code="import kplug_focal").returncode == 0
+
+    Args:
+        arguments: what is typed after `kplug`.
+        code: Python to run instead.
+        cwd: working directory.
+        environment: further variables; `KPLUG_STRICT_PLUGINS="0"` lets a broken plugin be set aside.
+    """
+    if bool(arguments) == (code is not None):
+        raise ValueError(f"give arguments of kplug or code. Received: arguments={arguments}, code={code!r}")
+    program = _BLOCKING + (code if code is not None else "from kplug.cli import main\nmain()\n")
+    everything = {"KPLUG_STRICT_PLUGINS": "1", **os.environ, **environment}
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, env=everything, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+# --- the contract --------------------------------------------------------------------------------------------------
+
+
+def check(component: Callable[..., Any], inputs: Any = None, *, unreached: Sequence[str] = (), **small: Any) -> None:
+    """Check a component against the contract of its kind, on tiny data.
+
+    Of every kind: it is documented, and is built from its defaults. Then
+
+    - architecture: part(x) gives finite floats in the shape that Keras foretells, gradients reach every weight,
+      inference repeats itself, a second build takes the weights of the first, bfloat16 works;
+    - loss: one value per example, finite, with a finite gradient; metric: finite, and afresh after a reset;
+    - optimizer: a step changes every weight; schedule: finite and at least 0 at every step;
+    - augmentation, sampler, source: functions of their arguments alone, in parallel and in any order;
+    - task: trains, prepares purely, exports what it predicts; callback: lives through a fit, and is restored;
+    - loss, metric, optimizer and task give the same on one replica and on two.
+
+    Args:
+        component: the function itself.
+        inputs: what it is given. Architecture: the shape of an example, or a list of shapes (a picture of 32x32x3);
+            augmentation: the shape of a picture; loss and metric: the shape of an example's targets (three classes);
+            sampler: the number of examples (300); task: a source as in YAML (`tiny_pictures`).
+        unreached: of an architecture: patterns of weights that no gradient needs to reach.
+        small: arguments as in YAML, such as make a network small.
+
+    Raises:
+        AssertionError: the contract is broken: what it says, and what came.
+    """
+    with knowing(component) as known:
+        _check_documentation(known)
+        subject = _subject(known, inputs, unreached, small)
+        if subject.kind != "source":  # its defaults may need a network
+            subject.make(small={name: value for name, value in small.items() if name in known.required})
+        from kplug.contracts import CONTRACTS, EXPERIMENTS
+
+        CONTRACTS[subject.kind](subject)
+        if subject.kind in EXPERIMENTS:
+            from kplug.replicas import check_replicas
+
+            check_replicas(subject)
+
+
+def _subject(known: Component, inputs: Any, unreached: Sequence[str], small: dict[str, Any]) -> Subject:
+    from kplug.quiet import load_tensorflow
+
+    load_tensorflow()
+    from kplug.contracts.subject import Subject
+
+    kind = known.kind.name if known.kind else ""
+    if inputs is not None and kind not in ("architecture", "augmentation", "loss", "metric", "sampler", "task"):
+        raise TypeError(f"{kind} '{known.name}' is given nothing; received inputs={inputs!r}")
+    return Subject(known, small, inputs, unreached)
+
+
+@contextlib.contextmanager
+def knowing(function: Callable[..., Any]) -> Iterator[Component]:
+    """The component of a function, in a host with all components of the present one and the tiny sources."""
+    others = [c for c in host().registry.components if c.distribution not in ("kplug", TINY)]
+    with using([]) as extended:
+        extended.registry.components.extend(others)
+        extended.add(tiny, Plugin("tiny", TINY, ""))
+        found = [c for c in extended.registry.components if c.function is function]
+        if not found:
+            try:
+                read_component(function)
+            except BadComponent as error:
+                raise AssertionError(f"this is no component: {error}") from error
+            extended.add(Functions(function), Plugin(getattr(function, "__name__", TESTED), TESTED, ""))
+            found = extended.registry.components[-1:]
+        yield found[0]
+
+
+def _check_documentation(component: Component) -> None:
+    summary, documented = component.documentation
+    if not component.summary.endswith((".", ")", "?", "!", ":")) or not summary:
+        raise AssertionError(
+            f"the docstring of '{component.name}' begins with a sentence that says what it is for; received {summary!r}"
+        )
+    missing = [name for name in component.parameters if not documented.get(name)]
+    if missing:
+        raise AssertionError(
+            f"every parameter of '{component.name}' has a line in `Args:`; missing: {', '.join(missing)}"
+        )
+    unknown = [name for name in documented if name not in component.parameters]
+    if unknown:
+        raise AssertionError(
+            f"`Args:` of '{component.name}' has a line for each parameter that YAML can set, and no other; "
+            f"received: {', '.join(unknown)}"
+        )

@@ -1,0 +1,192 @@
+"""Properties of every spec: drawn from the annotations of what is registered, like the checker and the schema."""
+
+import json
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import jsonschema
+import pytest
+from annotated_types import Predicate
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from kplug import Loss, Metric, Name, SpecError, Text, hookimpl, loads
+from kplug.component import UNIONS, holds_nodes, kind_of, section
+from kplug.plugins import host, using
+from kplug.schema import schema
+from kplug.sections import SpecSection
+from kplug.yaml12 import dump
+
+# --- what the built-ins may lack -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted:
+    """A record that needs something."""
+
+    loss: Callable[[], Loss]
+    weight: float = 1.0
+    note: Text | None = None
+
+
+def weighted(
+    parts: list[Weighted | Loss],
+    named: dict[str, Metric | None] = {},  # noqa: B006
+    words: dict[Literal["a", "b"], list[tuple[int, str]]] = {},  # noqa: B006
+    pair: tuple[bool, Text] = (True, "x"),
+) -> Loss:
+    """Ask for everything at once."""
+
+
+class Plugin:
+    @hookimpl
+    def components(self):
+        return [weighted]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed():
+    with using([Plugin()]):
+        yield
+
+
+# --- strategies ------------------------------------------------------------------------------------------------------
+
+NASTY = ("1e3", "no", "~", "", "0o7", "- a", "a: b", "#a", "a\nb", " a ", "\x85", "größe", "12:30", ".inf")
+texts = st.sampled_from(NASTY) | st.text(max_size=20)
+
+
+def numbers(base, marks):
+    """Within the limits of an annotation, and often a number that a person would write."""
+    limit = {
+        key: getattr(m, key) for m in marks for key in ("ge", "gt", "le", "lt") if getattr(m, key, None) is not None
+    }
+    low, high = limit.get("ge", limit.get("gt")), limit.get("le", limit.get("lt"))
+    if base is int:
+        found = st.integers(low, high) | st.integers(low or 0, min(high or 99, (low or 0) + 9))
+    else:
+        found = st.floats(low, high, allow_nan=False, allow_infinity=False) | st.sampled_from([0.5, 1e-3, 1, -0.5, -1])
+    signs = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
+    return found.filter(lambda n: all(signs[key](float(n), float(edge)) for key, edge in limit.items()))
+
+
+def annotated(base, marks, depth):
+    """Of a constrained type."""
+    least = max((getattr(mark, "min_length", 0) for mark in marks), default=0)
+    most = min((getattr(mark, "max_length", None) or 3 for mark in marks), default=3)
+    origin, arguments = typing.get_origin(base), typing.get_args(base)
+    if origin is dict:
+        return st.dictionaries(values(arguments[0], depth), values(arguments[1], depth), min_size=least, max_size=most)
+    if origin in (list, tuple):
+        return st.lists(values(arguments[0], depth), min_size=least, max_size=most)
+    if base is str:
+        return texts.map(lambda text: text or "x" * least)
+    found = numbers(base, marks)
+    for mark in marks:
+        found = found.filter(mark.func) if isinstance(mark, Predicate) else found
+    return found
+
+
+PLAIN = {
+    int: st.integers(),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    str: texts,
+    bool: st.booleans(),
+    type(None): st.none(),
+}
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True) | st.sampled_from(["1e3", "no", "0o7", "12.5"])
+
+
+def values(annotation, depth=0):
+    """What may stand where an annotation is."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if kind := kind_of(annotation):
+        return st.deferred(lambda: nodes(kind.name, depth))
+    if component := section(annotation):
+        return arguments_of(component, depth)
+    if annotation == Name or annotation in PLAIN:
+        return NAMES if annotation == Name else PLAIN[annotation]
+    if origin is Annotated:
+        return annotated(arguments[0], arguments[1:], depth)
+    if origin in UNIONS:
+        return st.one_of([values(member, depth) for member in arguments])
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin is list or (origin is tuple and arguments[-1] is Ellipsis):
+        return st.lists(values(arguments[0], depth + 1), max_size=3)
+    if origin is tuple:
+        return st.tuples(*(values(item, depth) for item in arguments)).map(list)
+    assert origin is dict, annotation
+    return st.dictionaries(values(arguments[0]), values(arguments[1], depth + 1), max_size=2)
+
+
+def nodes(kind, depth):
+    """A component of a kind by name, and some of its arguments."""
+    components = dict(host().registry.of_kind(kind))
+    if depth > 1:
+        simple = {
+            name: c
+            for name, c in components.items()
+            if not any(holds_nodes(c.parameters[p].annotation) for p in c.required)
+        }
+        components = simple or components
+
+    def node(item):
+        name, component = item
+        called = arguments_of(component, depth + 1).map(lambda given: {"type": name, **given})
+        return called if component.required else st.just(name) | called
+
+    return st.sampled_from(sorted(components.items())).flatmap(node)
+
+
+def arguments_of(component, depth):
+    drawn = {p.name: values(p.annotation, depth) for p in component.parameters.values()}
+    required = {name: drawn.pop(name) for name in component.required}
+    return st.fixed_dictionaries(required, optional=drawn if depth < 3 else {})
+
+
+specs = st.deferred(lambda: values(SpecSection))
+
+
+def ruled(data, problem):
+    """True where what is wrong is the rule of a component, which says so at the component."""
+    for step in problem.path:
+        data = data[step]
+    names = {c.name for c in host().registry.components if c.rules}
+    return (data if isinstance(data, str) else data["type"]) in names
+
+
+def read(data):
+    """The spec that the data is; a rule may refuse it, nothing else may."""
+    try:
+        return loads(dump(data))
+    except SpecError as error:
+        assert all(ruled(data, problem) for problem in error.problems), str(error)
+    assume(False)
+
+
+@given(specs)
+@settings(max_examples=150, deadline=None)
+def test_any_spec_is_read_filled_written_and_read_back(data):
+    spec = read(data)
+    assert json.dumps(spec.data) == json.dumps(data), "types too: true is not 1, 1.0 is not 1"
+    filled = spec.filled()
+    again = loads(filled.dump())
+    assert again == filled
+    assert again.filled() == filled
+    assert filled.at({}) == filled
+
+
+@pytest.fixture(scope="module")
+def validator(installed):
+    return jsonschema.Draft7Validator(schema(host().registry))
+
+
+@given(data=specs)
+@settings(max_examples=60, deadline=None)
+def test_any_spec_and_its_filled_form_fit_the_schema(validator, data):
+    spec = read(data)
+    validator.validate(spec.data)
+    validator.validate(spec.filled().data)

@@ -1,0 +1,171 @@
+"""Every component that is installed keeps its contract; architectures one a file, all with KPLUG_TEST_ALL=1."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kplug.kinds import KINDS
+from kplug.plugins import host
+from kplug.testing import check
+
+ROOT = Path(__file__).parents[1]
+TFDS = ROOT / "../shared/data/tfds"
+EVERYTHING = os.environ.get("KPLUG_TEST_ALL") == "1"
+ONE_OF_FILE = {"keras_layers": "conv2d"}  # the one that stands for its file; else the first by name
+
+BROKEN = {
+    # its momentum starts as a copy of the weights, assigned in the first trace of the training step, which never runs
+    "schedule_free_adamw": "Keras 3.15.1: unless it is built before fit, its first step sets all weights to nearly 0",
+}
+
+# --- what components need --------------------------------------------------------------------------------------------
+
+LAYER = {"type": "dense", "units": 3}
+SMALL = {
+    "activation": {"activation": "relu"},
+    "alpha_dropout": {"rate": 0.1},
+    "average_pooling1d": {"pool_size": 2},
+    "average_pooling2d": {"pool_size": 2},
+    "average_pooling3d": {"pool_size": 2},
+    "bidirectional": {"layer": {"type": "lstm", "units": 3}},
+    "dense": {"units": 3},
+    "depthwise_conv1d": {"kernel_size": 3},
+    "depthwise_conv2d": {"kernel_size": 3},
+    "dot": {"axes": -1},
+    "dropout": {"rate": 0.1},
+    "einsum_dense": {"equation": "abc,cd->abd", "output_shape": [None, 5]},
+    "embedding": {"input_dim": 7, "output_dim": 3},
+    "gaussian_dropout": {"rate": 0.1},
+    "gaussian_noise": {"stddev": 0.1},
+    "group_normalization": {"groups": 2},
+    "grouped_query_attention": {"head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1},
+    "gru": {"units": 3},
+    "layers": {"layers": [{"type": "conv2d", "filters": 4, "kernel_size": 3}, {"layer": "relu", "repeat": 2}]},
+    "lstm": {"units": 3},
+    "multi_head_attention": {"num_heads": 2, "key_dim": 2},
+    "normalization": {"mean": 0.5, "variance": 0.25},
+    "permute": {"dims": [2, 1]},
+    "repeat_vector": {"n": 2},
+    "rescaling": {"scale": 0.5},
+    "reshape": {"target_shape": [-1]},
+    "resnet": {"depth": 18, "width": 4},
+    "simple_rnn": {"units": 3},
+    "spatial_dropout1d": {"rate": 0.1},
+    "spatial_dropout2d": {"rate": 0.1},
+    "spatial_dropout3d": {"rate": 0.1},
+    "spectral_normalization": {"layer": LAYER},
+    "time_distributed": {"layer": LAYER},
+    "classification": {"model": "flatten"},
+    "cosine_decay": {"initial_learning_rate": 0.1},
+    "cosine_decay_restarts": {"initial_learning_rate": 0.1, "first_decay_steps": 2},
+    "exponential_decay": {"initial_learning_rate": 0.1, "decay_steps": 2, "decay_rate": 0.9},
+    "inverse_time_decay": {"initial_learning_rate": 0.1, "decay_steps": 2, "decay_rate": 0.9},
+    "piecewise_constant_decay": {"boundaries": [2, 4], "values": [0.1, 0.01, 0.001]},
+    "polynomial_decay": {"initial_learning_rate": 0.1},
+    "iou": {"target_class_ids": [0, 1]},
+    "precision_at_recall": {"recall": 0.5},
+    "recall_at_precision": {"precision": 0.5},
+    "sensitivity_at_specificity": {"specificity": 0.5},
+    "specificity_at_sensitivity": {"sensitivity": 0.5},
+    "top_k_categorical_accuracy": {"k": 2},
+}
+
+SEQUENCE, VOLUME, VECTOR, FEATURES = (6, 4), (4, 4, 4, 4), (4,), (8, 8, 4)
+OF_SEQUENCES = {
+    *("lstm", "gru", "simple_rnn", "bidirectional", "time_distributed", "masking", "einsum_dense", "permute"),
+    *("attention", "additive_attention", "multi_head_attention", "grouped_query_attention"),
+}
+OF_FEATURES = {"repeat_vector", "group_normalization"}
+OF_AXES = {"1d": SEQUENCE, "2d": FEATURES, "3d": VOLUME}
+OF_TWO = {"add", "average", "multiply", "maximum", "minimum", "subtract", "concatenate", "dot"}
+TWO_SEQUENCES = {"attention", "additive_attention"}
+
+
+def small_of(name):
+    if name in SMALL:
+        return SMALL[name]
+    if name.startswith(("conv", "separable_conv")) and name != "concatenate":
+        return {"filters": 4, "kernel_size": 3}
+    return {"output_size": 2} if name.startswith("adaptive_") else {}
+
+
+def shape_of(name):
+    """What a layer of Keras is called with; a picture, where nothing is said."""
+    if name.startswith("conv_lstm"):
+        return (3, *(5,) * int(name[-2]), 4)
+    if name in OF_TWO:
+        return [VECTOR, VECTOR] if name == "dot" else [FEATURES, FEATURES]
+    if name in TWO_SEQUENCES:
+        return [SEQUENCE, SEQUENCE]
+    if name in OF_SEQUENCES:
+        return SEQUENCE
+    if name in OF_FEATURES:
+        return VECTOR if name == "repeat_vector" else FEATURES
+    return next((shape for ending, shape in OF_AXES.items() if ending in name), None)
+
+
+def chosen():
+    every = [(kind, name, component) for kind in KINDS for name, component in host().registry.of_kind(kind)]
+    wanted = {name for _, name, _ in every} if EVERYTHING else one_of_each_file(every)
+    return [
+        pytest.param(*entry, id=f"{entry[0]}-{entry[1]}", marks=marks_of(entry[1]))
+        for entry in every
+        if entry[0] != "architecture" or entry[1] in wanted
+    ]
+
+
+def one_of_each_file(every):
+    files = {}
+    for kind, name, component in every:
+        if kind == "architecture":
+            files.setdefault(component.function.__module__, []).append(name)
+    return {ONE_OF_FILE.get(file.rpartition(".")[2], names[0]) for file, names in files.items()}
+
+
+def marks_of(name):
+    return [pytest.mark.xfail(reason=BROKEN[name], strict=True)] if name in BROKEN else []
+
+
+# --- files for sources -----------------------------------------------------------------------------------------------
+
+
+def write_pictures(folder):
+    """Three class folders with pictures of two sizes, and a table of them."""
+    from PIL import Image
+
+    rows = ["image,label"]
+    rng = np.random.default_rng(0)
+    for label in ("a", "b", "c"):
+        (folder / label).mkdir(parents=True)
+        for number in range(6):
+            picture = rng.integers(0, 256, (8 + number % 2, 9, 3), np.uint8)
+            Image.fromarray(picture).save(folder / label / f"{number}.png")
+            rows.append(f"{label}/{number}.png,{label}")
+    (folder / "table.csv").write_text("\n".join(rows))
+
+
+def arguments_of_source(name, tmp_path):
+    if name in ("folder", "table"):
+        write_pictures(tmp_path / "pictures")
+        return {"path": str(tmp_path / "pictures" / ("table.csv" if name == "table" else ""))}
+    if name == "arrays":
+        images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), np.uint8)
+        np.savez(tmp_path / "all.npz", images=images, labels=np.arange(20) % 4)
+        return {"path": str(tmp_path / "all.npz")}
+    if name == "tfds":
+        if not TFDS.is_dir():
+            pytest.skip(f"there are no datasets in {TFDS}")
+        return {"name": "mnist", "data_dir": str(TFDS), "train": "train[:50]", "test": "test[:20]", "download": False}
+    return {}
+
+
+# --- the tests -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "name", "component"), chosen())
+def test_component(kind, name, component, tmp_path):
+    small = arguments_of_source(name, tmp_path) if kind == "source" else small_of(component.name)
+    inputs = shape_of(component.name) if kind == "architecture" else None
+    check(component.function, inputs, **small)
