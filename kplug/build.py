@@ -79,6 +79,16 @@ def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str) -> L
     return learner
 
 
+def build_optimizer(model: keras.Model) -> None:
+    """Make the optimizer's variables before `fit` does, once it stands which weights are trained.
+
+    ScheduleFreeAdamW of Keras 3.15 copies the weights when it is built, and under `fit` that is a trace which never
+    runs: its first step would set all weights to nearly 0.
+    """
+    if model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 @contextlib.contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
     """Keras's global dtype policy, put back afterwards."""

@@ -131,14 +131,14 @@ def _case(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Inputs for an endpoint and what the live model makes of them."""
     ask = predictor(learner, info, endpoint=endpoint.signature)
-    inputs: dict[str, Any] = _example_inputs(learner.serve[endpoint.signature], samples)
+    inputs: dict[str, Any] = example_inputs(learner.serve[endpoint.signature], samples)
     if endpoint.from_files:
         files, origins = _files(inputs.pop("images"))
         inputs = {"image_bytes": files} | {name: rows[origins] for name, rows in inputs.items()}
     return inputs, ask(**inputs)
 
 
-def _example_inputs(signature: Signature, samples: np.ndarray) -> dict[str, np.ndarray]:
+def example_inputs(signature: Signature, samples: np.ndarray) -> dict[str, np.ndarray]:
     """The samples for `images`, seeded noise for what else a signature takes."""
     rows = len(samples) if "images" in signature.inputs else NOISE_ROWS
     if not rows:

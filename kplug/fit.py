@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from kplug import callbacks as kept
-from kplug.build import build, build_learner
+from kplug.build import build, build_learner, build_optimizer
 from kplug.data import Data, open_data
 from kplug.errors import SpecError, listed
 from kplug.evaluate import explained, log
@@ -46,6 +46,7 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None) -> Run:
     learner = build_learner(spec, data.info, fit, spec["fit.precision"])
     model = learner.model
     freeze(spec, model)
+    build_optimizer(model)
     names = reported_names(data, learner)
     monitor = best_metric(spec, names)
 

@@ -15,11 +15,6 @@ TFDS = ROOT / "../shared/data/tfds"
 EVERYTHING = os.environ.get("KPLUG_TEST_ALL") == "1"
 ONE_OF_FILE = {"keras_layers": "conv2d"}  # the one that stands for its file; else the first by name
 
-BROKEN = {
-    # its momentum starts as a copy of the weights, assigned in the first trace of the training step, which never runs
-    "schedule_free_adamw": "Keras 3.15.1: unless it is built before fit, its first step sets all weights to nearly 0",
-}
-
 # --- what components need --------------------------------------------------------------------------------------------
 
 LAYER = {"type": "dense", "units": 3}
@@ -110,7 +105,7 @@ def chosen():
     every = [(kind, name, component) for kind in KINDS for name, component in host().registry.of_kind(kind)]
     wanted = {name for _, name, _ in every} if EVERYTHING else one_of_each_file(every)
     return [
-        pytest.param(*entry, id=f"{entry[0]}-{entry[1]}", marks=marks_of(entry[1]))
+        pytest.param(*entry, id=f"{entry[0]}-{entry[1]}")
         for entry in every
         if entry[0] != "architecture" or entry[1] in wanted
     ]
@@ -122,10 +117,6 @@ def one_of_each_file(every):
         if kind == "architecture":
             files.setdefault(component.function.__module__, []).append(name)
     return {ONE_OF_FILE.get(file.rpartition(".")[2], names[0]) for file, names in files.items()}
-
-
-def marks_of(name):
-    return [pytest.mark.xfail(reason=BROKEN[name], strict=True)] if name in BROKEN else []
 
 
 # --- files for sources -----------------------------------------------------------------------------------------------

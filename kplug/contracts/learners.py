@@ -15,7 +15,7 @@ from kplug.build import build, build_learner
 from kplug.callbacks import weights_only
 from kplug.contracts.subject import Subject, demand, same, weights_of
 from kplug.data import Data, open_data
-from kplug.export import ExportError, _example_inputs, export_saved_model
+from kplug.export import ExportError, example_inputs, export_saved_model
 from kplug.kinds import DataInfo, FitInfo, Learner
 from kplug.serving import predictor
 from kplug.spec import loads
@@ -149,6 +149,6 @@ def _check_close(trained: Any, restored: Any) -> None:
 
 def _answers(data: Data, learner: Learner, samples: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
     return {
-        name: predictor(learner, data.info, endpoint=name)(**_example_inputs(signature, samples))
+        name: predictor(learner, data.info, endpoint=name)(**example_inputs(signature, samples))
         for name, signature in learner.serve.items()
     }

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kplug.build import build_optimizer
 from kplug.contracts.subject import Subject, demand, weights_of
 from kplug.kinds import FitInfo
 
@@ -36,6 +37,7 @@ def train_with_optimizer(subject: Subject, scope: Any) -> dict[str, Any]:
     with scope:
         model = _small_model()
         model.compile(subject.make(_fit_info()), keras.losses.CategoricalCrossentropy(from_logits=True))
+        build_optimizer(model)
     model.fit(_batches(STEPS * BATCH), shuffle=False, verbose=0)
     return weights_of(model)
 

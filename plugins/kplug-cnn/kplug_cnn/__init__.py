@@ -25,6 +25,6 @@ def resnet(
         stem: large halves the picture twice (7x7 convolution, pooling), small keeps its size (3x3 convolution), auto is
             small where the picture has fewer than 64 pixels in height.
     """
-    from kplug_cnn.resnet import make_resnet
+    from kplug_cnn.residual import make_resnet
 
     return make_resnet(depth, width, stem)

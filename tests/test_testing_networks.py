@@ -1,0 +1,97 @@
+"""`check` of architectures: a bad one for each promise."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kplug import Architecture
+from kplug.testing import check
+
+
+def failure(component, *arguments, **small):
+    with pytest.raises(AssertionError) as error:
+        check(component, *arguments, **small)
+    return str(error.value)
+
+
+class Layer(keras.layers.Layer):
+    """A dense layer with a flaw."""
+
+    def __init__(self, flaw):
+        super().__init__()
+        self.flaw = flaw
+        self.calls = 0
+        self.constant = np.random.default_rng().random() if flaw == "outside" else 1.0
+
+    def build(self, shape):
+        units = 3 + (np.random.default_rng().integers(100) if self.flaw == "sizes" else 0)
+        self.kernel = self.add_weight((shape[-1], int(units)), dtype="float16" if self.flaw == "half" else None)
+        self.lost = self.add_weight((1,), name="lost") if self.flaw == "gradient" else None
+
+    def call(self, x, training=None):
+        self.calls += 1
+        y = tf.matmul(x, tf.cast(self.kernel, x.dtype)) * self.constant
+        if self.flaw == "random":
+            return y + tf.random.uniform(tf.shape(y), dtype=y.dtype)
+        if self.flaw == "infinite":
+            return y / 0.0
+        if self.flaw == "integers":
+            return tf.cast(y, tf.int32)
+        if self.flaw == "rows":
+            return tf.concat([y, y], 0)
+        if self.flaw == "bfloat16":
+            return y + tf.ones_like(y, tf.float32)
+        return y
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 7 if self.flaw == "shape" else self.kernel.shape[-1])
+
+    def compute_output_spec(self, x, training=None):
+        return keras.KerasTensor(self.compute_output_shape(x.shape), "float32")
+
+
+def flawed(flaw: str = "none") -> Architecture:
+    """A dense layer.
+
+    Args:
+        flaw: what is wrong with it.
+    """
+    return Layer(flaw)
+
+
+def two_inputs() -> Architecture:
+    """The product of two features."""
+    return keras.layers.Multiply()
+
+
+@pytest.mark.parametrize(
+    ("flaw", "message"),
+    [
+        ("random", "two calls differed"),
+        ("infinite", "finite values"),
+        ("integers", "gave int32"),
+        ("rows", r"a row for each example; 2 examples gave the shape \(4, 3\)"),
+        ("gradient", "none reaches layer.*/lost"),
+        ("shape", r"promises \(None, 7\), part\(x\) gave \(2, 3\)"),
+        ("sizes", "has the same weights"),
+        ("outside", "loads the weights of the first gives the same"),
+        ("half", "weights stay in float32"),
+    ],
+)
+def test_architecture(flaw, message):
+    with pytest.raises(AssertionError, match=message):
+        check(flawed, (4,), flaw=flaw)
+
+
+def test_an_architecture_that_fails_in_half_precision():
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        check(flawed, (4,), flaw="bfloat16")
+
+
+def test_a_good_architecture_of_any_inputs():
+    check(flawed, (4,))
+    check(flawed)
+    check(flawed, (4,), unreached=("*/lost",), flaw="gradient")
+    check(two_inputs, [(4, 2), (4, 2)])
+    assert "no trainable weight is called '*/other'" in failure(flawed, (4,), unreached=("*/other",))

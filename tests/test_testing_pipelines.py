@@ -1,0 +1,163 @@
+"""`check` of augmentations, samplers and sources: a bad one for each promise."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kplug import Augmentation, Columns, Sampler, Source, Split
+from kplug.testing import check, tiny_files, tiny_labels, tiny_pictures
+
+
+def noise(flaw: str = "none") -> Augmentation:
+    """Add noise to every picture.
+
+    Args:
+        flaw: what is wrong with it.
+    """
+    calls = tf.Variable(0, dtype=tf.int64)
+
+    def augment(batch, seed):
+        image = tf.cast(batch["image"], tf.float32)
+        if flaw == "unseeded":
+            changed = image + tf.random.uniform(tf.shape(image), 0, 9)
+        elif flaw == "remembers":
+            changed = image + tf.cast(calls.assign_add(1), tf.float32)
+        else:
+            changed = image + tf.random.stateless_uniform(tf.shape(image), seed, 0, 9)
+        if flaw == "crops":
+            changed = changed[:, 1:]
+        if flaw == "unit":
+            changed /= 300
+        if flaw == "infinite":
+            changed /= 0.0
+        if flaw == "integers":
+            changed = tf.cast(changed, tf.int32)
+        if flaw == "eager":
+            changed = tf.constant(changed.numpy())
+        if flaw == "drops":
+            return {"image": changed}
+        return {name: values[1:] for name, values in batch.items()} if flaw == "fewer" else batch | {"image": changed}
+
+    return augment
+
+
+@pytest.mark.parametrize(
+    ("flaw", "message"),
+    [
+        ("unseeded", "a function of batch and seed alone"),
+        ("remembers", "a function of batch and seed alone"),
+        ("crops", r"keeps the shape of the pictures, \(5, 32, 32, 3\); received \(5, 31, 32, 3\)"),
+        ("unit", "pixels stay in 0 to 255"),
+        ("infinite", "finite pixels"),
+        ("integers", "uint8 or float pictures; received int32"),
+        ("eager", "is graph-safe and takes any number of examples"),
+        ("drops", "label, number is gone"),
+        ("fewer", "keeps the number of examples; of 5, 'image' has 4"),
+    ],
+)
+def test_augmentation(flaw, message):
+    with pytest.raises(AssertionError, match=message):
+        check(noise, flaw=flaw)
+
+
+def test_a_good_augmentation_of_any_shape():
+    check(noise)
+    check(noise, (8, 12, 1))
+
+
+def drawing(columns: Columns, flaw: str = "none") -> Sampler:
+    """Four examples at a time, drawn with replacement.
+
+    Args:
+        flaw: what is wrong with it.
+    """
+    epochs = []
+
+    def draw(rng):
+        epochs.append(1)
+        steps = 5 + (len(epochs) if flaw == "heights" else 0)
+        if flaw == "mutates":
+            columns["label"][:] = 0
+        own = np.random.default_rng() if flaw == "own" else rng
+        rows = own.integers(0, columns.size + (9 if flaw == "beyond" else 0), (steps, 4))
+        if flaw == "holes":
+            rows[0, 0] = -1
+        return rows.astype(np.int32) if flaw == "int32" else rows.tolist() if flaw == "list" else rows
+
+    return draw
+
+
+@pytest.mark.parametrize(
+    ("flaw", "message"),
+    [
+        ("own", "Draw from rng alone"),
+        ("heights", "the same number of steps each epoch"),
+        ("mutates", "leaves the columns as they are"),
+        ("beyond", "rows of the split, 0 to 19"),
+        ("holes", "-1 pads the last row"),
+        ("int32", r"int64 \[steps, batch\] with at least one step; received int32 \(5, 4\)"),
+        ("list", "received list"),
+    ],
+)
+def test_sampler(flaw, message):
+    with pytest.raises(AssertionError, match=message):
+        check(drawing, 20, flaw=flaw)
+
+
+def test_a_good_sampler():
+    check(drawing)
+
+
+def pictures(flaw: str = "none") -> Source:
+    """Ten noisy pictures of two classes.
+
+    Args:
+        flaw: what is wrong with it.
+    """
+    rng = np.random.default_rng(None if flaw == "changes" else 0)
+    size = 0 if flaw == "empty" else 10
+    images = tf.constant(rng.integers(0, 256, (10, 4, 4, 3)).astype("float32" if flaw == "floats" else "uint8"))
+    labels = np.arange(size, dtype=np.int32) % (3 if flaw == "labels" else 2)
+    columns = {"label": labels[1:] if flaw == "ragged" else labels}
+
+    def load(row):
+        if flaw == "eager":
+            return {"image": images[int(row.numpy())]}
+        image = tf.gather(images, row)
+        if flaw == "random":
+            return {"image": tf.cast(tf.random.uniform([4, 4, 3], 0, 255), tf.uint8)}
+        if flaw == "batched":
+            return {"image": tf.reduce_max(image, -1, keepdims=True)[..., 0, :, :] if image.shape.rank == 4 else image}
+        return {"picture": image} if flaw == "names" else {"image": image}
+
+    height = 5 if flaw == "size" else 4
+    split = Split(Columns(size, columns), load, ("a", "b"), (height, 4, 3), batched=flaw == "batched")
+    other = Split(split.columns, load, ("b", "a"), split.image)
+    return {"training" if flaw == "splits" else "train": split, "test": other if flaw == "classes" else split}
+
+
+@pytest.mark.parametrize(
+    ("flaw", "message"),
+    [
+        ("changes", "a source gives the same again"),
+        ("empty", "'train' is empty"),
+        ("floats", "a picture is uint8"),
+        ("labels", "integers from 0 to 1"),
+        ("ragged", r"a value for each of the 10 examples of 'train'; received \{'label': 9\}"),
+        ("eager", "is graph-safe"),
+        ("random", "load is a function of the row"),
+        ("batched", "a batched load gives what it gives row by row"),
+        ("names", "at least 'image'; that of 'train' gave picture"),
+        ("size", r"the size that all pictures have, \(5, 4, 3\); one of 'train' has \(4, 4, 3\)"),
+        ("splits", "received training, test"),
+        ("classes", "every split has the same classes"),
+    ],
+)
+def test_source(flaw, message):
+    with pytest.raises(AssertionError, match=message):
+        check(pictures, flaw=flaw)
+
+
+@pytest.mark.parametrize("source", [pictures, tiny_pictures, tiny_labels, tiny_files])
+def test_good_sources(source):
+    check(source)
