@@ -181,7 +181,7 @@ def _two_replicas() -> Any:
 def _answer(request: dict[str, Any], strategy: Any) -> dict[str, Any]:
     import keras
 
-    from kplug.contracts import EXPERIMENTS
+    from kplug.contracts.by_kind import EXPERIMENTS
     from kplug.contracts.subject import Subject
 
     sys.path.extend(folder for folder in request["path"] if folder not in sys.path)

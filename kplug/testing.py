@@ -167,7 +167,7 @@ def check(component: Callable[..., Any], inputs: Any = None, *, unreached: Seque
         subject = _subject(known, inputs, unreached, small)
         if subject.kind != "source":  # its defaults may need a network
             subject.make(small={name: value for name, value in small.items() if name in known.required})
-        from kplug.contracts import CONTRACTS, EXPERIMENTS
+        from kplug.contracts.by_kind import CONTRACTS, EXPERIMENTS
 
         CONTRACTS[subject.kind](subject)
         if subject.kind in EXPERIMENTS:

@@ -151,11 +151,13 @@ specs = st.deferred(lambda: values(SpecSection))
 
 
 def ruled(data, problem):
-    """True where what is wrong is the rule of a component, which says so at the component."""
-    for step in problem.path:
-        data = data[step]
+    """True where what is wrong is the rule of a component, which says so at the component or inside it."""
     names = {c.name for c in host().registry.components if c.rules}
-    return (data if isinstance(data, str) else data["type"]) in names
+    on_the_way = [data]
+    for step in problem.path:
+        on_the_way.append(on_the_way[-1][step])
+    called = [part.get("type") if isinstance(part, dict) else part for part in on_the_way]
+    return any(isinstance(name, str) and name in names for name in called)
 
 
 def read(data):

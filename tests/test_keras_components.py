@@ -384,7 +384,7 @@ def test_a_training_ends_at_a_loss_that_is_no_number():
 # --- augmentations -------------------------------------------------------------------------------------------------
 
 COLOR = {"random_color_degeneration", "random_color_jitter", "random_grayscale", "random_hue", "random_saturation"}
-MIXES = {"cut_mix", "mix_up"}
+MIXES = ("cut_mix", "mix_up")
 BATCH = 16
 
 

@@ -1,0 +1,30 @@
+"""The contract of each kind: a function a kind, run by `kplug.testing.check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kplug.contracts import learners, networks, pipelines, scores, trainings
+from kplug.contracts.subject import Subject
+
+CONTRACTS: dict[str, Callable[[Subject], None]] = {
+    "architecture": networks.check_architecture,
+    "loss": scores.check_loss,
+    "metric": scores.check_metric,
+    "augmentation": pipelines.check_augmentation,
+    "sampler": pipelines.check_sampler,
+    "source": pipelines.check_source,
+    "task": learners.check_task,
+    "optimizer": trainings.check_optimizer,
+    "schedule": trainings.check_schedule,
+    "callback": trainings.check_callback,
+    "strategy": trainings.check_strategy,
+    "oracle": trainings.check_oracle,
+}
+
+EXPERIMENTS = {  # what must come out the same on one replica and on two
+    "loss": scores.train_with_loss,
+    "metric": scores.evaluate_metric,
+    "optimizer": trainings.train_with_optimizer,
+    "task": learners.train_task,
+}
