@@ -22,34 +22,40 @@ class Keeper(keras.callbacks.Callback):
     Args:
         run: the directory.
         monitor: the metric that says which epoch is best, and "minimize" or "maximize".
+        steps: in an epoch.
     """
 
-    def __init__(self, run: Run, monitor: tuple[str, str]) -> None:
+    def __init__(self, run: Run, monitor: tuple[str, str], steps: int) -> None:
         super().__init__()
         self.run = run
+        self.steps = steps
         self.metric, self.direction = monitor
         self.best = math.inf
         self.best_metrics: dict[str, float] = {}
-        self.step = 0
+        self.rows = 0
         self.started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.step += 1
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_metrics": self.best_metrics, "rows": self.rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.best_metrics, self.rows = state["best"], state["best_metrics"], state["rows"]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.started
         metrics = in_order(logs or {})
         metrics.setdefault("learning_rate", learning_rate(self.model))
-        row = {"stage": 0, "epoch": epoch + 1, "step": self.step} | metrics
+        row = {"stage": 0, "epoch": epoch + 1, "step": (epoch + 1) * self.steps} | metrics
         cost = metrics[self.metric] * (1 if self.direction == "minimize" else -1)
         if cost < self.best or not self.best_metrics:
             self.best = cost if not math.isnan(cost) else math.inf
             self.best_metrics = metrics | {"epoch": epoch + 1}
             self.keep(self.model, BEST)
         self.keep(self.model, LAST)
+        self.rows += 1
         self.run.append("metrics.jsonl", row)
         self.run.append("timings.jsonl", {"epoch": epoch + 1, "seconds": round(seconds, 3)})
 
@@ -83,9 +89,9 @@ def learning_rate(model: keras.Model) -> float:
 class Progress(keras.callbacks.Callback):
     """A bar with the time left on a terminal, plain lines elsewhere; on stderr, since stdout is for results."""
 
-    def __init__(self, epochs: int, steps: int) -> None:
+    def __init__(self, epochs: int, steps: int, first: int = 0) -> None:
         super().__init__()
-        self.epochs, self.steps = epochs, steps
+        self.epochs, self.steps, self.first = epochs, steps, first
         self.bar: Any = None
         self.spoke = self.started = time.monotonic()
 
@@ -93,7 +99,7 @@ class Progress(keras.callbacks.Callback):
         self.spoke = self.started = time.monotonic()
         if sys.stderr.isatty():
             self.bar = _bar()
-            self.task = self.bar.add_task("epoch 1", total=self.epochs * self.steps, shown="")
+            self.task = self.bar.add_task("epoch 1", total=self.epochs * self.steps, shown="", completed=self.first)
             self.bar.start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -108,7 +114,8 @@ class Progress(keras.callbacks.Callback):
             self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        left = (time.monotonic() - self.started) / (epoch + 1) * (self.epochs - epoch - 1)
+        done = epoch + 1 - self.first / self.steps
+        left = (time.monotonic() - self.started) / done * (self.epochs - epoch - 1)
         line = f"epoch {epoch + 1}/{self.epochs}  {_shown(logs or {})}"
         self._say(line + (f"  {left:.0f} s left" if left and not self.bar else ""))
 

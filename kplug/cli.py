@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from kplug import __version__
-from kplug.errors import Problem, SpecError
+from kplug.errors import Problem, SpecError, Terminated
 from kplug.plugins import PluginError, host
 from kplug.quiet import load_tensorflow
 
@@ -20,10 +20,6 @@ INPUT_IS_WRONG, BROKE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
 changes = click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help="Change the spec, value in YAML.")
-
-
-class Terminated(BaseException):
-    """SIGTERM was received."""
 
 
 class Commands(click.Group):
@@ -83,17 +79,22 @@ def fill(spec: str, changes: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.argument("spec")
+@click.argument("spec", required=False)
 @changes
 @click.option("--run", metavar="DIR", help="A new directory for the run.  [default: the next number in runs/NAME]")
+@click.option("--resume", metavar="RUN", help="Go on with a run that did not finish, instead of SPEC.")
 @as_json
-def train(spec: str, changes: tuple[str, ...], run: str | None, as_json: bool) -> None:
-    """Train what a spec says, into a run directory."""
-    checked = read(spec, changes)
+def train(spec: str | None, changes: tuple[str, ...], run: str | None, resume: str | None, as_json: bool) -> None:
+    """Train what a spec says, into a run directory; or go on with a run."""
+    if bool(spec) == bool(resume) or (resume and run):
+        raise click.UsageError("give a SPEC, with or without --run, or --resume RUN")
+    checked = read(spec, changes) if spec else None
     load_tensorflow()
+    from kplug.fit import resume as resume_run
     from kplug.fit import train as train_spec
 
-    answer(train_spec(checked, run).result, as_json)
+    made = train_spec(checked, run) if checked else resume_run(str(resume), values_of(changes))
+    answer(made.result, as_json)
 
 
 @cli.command()
@@ -164,6 +165,14 @@ def read(spec: str, changes: tuple[str, ...]) -> Any:
     from kplug.spec import load_with
 
     return load_with(spec, changes)
+
+
+def values_of(changes: tuple[str, ...]) -> dict[str, Any]:
+    """What `--set` says, by dotted path."""
+    from kplug.errors import dotted
+    from kplug.spec import settings
+
+    return {dotted(path): value for path, (value, _) in settings(changes).items()}
 
 
 def open_run(directory: str) -> Any:

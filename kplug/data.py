@@ -44,9 +44,10 @@ class Data:
         sampler = build(self.spec, self.spec["data.sampler"], {Columns: self.splits["train"].columns})
         return _checked(sampler(np.random.default_rng((self.spec["seed"], epoch))), "data.sampler")
 
-    def training(self, learner: Learner, epochs: int, first_epoch: int = 0) -> tf.data.Dataset:
-        """Batches of all epochs in a row, as `learner.prepare` gives them."""
+    def training(self, learner: Learner, epochs: int, first_step: int = 0) -> tf.data.Dataset:
+        """Batches of all epochs in a row, as `learner.prepare` gives them, from any step on."""
         split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
+        first_epoch, skipped = divmod(first_step, steps)
         augment = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
         sampler = build(self.spec, self.spec["data.sampler"], {Columns: split.columns})
 
@@ -54,7 +55,7 @@ class Data:
             table = _checked(sampler(np.random.default_rng((seed, int(epoch)))), "data.sampler")
             if len(table) != steps:
                 raise ValueError(f"data.sampler gave {len(table)} steps in epoch {epoch} and {steps} in epoch 0")
-            return table
+            return table[skipped:] if epoch == first_epoch else table
 
         def finish(step: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
             step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), tf.cast(step, tf.int32))
@@ -66,14 +67,14 @@ class Data:
 
         rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(
             lambda epoch: tf.data.Dataset.from_tensor_slices(
-                tf.ensure_shape(tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False), [steps, None])
+                tf.ensure_shape(tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False), [None, None])
             )
         )
         batch_size = self.table(0).shape[1]
         rows = rows.map(lambda row: tf.ensure_shape(row, [batch_size]))
-        batches = self._load(split, rows, batch_size).enumerate(start=first_epoch * steps)
+        batches = self._load(split, rows, batch_size).enumerate(start=first_step)
         batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-        total = steps * (epochs - first_epoch)
+        total = steps * epochs - first_step
         return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
     def evaluation(self, learner: Learner, name: str) -> tf.data.Dataset:

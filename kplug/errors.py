@@ -46,6 +46,10 @@ class SpecError(Exception):
         return SpecError([p if p.path or p.where else Problem(p.message, path, where) for p in self.problems])
 
 
+class Terminated(BaseException):
+    """SIGTERM was received."""
+
+
 def dotted(path: Path) -> str:
     """`("task", "augment", 1)` as `task.augment.1`."""
     return ".".join(str(part) if part != "" and str(part).isprintable() else repr(part) for part in path)

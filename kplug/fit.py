@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,11 +14,14 @@ import tensorflow as tf
 
 from kplug import callbacks as kept
 from kplug.build import build, build_learner, build_optimizer
+from kplug.checking import plain
+from kplug.checkpoint import Checkpoint, Checkpoints, owned
 from kplug.data import Data, open_data
-from kplug.errors import SpecError, listed
+from kplug.errors import Path, Problem, SpecError, dotted, listed
 from kplug.evaluate import explained, log
 from kplug.kinds import DataInfo, FitInfo, Learner
 from kplug.plugins import host
+from kplug.resuming import Continued, Saver, skipping
 from kplug.run import BEST, LAST, RESULT, Run, refuse_existing
 from kplug.spec import Spec
 
@@ -31,45 +36,104 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None) -> Run:
     Raises:
         SpecError: the input is wrong; nothing is trained and no run is made.
     """
-    # what the whole process uses
     if run is not None:
         refuse_existing(run)
     spec = spec.absolute()
-    use_threads(spec)
+    use_threads(spec, spec["fit.threads"])
+    training = prepare(spec)
+    made = Run.create(spec, run)
+    with owned(made):
+        made.write_json("data.json", training.data.info.to_json())
+        made.describe_environment(chosen(spec, training.learner.model))
+        keep_samples(made, training.data)
+        log(f"run {made.path}: {describe(training.data, training.learner.model)}")
+        return fit(made, training, None)
 
+
+def resume(directory: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Run:
+    """Go on with a run that did not finish, as if it had not been stopped.
+
+    Args:
+        directory: of the run.
+        changes: dotted path to value; more epochs, file paths, `fit.checkpoint` and `export` may change.
+
+    Raises:
+        SpecError: another process trains it, its data or spec is another now, or its checkpoints do not fit.
+    """
+    run = Run.open(directory)
+    with owned(run):
+        spec = changed(run, changes or {})
+        if run.finished and spec["fit.epochs"] <= run.spec["fit.epochs"]:
+            log(f"{run.path} is finished; --set fit.epochs=N with a larger N trains on")
+            return run
+        use_threads(spec, run.read_json("environment.json")["chosen"]["threads"])
+        training = prepare(spec)
+        refuse_other_data(run, training.data)
+        found, complaints = Checkpoints(run, spec["fit.checkpoint.keep"]).newest()
+        for complaint in complaints:
+            log(complaint)
+        run = run.rewritten(spec)
+        log(f"run {run.path} goes on after step {found.state['step'] if found else 0}")
+        return fit(run, training, found)
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that a training needs, checked before a run is made or touched."""
+
+    spec: Spec
+    data: Data
+    learner: Learner
+    monitor: tuple[str, str]
+    info: FitInfo
+
+
+def prepare(spec: Spec) -> Training:
+    """The data and the model of a spec, seen to fit each other."""
     # the data
     data = open_data(spec)
-    epochs = spec["fit.epochs"]
-    fit = FitInfo(steps=data.steps * epochs, epochs=epochs)
+    info = FitInfo(steps=data.steps * spec["fit.epochs"], epochs=spec["fit.epochs"])
 
     # the model
-    learner = build_learner(spec, data.info, fit, spec["fit.precision"])
-    model = learner.model
-    freeze(spec, model)
-    build_optimizer(model)
-    names = reported_names(data, learner)
-    monitor = best_metric(spec, names)
+    learner = build_learner(spec, data.info, info, spec["fit.precision"])
+    freeze(spec, learner.model)
+    build_optimizer(learner.model)
+    monitor = best_metric(spec, reported_names(data, learner))
+    return Training(spec, data, learner, monitor, info)
 
-    # the run
-    made = Run.create(spec, run)
-    made.write_json("data.json", data.info.to_json())
-    made.describe_environment(chosen(spec, model))
-    keep_samples(made, data)
-    log(f"run {made.path}: {describe(data, model)}")
+
+def fit(run: Run, training: Training, found: Checkpoint | None) -> Run:
+    """Train from a checkpoint, or from the first step, to the end."""
+    spec, data, learner, model = training.spec, training.data, training.learner, training.learner.model
+    epochs, steps = training.info.epochs, data.steps
+
+    # what is kept
+    keeper = kept.Keeper(run, training.monitor, steps)
+    checkpoints = Checkpoints(run, spec["fit.checkpoint.keep"])
+    checkpoints.clean()
+    first = found.state["step"] if found else 0
+    skip = first % steps
+    for name in ("metrics.jsonl", "timings.jsonl"):
+        run.cut(name, first // steps)
+
+    # what else happens
+    theirs = build(spec, spec["fit.callbacks"], {DataInfo: data.info, FitInfo: training.info})
+    theirs += [c for plugin in host().manager.hook.callbacks(run=run) for c in plugin or []]
+    progress = kept.Progress(epochs, steps, first)
+    saver = Saver(checkpoints, steps, plain(spec["fit.checkpoint"]), [*theirs, keeper], found)
+    callbacks = Continued([*theirs, keeper, progress, saver], model, skip, epochs=epochs, steps=steps)
 
     # the training
-    keeper = kept.Keeper(made, monitor)
     if epochs:
-        given = {DataInfo: data.info, FitInfo: fit}
-        theirs = build(spec, spec["fit.callbacks"], given)
-        theirs += [c for plugin in host().manager.hook.callbacks(run=made) for c in plugin or []]
-        with explained(data, "train"), contextlib.closing(kept.Progress(epochs, data.steps)) as progress:
+        with explained(data, "train"), contextlib.closing(progress), saver.at_work(), skipping(model, skip):
+            batches = data.training(learner, epochs, first)
             model.fit(
-                data.training(learner, epochs),
+                batches.repeat() if skip else batches,  # Keras counts the steps that are skipped against the batches
                 validation_data=data.evaluation(learner, "validation") if "validation" in data.splits else None,
+                initial_epoch=first // steps,
                 epochs=epochs,
-                steps_per_epoch=data.steps,
-                callbacks=[*theirs, keeper, progress],
+                steps_per_epoch=steps,
+                callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
             )
@@ -79,14 +143,45 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None) -> Run:
         metrics = first_metrics(data, learner)
 
     # the result
-    made.write_json(RESULT, {"run": str(made.path), "metrics": metrics})
-    return made
+    run.write_json(RESULT, {"run": str(run.path), "metrics": metrics})
+    return run
 
 
-def use_threads(spec: Spec) -> None:
-    """Compute with as many threads as the spec says; TensorFlow takes that once a process."""
-    threads = spec["fit.threads"]
-    if threads is None or tf.config.threading.get_intra_op_parallelism_threads() == threads:
+def changed(run: Run, changes: Mapping[str, Any]) -> Spec:
+    """The run's spec with changes, where these are of those that a half-trained model does not notice."""
+    spec = run.spec.at(changes).absolute() if changes else run.spec
+    for path, before, now in differences(plain(run.spec.root), plain(spec.root)):
+        if path == ("fit", "epochs") and now > before:
+            log(f"fit.epochs: {now} instead of {before}; schedules are computed anew over all {now}")
+        elif path[:2] != ("fit", "checkpoint") and path[0] != "export" and not spec.is_file_path(path):
+            message = f"cannot change from {before!r} to {now!r} in a run that has begun; train a new one"
+            raise SpecError([Problem(message, path, spec.where(path))])
+    return spec
+
+
+def differences(before: Any, now: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
+    """(path, before, now) of every value that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from differences(before.get(key), now.get(key), (*path, key))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from differences(one, other, (*path, number))
+    elif before != now:
+        yield path, before, now
+
+
+def refuse_other_data(run: Run, data: Data) -> None:
+    """SpecError where the source does not give what it gave when the run began."""
+    for path, then, now in differences(run.info.to_json(), data.info.to_json()):
+        message = f"the data is not what it was: {dotted(path)} was {then!r} and is {now!r}; put it back, or train anew"
+        raise SpecError(message).located(("data", "source"), str(run.path))
+
+
+def use_threads(spec: Spec, threads: int | None) -> None:
+    """Compute with so many threads; TensorFlow takes that once a process. Sums depend on it, so a run keeps to it."""
+    now = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
+    if threads is None or threads == now:
         return
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)

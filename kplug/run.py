@@ -120,10 +120,24 @@ class Run:
 
     def append(self, name: str, row: dict[str, Any]) -> None:
         """A line of a `.jsonl` file, on the disk when this returns."""
-        with _named(self.path / name), open(self.path / name, "a") as file:
+        with naming_errors(self.path / name), open(self.path / name, "a") as file:
             file.write(json.dumps(row) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def cut(self, name: str, rows: int) -> None:
+        """Leave the first rows of a `.jsonl` file alone standing; a last line may be half a row."""
+        path = self.path / name
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        if len(lines) > rows:
+            self.write(name, "".join(lines[:rows]))
+
+    def rewritten(self, spec: Spec) -> Run:
+        """The run with another spec, unfinished again."""
+        (self.path / RESULT).unlink(missing_ok=True)
+        if spec.root != self.spec.root:
+            self.write("spec.yaml", spec.dump())
+        return Run(self.path)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The lines of a `.jsonl` file; none where it is missing."""
@@ -135,7 +149,7 @@ class Run:
         """The path to write a file to, which gets its name when all is on the disk."""
         final = self.path / name
         temporary = final.with_name(f".{os.getpid()}.{final.name}")  # an ending that writers go by stays
-        with _named(final):
+        with naming_errors(final):
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
                 yield temporary
@@ -173,11 +187,13 @@ def refuse_existing(directory: str | os.PathLike[str]) -> None:
     path = Path(directory)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         what = "is a file" if path.is_file() else "already holds something"
-        raise SpecError([Problem(f"{directory} {what}; name a new directory", where="--run")])
+        unfinished = (path / "spec.yaml").is_file() and not (path / RESULT).exists()
+        hint = f", or go on with the unfinished run: kplug train --resume {directory}" if unfinished else ""
+        raise SpecError([Problem(f"{directory} {what}; name a new directory{hint}", where="--run")])
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Any:
+def naming_errors(path: Path) -> Any:
     """A write that the system refuses, said with the file's name."""
     try:
         yield
@@ -188,7 +204,7 @@ def _named(path: Path) -> Any:
 
 
 def _next_number(parent: Path) -> Path:
-    with _named(parent):
+    with naming_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         number = max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0)
         while True:  # another process may take the number first

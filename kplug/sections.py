@@ -12,6 +12,7 @@ from kplug.kinds import (
     Fraction,
     Name,
     Natural,
+    Positive,
     Sampler,
     Seed,
     Size,
@@ -61,6 +62,21 @@ class DataSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckpointSection:
+    """When the whole state of a training is kept, so that a killed run goes on.
+
+    Args:
+        steps: after so many steps; null: by time alone.
+        seconds: after so many seconds; null: by steps alone.
+        keep: how many are kept, the newest.
+    """
+
+    steps: Count | None = None
+    seconds: Positive | None = 300.0
+    keep: Count = 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitSection:
     """How the model is trained.
 
@@ -71,6 +87,7 @@ class FitSection:
         threads: how many TensorFlow computes with; null: as many as the machine has.
         callbacks: what else happens during training.
         precision: mixed_bfloat16 computes in bfloat16 and keeps weights, heads and losses in float32.
+        checkpoint: when the whole state is kept, for `kplug train --resume`.
     """
 
     epochs: Natural = 10
@@ -79,6 +96,7 @@ class FitSection:
     threads: Count | None = None
     callbacks: list[Callback] = ()  # type: ignore[assignment]
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    checkpoint: CheckpointSection = call()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,15 @@ class Spec:
         """The filled spec with every file path made absolute."""
         return Spec(plain(_absolute(self.root)), self.marks, _absolute(self.root))
 
+    def is_file_path(self, path: Path) -> bool:
+        """True where the value at a path is the name of a file or folder."""
+        tree: Any = self.root
+        annotation: Any = None
+        for step in path:
+            annotation = tree.component.parameters[str(step)].annotation if isinstance(tree, Node) else annotation
+            tree = tree.arguments[str(step)] if isinstance(tree, Node) else tree[step]
+        return isinstance(tree, str) and _is_located(annotation, tree)
+
     def dump(self) -> str:
         """The spec as YAML."""
         return dump(self.data)
@@ -94,7 +103,7 @@ def load(path: str | os.PathLike[str], values: Mapping[str, Any] | None = None) 
 
 def load_with(path: str | os.PathLike[str], changes: typing.Iterable[str]) -> Spec:
     """As `load`, with changes as they are typed after `--set`: `path=value`, the value in YAML."""
-    return loads(_read_file(path), str(path), _settings(changes))
+    return loads(_read_file(path), str(path), settings(changes))
 
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:
@@ -122,7 +131,8 @@ def _overrides(values: Mapping[str, Any]) -> dict[Path, tuple[Any, str]]:
     return {_steps(path): (value, f"at {path}={shown_value(value)}") for path, value in values.items()}
 
 
-def _settings(texts: typing.Iterable[str]) -> dict[Path, tuple[Any, str]]:
+def settings(texts: typing.Iterable[str]) -> dict[Path, tuple[Any, str]]:
+    """`path=value` as typed after `--set`, to path, value (YAML) and place."""
     found: dict[Path, tuple[Any, str]] = {}
     for text in texts:
         path, equals, value = text.partition("=")

@@ -77,7 +77,8 @@ def test_a_batch_depends_on_seed_and_step_alone(plugin):
         spec = spec_of(", augment: [random_flip, random_erasing, {type: random_crop, padding: 1}]")
         whole = seen(open_data(spec).training(LEARNER, epochs=3))
         data = open_data(spec)
-        same(seen(data.training(LEARNER, epochs=3, first_epoch=2)), whole[2 * data.steps :])
+        for step in (2 * data.steps, 1, 2 * data.steps + 3):
+            same(seen(data.training(LEARNER, epochs=3, first_step=step)), whole[step:])
         other = seen(open_data(spec.at({"seed": 1})).training(LEARNER, epochs=3))
     assert not np.array_equal(whole[0][0], other[0][0])
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import shutil
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kplug.run import Run
+
+OUTSIDE = ("stage", "epoch", "step")  # what is no metric in a row
 
 
 class Curves(keras.callbacks.Callback):
@@ -33,13 +36,20 @@ class TensorBoardLogs(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         folder = self.run.path / "tensorboard"
+        shutil.rmtree(folder, ignore_errors=True)  # a resumed run may have points beyond where it goes on
         self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
 
+        for row in self.run.rows("metrics.jsonl"):
+            self._write(row["epoch"], {k: v for k, v in row.items() if k not in OUTSIDE})
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        for name, value in (logs or {}).items():
+        self._write(epoch + 1, logs or {})
+
+    def _write(self, epoch: int, metrics: dict[str, Any]) -> None:
+        for name, value in metrics.items():
             writer = self.writers["validation" if name.startswith("val_") else "train"]
             with writer.as_default():
-                tf.summary.scalar(name.removeprefix("val_"), float(value), step=epoch + 1)
+                tf.summary.scalar(name.removeprefix("val_"), float(value), step=epoch)
         for writer in self.writers.values():
             writer.flush()
 
@@ -52,8 +62,7 @@ def draw_curves(rows: list[dict[str, Any]], title: str) -> bytes:
     """A PNG with a panel for each metric of `metrics.jsonl`."""
     from matplotlib.figure import Figure
 
-    outside = ("stage", "epoch", "step")
-    names = list(dict.fromkeys(k.removeprefix("val_") for row in rows for k in row if k not in outside))
+    names = list(dict.fromkeys(k.removeprefix("val_") for row in rows for k in row if k not in OUTSIDE))
     figure = Figure(figsize=(4.2 * len(names), 3.4), layout="constrained")
     axes = figure.subplots(1, len(names), squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):

@@ -13,43 +13,28 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     """Keras's, with a memory that can be kept."""
 
     remembered = ("wait", "best", "best_epoch", "stopped_epoch")
-    restored: State | None = None
 
     def state(self) -> State:
         return _state(self)
 
     def restore(self, state: State) -> None:
-        self.restored = dict(state)
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        super().on_train_begin(logs)
-        _put_back(self)
+        for name, value in state.items():
+            setattr(self, name, value)
 
 
 class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
     """Keras's, with a memory that can be kept."""
 
     remembered = ("wait", "best", "cooldown_counter")
-    restored: State | None = None
 
     def state(self) -> State:
         return _state(self)
 
     def restore(self, state: State) -> None:
-        self.restored = dict(state)
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        super().on_train_begin(logs)
-        _put_back(self)
+        for name, value in state.items():
+            setattr(self, name, value)
 
 
 def _state(callback: Any) -> State:
     values = {name: getattr(callback, name) for name in callback.remembered}
     return {name: value if value is None or isinstance(value, int) else float(value) for name, value in values.items()}
-
-
-def _put_back(callback: Any) -> None:
-    # Keras forgets everything when a training begins, so what was restored is put back after that, once
-    for name, value in (callback.restored or {}).items():
-        setattr(callback, name, value)
-    callback.restored = None

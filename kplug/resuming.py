@@ -1,0 +1,137 @@
+"""Going on in the middle: when a checkpoint is written, and how Keras's `fit` begins where one was."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+
+from kplug.checkpoint import Checkpoint, Checkpoints
+from kplug.errors import Terminated
+
+
+class Saver(keras.callbacks.Callback):
+    """Writes checkpoints, and puts back what one holds when a training goes on. It is the last of all callbacks.
+
+    Args:
+        checkpoints: where they are kept.
+        steps: in an epoch.
+        every: `fit.checkpoint`: `steps` and `seconds`, each a number or None.
+        callbacks: those whose `state` is kept, in an order that a resumed training has too.
+        found: the checkpoint to go on from.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        steps: int,
+        every: dict[str, Any],
+        callbacks: Sequence[Any],
+        found: Checkpoint | None,
+    ) -> None:
+        super().__init__()
+        self.checkpoints, self.steps, self.every, self.found = checkpoints, steps, every, found
+        self.remembering = [callback for callback in callbacks if hasattr(callback, "state")]
+        self.first = self.saved_at = found.state["step"] if found else 0
+        self.saved_when = time.monotonic()
+        self.step = self.first
+        self.epoch_start = 0
+        self.asked_to_stop = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.found:
+            for callback, state in zip(self.remembering, self.found.state["callbacks"], strict=True):
+                callback.restore(state)  # now: Keras's callbacks forget all when a training begins
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch_start = epoch * self.steps
+        if self.found:  # only now: `fit` has just set the metrics back
+            self.found.restore(self.model)
+            self.found = None
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step = self.epoch_start + batch + 1
+        if batch + 1 < self.steps and (self.asked_to_stop or self._is_due()):
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.step = (epoch + 1) * self.steps
+        is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if is_last or self.asked_to_stop or self._is_due():
+            self._save()
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Inside, SIGTERM waits for the end of the step and for a checkpoint."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, self._ask_to_stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _ask_to_stop(self, number: int, frame: Any) -> None:
+        self.asked_to_stop = True
+
+    def _is_due(self) -> bool:
+        steps, seconds = self.every["steps"], self.every["seconds"]
+        enough = steps is not None and self.step - self.saved_at >= steps
+        return enough or (seconds is not None and time.monotonic() - self.saved_when >= seconds)
+
+    def _save(self) -> None:
+        states = [callback.state() for callback in self.remembering]
+        self.checkpoints.save(self.model, {"stage": 0, "step": self.step, "callbacks": states})
+        self.saved_at, self.saved_when = self.step, time.monotonic()
+        if self.asked_to_stop:
+            raise Terminated
+
+
+class Continued(keras.callbacks.CallbackList):
+    """Callbacks that hear nothing of the steps before the one that a training goes on with."""
+
+    def __init__(self, callbacks: list[Any], model: keras.Model, skip: int, **params: Any) -> None:
+        super().__init__(callbacks, add_history=True, model=model, **params)
+        self.skip = skip
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch >= self.skip:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch >= self.skip:
+            super().on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.skip = 0
+        super().on_epoch_end(epoch, logs)
+
+
+@contextlib.contextmanager
+def skipping(model: keras.Model, count: int) -> Iterator[None]:
+    """Inside, the first `count` training steps of `fit` do nothing and take no batch: they were made before.
+
+    So the epoch keeps its number of steps, and a training begins and ends once: `fit` called for the rest of the
+    epoch and again for the other epochs would finish the optimizer's moving averages in between.
+    """
+    model.make_train_function()
+    train, left = model.train_function, count
+
+    def step(iterator: Any) -> Any:
+        nonlocal left
+        if left:
+            left -= 1
+            return {}
+        return train(iterator)
+
+    model.train_function = step
+    try:
+        yield
+    finally:
+        model.train_function = train

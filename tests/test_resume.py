@@ -1,0 +1,240 @@
+"""A run that was killed ends as if it had not been: the same weights, rows and best epoch, to the bit."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import kplug
+from kplug.checkpoint import Checkpoints, owned, reachable_variables
+from kplug.fit import resume, train
+from kplug.run import Run
+
+SPEC = """
+name: resumed
+task:
+  type: classification
+  model:
+    type: layers
+    layers:
+      - {type: conv2d, filters: 4, kernel_size: 3}
+      - batch_normalization
+      - relu
+      - {type: dropout, rate: 0.3}
+  optimizer:
+    type: adamw
+    use_ema: true
+    learning_rate: {type: cosine, peak: 1e-2, warmup: 0.2}
+data:
+  source: digits
+  sampler: {type: shuffled, batch_size: 100}
+  augment: [random_translation]
+fit:
+  epochs: 4
+  callbacks: [{type: early_stopping, monitor: loss, patience: 3}]
+  checkpoint: {steps: 5, seconds: null, keep: 2}
+"""
+
+
+def digest(run):
+    """Of everything that a run promises: weights, rows, result."""
+    import h5py
+
+    made = hashlib.sha256()
+    for name in ("model.weights.h5", "last.weights.h5"):
+        with h5py.File(run.path / name) as file:
+            found = []
+            file.visititems(lambda path, item: found.append((path, item)) if hasattr(item, "dtype") else None)  # noqa: B023
+            for path, item in sorted(found, key=lambda pair: pair[0]):
+                made.update(path.encode() + np.asarray(item).tobytes())
+    made.update(json.dumps(run.rows("metrics.jsonl")).encode())
+    made.update(json.dumps(run.metrics).encode())
+    return made.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return train(kplug.loads(SPEC), tmp_path_factory.mktemp("whole") / "run")
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_at(path, step, text=SPEC):
+    """A run that stopped short after a step, with nothing written on the way out."""
+    import keras
+
+    class Bomb(keras.callbacks.Callback):
+        count = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.count += 1
+            if self.count == step:
+                raise Killed
+
+    class Plugin:
+        @kplug.hookimpl
+        def callbacks(self, run):
+            return [Bomb()]
+
+    from kplug.plugins import using
+
+    with using([Plugin()]), pytest.raises(Killed):
+        train(kplug.loads(text), path)
+    return Run.open(path)
+
+
+@pytest.mark.parametrize("step", [3, 6, 12, 13, 24, 26, 38, 48])
+def test_a_stopped_run_ends_as_the_whole_one(whole, tmp_path, step):
+    stopped = killed_at(tmp_path / "run", step)
+    assert not stopped.finished
+    assert digest(resume(stopped.path)) == digest(whole)
+
+
+def test_stopped_again_and_again(whole, tmp_path):
+    run = killed_at(tmp_path / "run", 8)
+    found, _ = Checkpoints(run, 2).newest()
+    assert found.state["step"] == 5
+    assert digest(resume(run.path)) == digest(whole)
+
+
+def test_a_checkpoint_holds_every_variable():
+    import keras
+
+    from kplug.build import build_learner, build_optimizer
+    from kplug.data import open_data
+    from kplug.kinds import FitInfo
+
+    data = open_data(kplug.loads(SPEC))
+    model = build_learner(data.spec, data.info, FitInfo(10, 1), "float32").model
+    build_optimizer(model)
+    model.evaluate(
+        data.evaluation(build_learner(data.spec, data.info, FitInfo(10, 1), "float32"), "test").take(1), verbose=0
+    )
+    held = {id(v) for v in reachable_variables(model).values()}
+    every = [*model.variables, *model.optimizer.variables, *(v for m in model.metrics for v in m.variables)]
+    assert all(id(v.value) in held for v in every)
+    assert sum(isinstance(v, keras.Variable) for v in every) <= len(held)
+    assert any("seed" in path for path in reachable_variables(model))
+    assert any("metric" in path for path in reachable_variables(model))
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(whole, tmp_path, capsys):
+    run = killed_at(tmp_path / "run", 27)
+    newest = sorted((run.path / "checkpoints").iterdir(), key=lambda p: int(p.name.split("-")[2]))[-1]
+    data = next(newest.glob("variables.data*"))
+    flipped = bytearray(data.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    data.write_bytes(flipped)
+    assert digest(resume(run.path)) == digest(whole)
+    assert f"{newest} is damaged" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_left_alone(whole, capsys):
+    before = digest(whole)
+    assert digest(resume(whole.path)) == before
+    assert "is finished" in capsys.readouterr().err
+
+
+def test_epochs_may_be_raised(whole, tmp_path, capsys):
+    more = Run.open(shutil.copytree(whole.path, tmp_path / "more"))
+    longer = resume(more.path, {"fit.epochs": 5})
+    assert "fit.epochs: 5 instead of 4; schedules are computed anew" in capsys.readouterr().err
+    assert [row["epoch"] for row in longer.rows("metrics.jsonl")] == [1, 2, 3, 4, 5]
+    assert longer.rows("metrics.jsonl")[:4] == whole.rows("metrics.jsonl")
+    assert longer.spec["fit.epochs"] == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fit.epochs": 3}, r"fit.epochs: cannot change from 4 to 3"),
+        ({"task.optimizer.use_ema": False}, r"task.optimizer.use_ema: cannot change from True to False"),
+        ({"seed": 1}, r"seed: cannot change from 0 to 1"),
+    ],
+)
+def test_any_other_change_is_refused(whole, changes, message):
+    before = digest(whole)
+    with pytest.raises(kplug.SpecError, match=message):
+        resume(whole.path, changes)
+    assert digest(whole) == before
+
+
+def test_two_processes_cannot_train_one_run(tmp_path):
+    run = killed_at(tmp_path / "run", 3)
+    with owned(run), pytest.raises(kplug.SpecError, match="another process trains this run"):
+        resume(run.path)
+
+
+def test_a_new_training_in_an_unfinished_run_says_how_to_go_on(tmp_path):
+    run = killed_at(tmp_path / "run", 3)
+    with pytest.raises(kplug.SpecError, match=rf"kplug train --resume {run.path}"):
+        train(kplug.loads(SPEC), run.path)
+
+
+# --- processes really killed -----------------------------------------------------------------------------------------
+
+
+def start(tmp_path, *arguments):
+    command = [sys.executable, "-m", "kplug.cli", "train", *arguments]
+    return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, path, pattern):
+    deadline = time.monotonic() + 120
+    while not list(path.glob(pattern)) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_sigterm_writes_a_checkpoint(whole, tmp_path):
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("steps: 5,", "steps: 1,"))
+    process = start(tmp_path, "spec.yaml", "--run", "run")
+    wait_for(process, tmp_path, "run/checkpoints/ckpt-0-2")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and "Traceback" not in err, err
+    process = start(tmp_path, "--resume", "run", "--json")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert digest(Run.open(tmp_path / "run")) == digest(whole)
+    assert json.loads(out)["metrics"] == whole.metrics
+
+
+def kill_and_resume(tmp_path, seed, inside_a_write):
+    generator = random.Random(seed)
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("steps: 5,", "steps: 1,"))
+    arguments = ["spec.yaml", "--run", "run"]
+    for _ in range(20):
+        process = start(tmp_path, *arguments)
+        if (tmp_path / "run" / "spec.yaml").exists() or arguments[0] == "spec.yaml":
+            wait_for(process, tmp_path, "run/checkpoints/*" if not inside_a_write else "run/checkpoints/*.tmp-*")
+        if not inside_a_write:
+            time.sleep(generator.random() * 3)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if (tmp_path / "run" / "result.json").exists():
+            return
+        arguments = ["--resume", "run"] if (tmp_path / "run" / "data.json").exists() else arguments
+        if generator.random() < 0.5:
+            process = start(tmp_path, *arguments)
+            _, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+            return
+    process = start(tmp_path, *arguments)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("KPLUG_KILLS", "2"))))
+def test_a_killed_run_ends_as_the_whole_one(whole, tmp_path, seed):
+    kill_and_resume(tmp_path, seed, inside_a_write=seed % 3 == 0)
+    assert digest(Run.open(tmp_path / "run")) == digest(whole)
