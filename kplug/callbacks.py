@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kplug.run import BEST, LAST, Run
+from kplug.run import BEST, KEPT, LAST, Run
 
 SILENCE = 30  # seconds after which a training that writes lines says how far it is
 
@@ -22,33 +22,35 @@ class Keeper(keras.callbacks.Callback):
     Args:
         run: the directory.
         monitor: the metric that says which epoch is best, and "minimize" or "maximize".
-        steps: in an epoch.
     """
 
-    def __init__(self, run: Run, monitor: tuple[str, str], steps: int) -> None:
+    def __init__(self, run: Run, monitor: tuple[str, str]) -> None:
         super().__init__()
         self.run = run
-        self.steps = steps
         self.metric, self.direction = monitor
         self.best = math.inf
         self.best_metrics: dict[str, float] = {}
-        self.rows = 0
+        self.stage = self.step = self.rows = 0
         self.started = 0.0
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("best", "best_metrics", "step", "rows")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
-    def state(self) -> dict[str, Any]:
-        return {"best": self.best, "best_metrics": self.best_metrics, "rows": self.rows}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.best, self.best_metrics, self.rows = state["best"], state["best_metrics"], state["rows"]
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step += 1
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.started
         metrics = in_order(logs or {})
         metrics.setdefault("learning_rate", learning_rate(self.model))
-        row = {"stage": 0, "epoch": epoch + 1, "step": (epoch + 1) * self.steps} | metrics
+        row = {"stage": self.stage, "epoch": epoch + 1, "step": self.step} | metrics
         cost = metrics[self.metric] * (1 if self.direction == "minimize" else -1)
         if cost < self.best or not self.best_metrics:
             self.best = cost if not math.isnan(cost) else math.inf
@@ -63,6 +65,8 @@ class Keeper(keras.callbacks.Callback):
         for name in names:
             with self.run.writing(name) as path, weights_only(model):
                 model.save_weights(path)
+            if name == BEST:
+                self.run.write_json(KEPT, {"stage": self.stage})
 
 
 @contextlib.contextmanager
@@ -87,9 +91,15 @@ def learning_rate(model: keras.Model) -> float:
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar with the time left on a terminal, plain lines elsewhere; on stderr, since stdout is for results."""
+    """A bar with the time left on a terminal, plain lines elsewhere; on stderr, since stdout is for results.
 
-    def __init__(self, epochs: int, steps: int, first: int = 0) -> None:
+    Args:
+        epochs: those of this stage, counted over the whole training.
+        steps: in an epoch.
+        first: the step of the stage that training goes on with.
+    """
+
+    def __init__(self, epochs: range, steps: int, first: int = 0) -> None:
         super().__init__()
         self.epochs, self.steps, self.first = epochs, steps, first
         self.bar: Any = None
@@ -99,24 +109,24 @@ class Progress(keras.callbacks.Callback):
         self.spoke = self.started = time.monotonic()
         if sys.stderr.isatty():
             self.bar = _bar()
-            self.task = self.bar.add_task("epoch 1", total=self.epochs * self.steps, shown="", completed=self.first)
+            self.task = self.bar.add_task("epoch", total=len(self.epochs) * self.steps, shown="", completed=self.first)
             self.bar.start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.bar:
             self.bar.update(self.task, advance=1, shown=_shown({"loss": (logs or {}).get("loss", math.nan)}))
         elif time.monotonic() - self.spoke > SILENCE:
-            self._say(f"epoch {self.epoch + 1}/{self.epochs}  step {batch + 1}/{self.steps}  {_shown(logs or {})}")
+            self._say(f"epoch {self.epoch + 1}/{self.epochs.stop}  step {batch + 1}/{self.steps}  {_shown(logs or {})}")
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
         if self.bar:
-            self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
+            self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.epochs.stop}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        done = epoch + 1 - self.first / self.steps
-        left = (time.monotonic() - self.started) / done * (self.epochs - epoch - 1)
-        line = f"epoch {epoch + 1}/{self.epochs}  {_shown(logs or {})}"
+        done = epoch + 1 - self.epochs.start - self.first / self.steps
+        left = (time.monotonic() - self.started) / done * (self.epochs.stop - epoch - 1)
+        line = f"epoch {epoch + 1}/{self.epochs.stop}  {_shown(logs or {})}"
         self._say(line + (f"  {left:.0f} s left" if left and not self.bar else ""))
 
     def close(self) -> None:

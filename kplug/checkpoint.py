@@ -37,6 +37,10 @@ class Checkpoint:
     path: Path
     state: dict[str, Any]
 
+    def unfinished(self) -> Checkpoint:
+        """The same, of a training that has become longer since."""
+        return Checkpoint(self.path, {**self.state, "done": False})
+
     def restore(self, model: keras.Model) -> None:
         """Give every variable that is reachable from the model the value that it had.
 

@@ -40,17 +40,16 @@ def explained(data: Data, split: str) -> Iterator[None]:
 
 def restored(run: Run) -> Learner:
     """The run's learner in float32, with the weights that it kept; nothing of its source is touched."""
-    spec, info = run.spec, run.info
-    learner = build_learner(spec, info, FitInfo(steps=1, epochs=1), spec["export.precision"])
     path = run.path / BEST
+    if not path.exists():
+        message = f"{BEST} is missing: the run did not get through its first epoch"
+        raise SpecError([Problem(message, where=str(run.path))])
+    spec = run.kept_spec
+    learner = build_learner(spec, run.info, FitInfo(steps=1, epochs=1), spec["export.precision"])
     try:
         with weights_only(learner.model), warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # what the file lacks, Keras leaves as it was made, and warns
             learner.model.load_weights(path)
-    except FileNotFoundError:
-        raise SpecError(
-            [Problem(f"{BEST} is missing: the run did not get through its first epoch", where=str(run.path))]
-        ) from None
     except (ValueError, OSError, KeyError, UserWarning) as error:
         if isinstance(error, OSError):
             message = f"{BEST} is damaged ({error}); train again, or put back a copy"

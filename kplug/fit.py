@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,13 +16,14 @@ from kplug.build import build, build_learner, build_optimizer
 from kplug.checking import plain
 from kplug.checkpoint import Checkpoint, Checkpoints, owned
 from kplug.data import Data, open_data
-from kplug.errors import Path, Problem, SpecError, dotted, listed
+from kplug.errors import Path, Problem, SpecError, dotted
 from kplug.evaluate import explained, log
 from kplug.kinds import DataInfo, FitInfo, Learner
 from kplug.plugins import host
 from kplug.resuming import Continued, Saver, skipping
 from kplug.run import BEST, LAST, RESULT, Run, refuse_existing
 from kplug.spec import Spec
+from kplug.weights import carry_over, freeze
 
 
 def train(spec: Spec, run: str | os.PathLike[str] | None = None) -> Run:
@@ -40,14 +40,15 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None) -> Run:
         refuse_existing(run)
     spec = spec.absolute()
     use_threads(spec, spec["fit.threads"])
-    training = prepare(spec)
+    data = open_data(spec)
+    training = prepare(data, 0)
     made = Run.create(spec, run)
     with owned(made):
-        made.write_json("data.json", training.data.info.to_json())
+        made.write_json("data.json", data.info.to_json())
         made.describe_environment(chosen(spec, training.learner.model))
-        keep_samples(made, training.data)
-        log(f"run {made.path}: {describe(training.data, training.learner.model)}")
-        return fit(made, training, None)
+        keep_samples(made, data)
+        log(f"run {made.path}: {describe(data, training.learner.model)}")
+        return train_stages(made, data, training, None)
 
 
 def resume(directory: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Run:
@@ -63,100 +64,129 @@ def resume(directory: str | os.PathLike[str], changes: Mapping[str, Any] | None 
     run = Run.open(directory)
     with owned(run):
         spec = changed(run, changes or {})
-        if run.finished and spec["fit.epochs"] <= run.spec["fit.epochs"]:
-            log(f"{run.path} is finished; --set fit.epochs=N with a larger N trains on")
+        longer = spec.stages()[-1][0] > run.spec.stages()[-1][0]
+        if run.finished and not longer:
+            log(f"{run.path} is finished; --set {dotted(last_epochs(spec))}=N with a larger N trains on")
             return run
         use_threads(spec, run.read_json("environment.json")["chosen"]["threads"])
-        training = prepare(spec)
-        refuse_other_data(run, training.data)
+        data = open_data(spec)
+        refuse_other_data(run, data)
         found, complaints = Checkpoints(run, spec["fit.checkpoint.keep"]).newest()
         for complaint in complaints:
             log(complaint)
+        if found and longer:
+            found = found.unfinished()
+        training = prepare(data, found.state["stage"] if found else 0)
         run = run.rewritten(spec)
-        log(f"run {run.path} goes on after step {found.state['step'] if found else 0}")
-        return fit(run, training, found)
+        log(f"run {run.path} goes on after step {found.state['keeper']['step'] if found else 0}")
+        return train_stages(run, data, training, found)
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that a training needs, checked before a run is made or touched."""
+    """All that the training of a stage needs, checked before a run is made or touched."""
 
-    spec: Spec
+    stage: int
     data: Data
     learner: Learner
     monitor: tuple[str, str]
     info: FitInfo
 
 
-def prepare(spec: Spec) -> Training:
-    """The data and the model of a spec, seen to fit each other."""
-    # the data
-    data = open_data(spec)
-    info = FitInfo(steps=data.steps * spec["fit.epochs"], epochs=spec["fit.epochs"])
-
-    # the model
+def prepare(data: Data, stage: int) -> Training:
+    """The model of a stage, seen to fit the data."""
+    epochs, spec = data.spec.stages()[stage]
+    data = Data(spec, data.splits, data.info)
+    info = FitInfo(steps=data.steps * epochs, epochs=epochs)
     learner = build_learner(spec, data.info, info, spec["fit.precision"])
     freeze(spec, learner.model)
     build_optimizer(learner.model)
     monitor = best_metric(spec, reported_names(data, learner))
-    return Training(spec, data, learner, monitor, info)
+    return Training(stage, data, learner, monitor, info)
 
 
-def fit(run: Run, training: Training, found: Checkpoint | None) -> Run:
-    """Train from a checkpoint, or from the first step, to the end."""
-    spec, data, learner, model = training.spec, training.data, training.learner, training.learner.model
-    epochs, steps = training.info.epochs, data.steps
-
-    # what is kept
-    keeper = kept.Keeper(run, training.monitor, steps)
-    checkpoints = Checkpoints(run, spec["fit.checkpoint.keep"])
-    checkpoints.clean()
-    first = found.state["step"] if found else 0
-    skip = first % steps
+def train_stages(run: Run, data: Data, training: Training, found: Checkpoint | None) -> Run:
+    """Train every stage from a checkpoint, or from the first step, to the end."""
+    # what was kept
+    keeper = kept.Keeper(run, training.monitor)
+    if found:
+        keeper.restore(found.state["keeper"])
     for name in ("metrics.jsonl", "timings.jsonl"):
-        run.cut(name, first // steps)
+        run.cut(name, keeper.rows)
+    Checkpoints(run, 1).clean()
 
-    # what else happens
-    theirs = build(spec, spec["fit.callbacks"], {DataInfo: data.info, FitInfo: training.info})
-    theirs += [c for plugin in host().manager.hook.callbacks(run=run) for c in plugin or []]
-    progress = kept.Progress(epochs, steps, first)
-    saver = Saver(checkpoints, steps, plain(spec["fit.checkpoint"]), [*theirs, keeper], found)
-    callbacks = Continued([*theirs, keeper, progress, saver], model, skip, epochs=epochs, steps=steps)
-
-    # the training
-    if epochs:
-        with explained(data, "train"), contextlib.closing(progress), saver.at_work(), skipping(model, skip):
-            batches = data.training(learner, epochs, first)
-            model.fit(
-                batches.repeat() if skip else batches,  # Keras counts the steps that are skipped against the batches
-                validation_data=data.evaluation(learner, "validation") if "validation" in data.splits else None,
-                initial_epoch=first // steps,
-                epochs=epochs,
-                steps_per_epoch=steps,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=0,
-            )
-        metrics = keeper.best_metrics
-    else:
-        keeper.keep(model, BEST, LAST)
-        metrics = first_metrics(data, learner)
+    # the stages
+    train_stage(run, training, keeper, found)
+    for stage in range(training.stage + 1, len(data.spec.stages())):
+        weights = {weight.path: weight.numpy() for weight in training.learner.model.weights}
+        training = prepare(data, stage)
+        carry_over(weights, training.learner.model)
+        train_stage(run, training, keeper, None)
 
     # the result
+    metrics = keeper.best_metrics or first_metrics(training.data, training.learner)
     run.write_json(RESULT, {"run": str(run.path), "metrics": metrics})
     return run
+
+
+def train_stage(run: Run, training: Training, keeper: kept.Keeper, found: Checkpoint | None) -> None:
+    """Train one stage, in Keras's `fit`, from a checkpoint or from its first step."""
+    data, learner, info = training.data, training.learner, training.info
+    spec, model, steps = data.spec, learner.model, data.steps
+    keeper.stage = training.stage
+    if found and found.state["done"]:
+        found.restore(model)
+        model.optimizer.finalize_variable_values(model.trainable_weights)  # as `fit` did after the checkpoint
+        return
+    if not info.epochs:
+        keeper.keep(model, BEST, LAST)
+        return
+
+    # where it begins
+    first = found.state["step"] if found else 0
+    begin = found.state["first_epoch"] if found else keeper.rows
+    epochs, skip = range(begin, begin + info.epochs), first % steps
+
+    # what else happens
+    theirs = build(spec, spec["fit.callbacks"], {DataInfo: data.info, FitInfo: info})
+    theirs += [c for plugin in host().manager.hook.callbacks(run=run) for c in plugin or []]
+    progress = kept.Progress(epochs, steps, first)
+    checkpoints = Checkpoints(run, spec["fit.checkpoint.keep"])
+    every = plain(spec["fit.checkpoint"])
+    saver = Saver(checkpoints, keeper, (training.stage, begin), steps, every, theirs, found)
+    callbacks = Continued([*theirs, keeper, progress, saver], model, skip, epochs=epochs.stop, steps=steps)
+
+    # the training
+    with explained(data, "train"), contextlib.closing(progress), saver.at_work(), skipping(model, skip):
+        batches = data.training(learner, info.epochs, first)
+        model.fit(
+            batches.repeat() if skip else batches,  # Keras counts the steps that are skipped against the batches
+            validation_data=data.evaluation(learner, "validation") if "validation" in data.splits else None,
+            initial_epoch=begin + first // steps,
+            epochs=epochs.stop,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
 
 
 def changed(run: Run, changes: Mapping[str, Any]) -> Spec:
     """The run's spec with changes, where these are of those that a half-trained model does not notice."""
     spec = run.spec.at(changes).absolute() if changes else run.spec
     for path, before, now in differences(plain(run.spec.root), plain(spec.root)):
-        if path == ("fit", "epochs") and now > before:
-            log(f"fit.epochs: {now} instead of {before}; schedules are computed anew over all {now}")
+        if path == last_epochs(spec) and now > before:
+            log(f"{dotted(path)}: {now} instead of {before}; schedules are computed anew over all {now}")
         elif path[:2] != ("fit", "checkpoint") and path[0] != "export" and not spec.is_file_path(path):
             message = f"cannot change from {before!r} to {now!r} in a run that has begun; train a new one"
             raise SpecError([Problem(message, path, spec.where(path))])
     return spec
+
+
+def last_epochs(spec: Spec) -> Path:
+    """The path of the number that may be raised: the epochs of the last stage."""
+    stages = len(spec["fit.stages"])
+    return ("fit", "stages", stages - 1, "epochs") if stages else ("fit", "epochs")
 
 
 def differences(before: Any, now: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
@@ -190,35 +220,6 @@ def use_threads(spec: Spec, threads: int | None) -> None:
         path = ("fit", "threads")
         message = f"TensorFlow already computes in this process; {threads} threads need a new one"
         raise SpecError(message).located(path, spec.where(path)) from None
-
-
-def freeze(spec: Spec, model: keras.Model) -> None:
-    """Freeze the layers whose path matches no pattern of `fit.trainable`.
-
-    Raises:
-        SpecError: a pattern matches no layer.
-    """
-    patterns = spec["fit.trainable"]
-    layers = {path_of(layer): layer for layer in leaf_layers(model)}
-    for position, pattern in enumerate(patterns):
-        if not fnmatch.filter(layers, pattern):
-            path = ("fit", "trainable", position)
-            message = f"'{pattern}' matches no layer; there are {listed(sorted(layers), 40)}"
-            raise SpecError(message).located(path, spec.where(path))
-    for path_, layer in layers.items():
-        layer.trainable = any(fnmatch.fnmatchcase(path_, pattern) for pattern in patterns)
-
-
-def leaf_layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers that own weights themselves."""
-    found = model._flatten_layers(include_self=False, recursive=True)
-    return [layer for layer in found if layer._trainable_variables or layer._non_trainable_variables]
-
-
-def path_of(layer: keras.Layer) -> str:
-    """A layer's path below the model: `resnet/stage1/conv`."""
-    variables = [*layer._trainable_variables, *layer._non_trainable_variables]
-    return variables[0].path.rpartition("/")[0]
 
 
 def reported_names(data: Data, learner: Learner) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from kplug.callbacks import Keeper
 from kplug.checkpoint import Checkpoint, Checkpoints
 from kplug.errors import Terminated
 
@@ -20,6 +21,8 @@ class Saver(keras.callbacks.Callback):
 
     Args:
         checkpoints: where they are kept.
+        keeper: of the run; its state stands by itself.
+        stage: the number of the stage, and the epoch of the whole training that it begins with.
         steps: in an epoch.
         every: `fit.checkpoint`: `steps` and `seconds`, each a number or None.
         callbacks: those whose `state` is kept, in an order that a resumed training has too.
@@ -29,17 +32,19 @@ class Saver(keras.callbacks.Callback):
     def __init__(
         self,
         checkpoints: Checkpoints,
+        keeper: Keeper,
+        stage: tuple[int, int],
         steps: int,
         every: dict[str, Any],
         callbacks: Sequence[Any],
         found: Checkpoint | None,
     ) -> None:
         super().__init__()
-        self.checkpoints, self.steps, self.every, self.found = checkpoints, steps, every, found
+        self.checkpoints, self.keeper, self.steps, self.every, self.found = checkpoints, keeper, steps, every, found
+        self.stage, self.first_epoch = stage
         self.remembering = [callback for callback in callbacks if hasattr(callback, "state")]
-        self.first = self.saved_at = found.state["step"] if found else 0
+        self.step = self.saved_at = found.state["step"] if found else 0
         self.saved_when = time.monotonic()
-        self.step = self.first
         self.epoch_start = 0
         self.asked_to_stop = False
 
@@ -47,9 +52,11 @@ class Saver(keras.callbacks.Callback):
         if self.found:
             for callback, state in zip(self.remembering, self.found.state["callbacks"], strict=True):
                 callback.restore(state)  # now: Keras's callbacks forget all when a training begins
+        elif self.stage:  # what was carried over from the stage before
+            self._save()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch_start = epoch * self.steps
+        self.epoch_start = (epoch - self.first_epoch) * self.steps
         if self.found:  # only now: `fit` has just set the metrics back
             self.found.restore(self.model)
             self.found = None
@@ -60,10 +67,23 @@ class Saver(keras.callbacks.Callback):
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.step = (epoch + 1) * self.steps
+        self.step = self.epoch_start + self.steps
         is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         if is_last or self.asked_to_stop or self._is_due():
-            self._save()
+            self._save(done=is_last)
+
+    def _is_due(self) -> bool:
+        steps, seconds = self.every["steps"], self.every["seconds"]
+        enough = steps is not None and self.step - self.saved_at >= steps
+        return enough or (seconds is not None and time.monotonic() - self.saved_when >= seconds)
+
+    def _save(self, done: bool = False) -> None:
+        states = [callback.state() for callback in self.remembering]
+        position = {"stage": self.stage, "first_epoch": self.first_epoch, "step": self.step, "done": done}
+        self.checkpoints.save(self.model, {**position, "keeper": self.keeper.state(), "callbacks": states})
+        self.saved_at, self.saved_when = self.step, time.monotonic()
+        if self.asked_to_stop:
+            raise Terminated
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
@@ -79,18 +99,6 @@ class Saver(keras.callbacks.Callback):
 
     def _ask_to_stop(self, number: int, frame: Any) -> None:
         self.asked_to_stop = True
-
-    def _is_due(self) -> bool:
-        steps, seconds = self.every["steps"], self.every["seconds"]
-        enough = steps is not None and self.step - self.saved_at >= steps
-        return enough or (seconds is not None and time.monotonic() - self.saved_when >= seconds)
-
-    def _save(self) -> None:
-        states = [callback.state() for callback in self.remembering]
-        self.checkpoints.save(self.model, {"stage": 0, "step": self.step, "callbacks": states})
-        self.saved_at, self.saved_when = self.step, time.monotonic()
-        if self.asked_to_stop:
-            raise Terminated
 
 
 class Continued(keras.callbacks.CallbackList):

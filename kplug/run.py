@@ -22,6 +22,7 @@ from kplug.plugins import host
 from kplug.spec import Spec, load
 
 BEST, LAST, RESULT = "model.weights.h5", "last.weights.h5", "result.json"
+KEPT = "kept.json"  # from which stage the best weights are
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class Run:
     def result(self) -> dict[str, Any]:
         """`run` and `metrics`: those of the epoch whose weights were kept."""
         return self.read_json(RESULT)
+
+    @property
+    def kept_spec(self) -> Spec:
+        """The spec as it stood in the stage that the kept weights are from."""
+        return self.spec.stages()[self.read_json(KEPT)["stage"]][1]
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The sections of a spec: what may stand in it, what fills it where nothing is said, and what it means."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Len
 
@@ -77,6 +77,19 @@ class CheckpointSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageSection:
+    """A further stage of a training: the model built anew with some values changed, its weights carried over.
+
+    Args:
+        epochs: how many the stage has.
+        set: dotted path to value, as after `--set`: {fit.trainable: ["*"], task.optimizer.learning_rate: 1e-4}.
+    """
+
+    epochs: Count
+    set: dict[Text, Any] = call()
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitSection:
     """How the model is trained.
 
@@ -88,6 +101,7 @@ class FitSection:
         callbacks: what else happens during training.
         precision: mixed_bfloat16 computes in bfloat16 and keeps weights, heads and losses in float32.
         checkpoint: when the whole state is kept, for `kplug train --resume`.
+        stages: what follows once these epochs are trained.
     """
 
     epochs: Natural = 10
@@ -97,6 +111,7 @@ class FitSection:
     callbacks: list[Callback] = ()  # type: ignore[assignment]
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     checkpoint: CheckpointSection = call()
+    stages: list[StageSection] = ()  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, kw_only=True)

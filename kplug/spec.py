@@ -18,6 +18,11 @@ from kplug.plugins import host
 from kplug.sections import FORMAT, SpecSection
 from kplug.yaml12 import Marks, dump, parse
 
+OF_THE_RUN = (
+    *(("fit", "epochs"), ("fit", "best"), ("fit", "threads"), ("fit", "checkpoint"), ("fit", "stages")),
+    *(("data", "source"), ("data", "image"), ("data", "validation")),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Spec:
@@ -69,6 +74,23 @@ class Spec:
     def absolute(self) -> Spec:
         """The filled spec with every file path made absolute."""
         return Spec(plain(_absolute(self.root)), self.marks, _absolute(self.root))
+
+    def stages(self) -> list[tuple[int, Spec]]:
+        """(epochs, spec) of every stage of the training: the spec itself, then what `fit.stages` makes of it.
+
+        Raises:
+            SpecError: a stage sets what does not exist, does not fit, or belongs to the run as a whole.
+        """
+        found = [(self["fit.epochs"], self)]
+        for number, stage in enumerate(plain(self["fit.stages"])):
+            here: Path = ("fit", "stages", number, "set")
+            values = {_steps(path): (value, self.where((*here, path))) for path, value in stage["set"].items()}
+            for path in values:
+                if path[0] in ("kplug", "name", "seed", "export") or path[:2] in OF_THE_RUN:
+                    message = f"a stage cannot change {dotted(path)}, which belongs to the run as a whole"
+                    raise SpecError([Problem(message, (*here, dotted(path)), self.where((*here, dotted(path))))])
+            found.append((stage["epochs"], _check(*_put(plain(self.root), self.marks, values), whole=False)))
+        return found
 
     def is_file_path(self, path: Path) -> bool:
         """True where the value at a path is the name of a file or folder."""
@@ -196,11 +218,15 @@ def _read(data: Any, marks: Marks) -> tuple[Any, list[Problem]]:
     return root, list(problems)
 
 
-def _check(data: Any, marks: Marks) -> Spec:
+def _check(data: Any, marks: Marks, whole: bool = True) -> Spec:
+    """The spec that the data is; `whole` has its stages checked too."""
     root, problems = _read(data, marks)
     if problems:
         raise _error(problems)
-    return Spec(data, marks, root)
+    spec = Spec(data, marks, root)
+    if whole:
+        spec.stages()
+    return spec
 
 
 def _error(problems: list[Problem]) -> SpecError:

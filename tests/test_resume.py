@@ -1,6 +1,7 @@
 """A run that was killed ends as if it had not been: the same weights, rows and best epoch, to the bit."""
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -38,7 +39,8 @@ data:
   sampler: {type: shuffled, batch_size: 100}
   augment: [random_translation]
 fit:
-  epochs: 4
+  epochs: 3
+  stages: [{epochs: 1, set: {task.optimizer.learning_rate: 1e-3, fit.trainable: ["linear/*", "*norm*"]}}]
   callbacks: [{type: early_stopping, monitor: loss, patience: 3}]
   checkpoint: {steps: 5, seconds: null, keep: 2}
 """
@@ -73,12 +75,11 @@ def killed_at(path, step, text=SPEC):
     """A run that stopped short after a step, with nothing written on the way out."""
     import keras
 
-    class Bomb(keras.callbacks.Callback):
-        count = 0
+    steps = itertools.count(1)
 
+    class Bomb(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            self.count += 1
-            if self.count == step:
+            if next(steps) == step:
                 raise Killed
 
     class Plugin:
@@ -104,6 +105,23 @@ def test_stopped_again_and_again(whole, tmp_path):
     run = killed_at(tmp_path / "run", 8)
     found, _ = Checkpoints(run, 2).newest()
     assert found.state["step"] == 5
+    assert digest(resume(run.path)) == digest(whole)
+
+
+def test_killed_between_two_stages(whole, tmp_path, monkeypatch):
+    from kplug import fit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "carry_over", lambda weights, model: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            train(kplug.loads(SPEC), tmp_path / "run")
+    assert len(Run.open(tmp_path / "run").rows("metrics.jsonl")) == 3
+    assert digest(resume(tmp_path / "run")) == digest(whole)
+
+
+def test_killed_before_the_result(whole, tmp_path):
+    run = Run.open(shutil.copytree(whole.path, tmp_path / "run"))
+    (run.path / "result.json").unlink()
     assert digest(resume(run.path)) == digest(whole)
 
 
@@ -147,17 +165,19 @@ def test_a_finished_run_is_left_alone(whole, capsys):
 
 def test_epochs_may_be_raised(whole, tmp_path, capsys):
     more = Run.open(shutil.copytree(whole.path, tmp_path / "more"))
-    longer = resume(more.path, {"fit.epochs": 5})
-    assert "fit.epochs: 5 instead of 4; schedules are computed anew" in capsys.readouterr().err
+    longer = resume(more.path, {"fit.stages.0.epochs": 2})
+    assert "fit.stages.0.epochs: 2 instead of 1; schedules are computed anew" in capsys.readouterr().err
     assert [row["epoch"] for row in longer.rows("metrics.jsonl")] == [1, 2, 3, 4, 5]
     assert longer.rows("metrics.jsonl")[:4] == whole.rows("metrics.jsonl")
-    assert longer.spec["fit.epochs"] == 5
+    assert [row["stage"] for row in longer.rows("metrics.jsonl")] == [0, 0, 0, 1, 1]
+    assert longer.finished and longer.spec["fit.stages"][0].arguments["epochs"] == 2
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fit.epochs": 3}, r"fit.epochs: cannot change from 4 to 3"),
+        ({"fit.epochs": 5}, r"fit.epochs: cannot change from 3 to 5"),
+        ({"fit.stages": []}, r"fit.stages: cannot change"),
         ({"task.optimizer.use_ema": False}, r"task.optimizer.use_ema: cannot change from True to False"),
         ({"seed": 1}, r"seed: cannot change from 0 to 1"),
     ],
