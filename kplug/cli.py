@@ -85,7 +85,7 @@ def fill(spec: str, changes: tuple[str, ...]) -> None:
 @click.option("--resume", metavar="RUN", help="Go on with a run that did not finish, instead of SPEC.")
 @as_json
 def train(spec: str | None, changes: tuple[str, ...], run: str | None, resume: str | None, as_json: bool) -> None:
-    """Train what a spec says, into a run directory; or go on with a run."""
+    """Train a spec into a run directory, or go on with a run."""
     if bool(spec) == bool(resume) or (resume and run):
         raise click.UsageError("give a SPEC, with or without --run, or --resume RUN")
     checked = read(spec, changes) if spec else None
@@ -127,7 +127,10 @@ def predict(run: str, files: tuple[str, ...], top: int, as_json: bool) -> None:
 @click.option("--to", "directory", metavar="DIR", help="Where the versions stand.  [default: RUN/export]")
 @as_json
 def export(run: str, directory: str | None, as_json: bool) -> None:
-    """Write a SavedModel for TensorFlow Serving, compared with predict."""
+    """Write a SavedModel for TensorFlow Serving.
+
+    It is compared with predict before it gets its name, the next version below DIR.
+    """
     opened = open_run(run)
     path = opened.export(directory)
     print(json.dumps({"run": str(opened.path), "export": str(path)}, indent=2) if as_json else path)
@@ -137,7 +140,10 @@ def export(run: str, directory: str | None, as_json: bool) -> None:
 @click.argument("kind", required=False)
 @as_json
 def components(kind: str | None, as_json: bool) -> None:
-    """List what a spec can be written with: all kinds, or one with its parameters."""
+    """List what a spec can be written with.
+
+    With a KIND (architecture, loss, ...): its components and their parameters.
+    """
     from kplug.listing import components_listing
 
     print(components_listing(host().registry, kind, as_json))
