@@ -59,6 +59,8 @@ class Saver(keras.callbacks.Callback):
         self.epoch_start = (epoch - self.first_epoch) * self.steps
         if self.found:  # only now: `fit` has just set the metrics back
             self.found.restore(self.model)
+            if self.step % self.steps == 0:  # those of the epoch before, and of its validation
+                self.model.reset_metrics()
             self.found = None
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

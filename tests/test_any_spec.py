@@ -4,7 +4,7 @@ import json
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jsonschema
 import pytest
@@ -119,6 +119,8 @@ def values(annotation, depth=0):
     if origin is tuple:
         return st.tuples(*(values(item, depth) for item in arguments)).map(list)
     assert origin is dict, annotation
+    if arguments[1] is Any:  # what a stage sets: paths, which are tested by themselves
+        return st.just({})
     return st.dictionaries(values(arguments[0]), values(arguments[1], depth + 1), max_size=2)
 
 

@@ -94,11 +94,18 @@ def killed_at(path, step, text=SPEC):
     return Run.open(path)
 
 
-@pytest.mark.parametrize("step", [3, 6, 12, 13, 24, 26, 38, 48])
+@pytest.mark.parametrize("step", [3, 6, 12, 13, 16, 17, 24, 26, 38, 48])
 def test_a_stopped_run_ends_as_the_whole_one(whole, tmp_path, step):
     stopped = killed_at(tmp_path / "run", step)
     assert not stopped.finished
     assert digest(resume(stopped.path)) == digest(whole)
+
+
+def test_a_checkpoint_at_the_end_of_an_epoch(whole, tmp_path):
+    run = killed_at(tmp_path / "run", 14, SPEC.replace("steps: 5,", "steps: 4,"))
+    found, _ = Checkpoints(run, 2).newest()
+    assert found.state["step"] == 12
+    assert digest(resume(run.path)) == digest(whole)
 
 
 def test_stopped_again_and_again(whole, tmp_path):

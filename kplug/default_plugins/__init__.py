@@ -6,6 +6,8 @@ PLUGINS = [
     "sources",
     "samplers",
     "schedules",
+    "training_callbacks",
     "keras_components",
     "reports",
+    "augment_policies",
 ]

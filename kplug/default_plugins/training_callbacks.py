@@ -1,0 +1,63 @@
+"""Callbacks of the field that Keras lacks: a guard against divergence, averaged weights, the best few epochs."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Le, Len
+
+from kplug import Callback, Count, FitInfo, Text, call, hookimpl
+
+
+@hookimpl
+def components():
+    return [best_checkpoints, stop_on_blow_up, weight_averaging]
+
+
+@hookimpl
+def callbacks(run):
+    from kplug.default_plugins.watching import Telling
+
+    return [Telling(run)]
+
+
+def best_checkpoints(
+    keep: Count = 3,
+    by: Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = call(minimize="val_loss"),
+) -> Callback:
+    """Keeps the weights of the best few epochs of a stage, as best/epoch-N.weights.h5 in the run.
+
+    Args:
+        keep: how many epochs; of two that are equally good the earlier is kept.
+        by: what says how good an epoch is: {minimize: METRIC} or {maximize: METRIC}.
+    """
+    from kplug.default_plugins.watching import BestCheckpoints
+
+    ((direction, metric),) = by.items()
+    return BestCheckpoints(keep, metric, direction)
+
+
+def stop_on_blow_up(monitor: Text = "loss", factor: Annotated[float, Gt(1)] | None = 10.0) -> Callback:
+    """Fails the training at the step where its loss is no number, infinite, or far above what it was.
+
+    Args:
+        monitor: name of the loss, as reported: the mean of the epoch so far; val_loss is looked at once an epoch.
+        factor: how many times its lowest it may be, and always up to its first value; null is no bound.
+    """
+    from kplug.default_plugins.watching import StopOnBlowUp
+
+    return StopOnBlowUp(monitor, factor)
+
+
+def weight_averaging(fit: FitInfo, last: Annotated[float, Gt(0), Le(1)] = 0.25) -> Callback:
+    """Ends the training with the mean of the weights that the last epochs ended with (Izmailov et al. 2018).
+
+    The paper's rate stays high in these epochs: `step` or `constant` suit it better than a rate that falls to 0.
+    Validation, the kept weights and checkpoints of these epochs have the mean up to then; training goes on with the
+    weights themselves. The moving statistics of batch normalization are averaged as well, not measured anew on the
+    training data as in the paper. A finished training that is made longer goes on from the mean.
+
+    Args:
+        last: share of the epochs whose ends are averaged, the last ones; at least one epoch.
+    """
+    from kplug.default_plugins.watching import WeightAveraging
+
+    return WeightAveraging(max(round(last * fit.epochs), 1))

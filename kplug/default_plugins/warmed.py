@@ -1,0 +1,49 @@
+"""Courses of a learning rate by the step, and the rise that goes before each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+Course = Callable[[Any], Any]  # step, a float32 scalar tensor, to the rate of that step
+
+
+class Warmed(keras.optimizers.schedules.LearningRateSchedule):
+    """A course whose first steps are taken with a growing share of it.
+
+    Args:
+        course: the rate without the rise.
+        warmup_steps: steps of the rise; step `warmup_steps` is the first with the whole rate.
+    """
+
+    def __init__(self, course: Course, warmup_steps: int) -> None:
+        self.course = course
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        whole = self.warmup_steps + 1.0
+        return self.course(step) * (ops.minimum(step + 1.0, whole) / whole)  # the share is exactly 1 after the rise
+
+
+def stairs(rates: Sequence[float], boundaries: Sequence[int]) -> Course:
+    """The first rate until step `boundaries[0]`, which has the second, and so on."""
+
+    def course(step: Any) -> Any:
+        falls = ops.sum(ops.cast(step >= ops.array([*boundaries, float("inf")], "float32"), "int32"))
+        return ops.take(ops.array(rates, "float32"), falls)
+
+    return course
+
+
+def slope(peak: float, final: float, power: float, first: int, last: int) -> Course:
+    """From the peak at step `first` to the final rate at step `last`, along a power of the share that remains."""
+
+    def course(step: Any) -> Any:
+        left = ops.clip((last - step) / max(last - first, 1), 0.0, 1.0) ** power
+        return peak * left + final * (1.0 - left)  # in this form both ends are exact
+
+    return course
