@@ -120,11 +120,6 @@ def open_data(spec: Spec) -> Data:
     return Data(spec, splits, _describe(spec, splits))
 
 
-def batch_size(spec: Spec) -> int | None:
-    """The training batch size where the sampler has one as a parameter."""
-    return spec["data.sampler"].arguments.get("batch_size")
-
-
 def _splits(spec: Spec) -> Mapping[str, Split]:
     splits = build(spec, spec["data.source"])
     unknown = set(splits) - set(SPLITS)
