@@ -61,7 +61,7 @@ def _call(spec: Spec, node: Node, arguments: dict[str, Any], given: Mapping[type
         raise
 
 
-def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str) -> Learner:
+def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str, strategy: Any = None) -> Learner:
     """The task's learner, the same each time: Keras's names and seeds start afresh.
 
     Args:
@@ -69,10 +69,11 @@ def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str) -> L
         info: what its data is.
         fit: how long it trains.
         precision: the Keras dtype policy to build under.
+        strategy: the `tf.distribute.Strategy` whose devices hold the weights; None is TensorFlow's default.
     """
-    keras.utils.clear_session()
+    keras.utils.clear_session()  # not within a scope, which it would end
     keras.utils.set_random_seed(spec["seed"])
-    with dtype_policy(precision):
+    with strategy.scope() if strategy else contextlib.nullcontext(), dtype_policy(precision):
         learner = build(spec, spec["task"], {DataInfo: info, FitInfo: fit})
     if not isinstance(learner, Learner):
         raise TypeError(f"task '{spec['task'].name}' returned {type(learner).__name__}, not a Learner")
@@ -86,7 +87,8 @@ def build_optimizer(model: keras.Model) -> None:
     runs: its first step would set all weights to nearly 0.
     """
     if model.optimizer is not None and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ class Keeper(keras.callbacks.Callback):
         self.metric, self.direction = monitor
         self.best = math.inf
         self.best_metrics: dict[str, float] = {}
-        self.stage = self.step = self.rows = 0
+        self.stage = self.step = self.rows = self.first_batch = 0
         self.started = 0.0
 
     def state(self) -> dict[str, Any]:
@@ -43,8 +43,11 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.first_batch = batch
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.step += 1
+        self.step += batch + 1 - self.first_batch
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.started
@@ -97,24 +100,27 @@ class Progress(keras.callbacks.Callback):
         epochs: those of this stage, counted over the whole training.
         steps: in an epoch.
         first: the step of the stage that training goes on with.
+        quiet: say nothing.
     """
 
-    def __init__(self, epochs: range, steps: int, first: int = 0) -> None:
+    def __init__(self, epochs: range, steps: int, first: int = 0, quiet: bool = False) -> None:
         super().__init__()
+        self.quiet = quiet
         self.epochs, self.steps, self.first = epochs, steps, first
         self.bar: Any = None
         self.spoke = self.started = time.monotonic()
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.spoke = self.started = time.monotonic()
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self.quiet:
             self.bar = _bar()
             self.task = self.bar.add_task("epoch", total=len(self.epochs) * self.steps, shown="", completed=self.first)
             self.bar.start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.bar:
-            self.bar.update(self.task, advance=1, shown=_shown({"loss": (logs or {}).get("loss", math.nan)}))
+            done = (self.epoch - self.epochs.start) * self.steps + batch + 1
+            self.bar.update(self.task, completed=done, shown=_shown({"loss": (logs or {}).get("loss", math.nan)}))
         elif time.monotonic() - self.spoke > SILENCE:
             self._say(f"epoch {self.epoch + 1}/{self.epochs.stop}  step {batch + 1}/{self.steps}  {_shown(logs or {})}")
 
@@ -136,6 +142,8 @@ class Progress(keras.callbacks.Callback):
 
     def _say(self, line: str) -> None:
         self.spoke = time.monotonic()
+        if self.quiet:
+            return
         if self.bar:
             self.bar.console.print(line, highlight=False, markup=False)
         else:

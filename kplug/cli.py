@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 import click
 
 from kplug import __version__
-from kplug.errors import Problem, SpecError, Terminated
+from kplug.errors import BlownUp, Problem, SpecError, Terminated, WorkerLost
 from kplug.plugins import PluginError, host
 from kplug.quiet import load_tensorflow
 
-INPUT_IS_WRONG, BROKE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+INPUT_IS_WRONG, BROKE, WORKER_LOST, INTERRUPTED, TERMINATED = 2, 1, 75, 130, 143
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
 changes = click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help="Change the spec, value in YAML.")
@@ -82,19 +82,23 @@ def fill(spec: str, changes: tuple[str, ...]) -> None:
 @click.argument("spec", required=False)
 @changes
 @click.option("--run", metavar="DIR", help="A new directory for the run.  [default: the next number in runs/NAME]")
+@click.option("--go-on", is_flag=True, help="With --run: where DIR holds an unfinished run of SPEC, go on with it.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that did not finish, instead of SPEC.")
 @as_json
-def train(spec: str | None, changes: tuple[str, ...], run: str | None, resume: str | None, as_json: bool) -> None:
+def train(
+    spec: str | None, changes: tuple[str, ...], run: str | None, go_on: bool, resume: str | None, as_json: bool
+) -> None:
     """Train a spec into a run directory, or go on with a run."""
-    if bool(spec) == bool(resume) or (resume and run):
-        raise click.UsageError("give a SPEC, with or without --run, or --resume RUN")
+    if bool(spec) == bool(resume) or (resume and run) or (go_on and not run):
+        raise click.UsageError("give a SPEC, with or without --run DIR [--go-on], or --resume RUN")
     checked = read(spec, changes) if spec else None
     load_tensorflow()
     from kplug.fit import resume as resume_run
     from kplug.fit import train as train_spec
 
-    made = train_spec(checked, run) if checked else resume_run(str(resume), values_of(changes))
-    answer(made.result, as_json)
+    made = train_spec(checked, run, go_on) if checked else resume_run(str(resume), values_of(changes))
+    if made.path.exists():  # that of a worker that is not the chief is gone
+        answer(made.result, as_json)
 
 
 @cli.command()
@@ -230,6 +234,12 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         print("\nstopped by Ctrl-C; what the run holds so far is kept", file=sys.stderr)
         code = INTERRUPTED
+    except BlownUp as error:
+        complain(error)
+        code = BROKE
+    except WorkerLost as error:
+        print(f"{error}; start all workers again to go on from the last checkpoint", file=sys.stderr)
+        code = WORKER_LOST
     except Terminated:
         print("\nterminated; what the run holds so far is kept", file=sys.stderr)
         code = TERMINATED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from kplug import images, pixels
 from kplug.build import build
 from kplug.errors import SpecError, listed
 from kplug.kinds import Columns, DataInfo, Field, Learner, Split
-from kplug.shares import stable_share
+from kplug.shares import ALL, Shares, stable_share
 from kplug.spec import Spec
 
 SPLITS = ("train", "validation", "test")
@@ -37,15 +38,31 @@ class Data:
     @property
     def steps(self) -> int:
         """Training steps in an epoch."""
-        return len(self.table(0))
+        return len(self._first_table)
+
+    @property
+    def batch_size(self) -> int:
+        """Examples in a training batch."""
+        return self._first_table.shape[1]
+
+    @cached_property
+    def _first_table(self) -> np.ndarray:
+        return self.table(0)
 
     def table(self, epoch: int) -> np.ndarray:
         """The rows of an epoch's batches, int64 `[steps, batch]`."""
         sampler = build(self.spec, self.spec["data.sampler"], {Columns: self.splits["train"].columns})
         return _checked(sampler(np.random.default_rng((self.spec["seed"], epoch))), "data.sampler")
 
-    def training(self, learner: Learner, epochs: int, first_step: int = 0) -> tf.data.Dataset:
-        """Batches of all epochs in a row, as `learner.prepare` gives them, from any step on."""
+    def training(self, learner: Learner, epochs: int, first_step: int = 0, shares: Shares = ALL) -> tf.data.Dataset:
+        """Batches of all epochs in a row, as `learner.prepare` gives them, from any step on.
+
+        Args:
+            learner: prepares them.
+            epochs: how many there are.
+            first_step: the step of the first batch.
+            shares: the slices of each batch that are given, one after the other.
+        """
         split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
         first_epoch, skipped = divmod(first_step, steps)
         augment = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
@@ -55,10 +72,16 @@ class Data:
             table = _checked(sampler(np.random.default_rng((seed, int(epoch)))), "data.sampler")
             if len(table) != steps:
                 raise ValueError(f"data.sampler gave {len(table)} steps in epoch {epoch} and {steps} in epoch 0")
-            return table[skipped:] if epoch == first_epoch else table
+            table = table[skipped:] if epoch == first_epoch else table
+            slices = table.reshape(len(table), shares.count, -1)[:, shares.mine.start : shares.mine.stop]
+            return slices.reshape(-1, slices.shape[-1])
 
-        def finish(step: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
-            step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), tf.cast(step, tf.int32))
+        def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
+            step = tf.cast(first_step + number // len(shares.mine), tf.int32)
+            step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), step)
+            if shares.count > 1:
+                replica = tf.cast(shares.mine.start + number % len(shares.mine), tf.int32)
+                step_seed = tf.random.experimental.stateless_fold_in(step_seed, replica)
             for position, augmentation in enumerate(augment):
                 batch = augmentation(batch, tf.random.experimental.stateless_fold_in(step_seed, position))
                 batch = batch | {"image": pixels.to_uint8(batch["image"])}
@@ -70,41 +93,68 @@ class Data:
                 tf.ensure_shape(tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False), [None, None])
             )
         )
-        batch_size = self.table(0).shape[1]
-        rows = rows.map(lambda row: tf.ensure_shape(row, [batch_size]))
-        batches = self._load(split, rows, batch_size).enumerate(start=first_step)
+        size = self.batch_size // shares.count
+        rows = rows.map(lambda row: tf.ensure_shape(row, [size]))
+        batches = self._load(split, rows, lambda examples: examples.batch(size)).enumerate()
         batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-        total = steps * epochs - first_step
+        total = (steps * epochs - first_step) * len(shares.mine)
         return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
-    def evaluation(self, learner: Learner, name: str) -> tf.data.Dataset:
-        """Every example of a split once, as `learner.prepare` gives it."""
-        batches = self.examples(name)
+    def evaluation(self, learner: Learner, name: str, shares: Shares = ALL) -> tf.data.Dataset:
+        """Every example of a split once, as `learner.prepare` gives it; of each batch the slices that `shares` says."""
+        batches = self.examples(name, shares)
         seed = tf.constant([0, 0])
         batches = batches.map(lambda batch: learner.prepare(batch, seed, False), num_parallel_calls=tf.data.AUTOTUNE)
         return batches.prefetch(tf.data.AUTOTUNE)
 
-    def examples(self, name: str) -> tf.data.Dataset:
+    def examples(self, name: str, shares: Shares = ALL) -> tf.data.Dataset:
         """Every example of a split once, in batches as `data.evaluate_with` says."""
         split = self.split(name)
-        sampler = build(self.spec, self.spec["data.evaluate_with"], {Columns: split.columns})
+        rows, sizes = self._evaluated(name, shares)
+        even = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
+
+        def group(examples: tf.data.Dataset) -> tf.data.Dataset:
+            batches = examples.batch(sizes[0])
+            return batches if even else batches.rebatch(sizes)
+
+        batches = self._load(split, tf.data.Dataset.from_tensor_slices(rows).apply(group), group)
+        return batches.apply(tf.data.experimental.assert_cardinality(len(sizes)))
+
+    def evaluation_steps(self, name: str, shares: Shares) -> int:
+        """Batches of a split, of which `shares` says who has which slice."""
+        return len(self._evaluated(name, shares)[1]) // len(shares.mine)
+
+    def _evaluated(self, name: str, shares: Shares) -> tuple[np.ndarray, list[int]]:
+        """The rows of a split in the order in which these shares evaluate them, and how many at a time."""
+        sampler = build(self.spec, self.spec["data.evaluate_with"], {Columns: self.split(name).columns})
         table = _checked(sampler(np.random.default_rng(self.spec["seed"])), "data.evaluate_with")
         batch_size, rows = table.shape[1], table[table >= 0]
-        batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
-        batches = self._load(split, batches, batch_size)
-        return batches.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size)))
+        if shares.count == 1:
+            full, rest = divmod(len(rows), batch_size)
+            return rows, [batch_size] * full + [rest] * bool(rest)
+        if len(rows) < shares.count:
+            raise SpecError(f"{len(rows)} examples of {name} cannot be shared by {shares.count} replicas")
+        # as even as can be: a replica without an example would have to compute on an empty batch
+        steps = min(-(-len(rows) // batch_size), len(rows) // shares.count)
+        parts = np.array_split(rows, shares.count)[shares.mine.start : shares.mine.stop]
+        slices = [
+            piece for step in zip(*(np.array_split(part, steps) for part in parts), strict=True) for piece in step
+        ]
+        return np.concatenate(slices), [len(piece) for piece in slices]
 
     def split(self, name: str) -> Split:
         if name not in self.splits:
             raise SpecError(f"there is no split '{name}'; the source has {listed(self.splits)}")
         return self.splits[name]
 
-    def _load(self, split: Split, rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-        """Batches of rows to batches of features."""
+    def _load(
+        self, split: Split, rows: tf.data.Dataset, group: Callable[[tf.data.Dataset], tf.data.Dataset]
+    ) -> tf.data.Dataset:
+        """Batches of rows to batches of features; `group` makes batches of examples."""
         load = _loader(split, self.info)
         if split.batched:
             return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        return rows.unbatch().map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+        return rows.unbatch().map(load, num_parallel_calls=tf.data.AUTOTUNE).apply(group)
 
 
 def open_data(spec: Spec) -> Data:

@@ -50,6 +50,24 @@ class Terminated(BaseException):
     """SIGTERM was received."""
 
 
+class WorkerLost(RuntimeError):
+    """Another worker of the cluster is gone; what was checkpointed can be gone on with."""
+
+
+class BlownUp(RuntimeError):
+    """A training diverged; what its run holds is kept. The command line says it without a traceback, exit code 1.
+
+    Args:
+        message: what was seen, where, and what to do.
+        go_back: (what all learning rates are multiplied by, how often at most) where the training may go on from an
+            earlier state.
+    """
+
+    def __init__(self, message: str, go_back: tuple[float, int] | None = None) -> None:
+        super().__init__(message)
+        self.go_back = go_back
+
+
 def dotted(path: Path) -> str:
     """`("task", "augment", 1)` as `task.augment.1`."""
     return ".".join(str(part) if part != "" and str(part).isprintable() else repr(part) for part in path)

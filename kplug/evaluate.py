@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.build import build_learner
-from kplug.callbacks import in_order, weights_only
+from kplug.callbacks import in_order
 from kplug.data import Data, open_data, unreadable
 from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.export import export_saved_model, live_predictions, predictor
 from kplug.kinds import FitInfo, Learner, Split
+from kplug.parts import load_kept_weights, parts_of, refuse_without_weights
 from kplug.plugins import host
-from kplug.run import BEST, Run
+from kplug.run import Run
 
 
 def log(message: str) -> None:
@@ -27,10 +27,14 @@ def log(message: str) -> None:
 
 
 @contextlib.contextmanager
-def explained(data: Data, split: str) -> Iterator[None]:
-    """Errors of an input pipeline, with the pictures that cause them named."""
+def explained(data: Data, split: str, learner: Learner | None = None) -> Iterator[None]:
+    """Errors of an input pipeline, with the pictures that cause them named; of memory, with a batch that should fit."""
     try:
         yield
+    except tf.errors.ResourceExhaustedError as error:
+        from kplug.memory import out_of_memory
+
+        raise out_of_memory(data, split, error, learner) from None
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError) as error:
         found = unreadable(data.split(split), range(len(data.split(split))), error)
         if found is error and split == "train" and "validation" in data.splits:  # fit reads both
@@ -39,23 +43,12 @@ def explained(data: Data, split: str) -> Iterator[None]:
 
 
 def restored(run: Run) -> Learner:
-    """The run's learner in float32, with the weights that it kept; nothing of its source is touched."""
-    path = run.path / BEST
-    if not path.exists():
-        message = f"{BEST} is missing: the run did not get through its first epoch"
-        raise SpecError([Problem(message, where=str(run.path))])
+    """The run's learner in its export's precision, with the weights it kept; nothing of its source is touched."""
+    refuse_without_weights(run)
     spec = run.kept_spec
-    learner = build_learner(spec, run.info, FitInfo(steps=1, epochs=1), spec["export.precision"])
-    try:
-        with weights_only(learner.model), warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # what the file lacks, Keras leaves as it was made, and warns
-            learner.model.load_weights(path)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
-        if isinstance(error, OSError):
-            message = f"{BEST} is damaged ({error}); train again, or put back a copy"
-        else:
-            message = f"{BEST} does not fit the model that spec.yaml describes with what is installed now: {error}"
-        raise SpecError([Problem(message, where=str(run.path))]) from error
+    with parts_of(run):
+        learner = build_learner(spec, run.info, FitInfo(steps=1, epochs=1), spec["export.precision"])
+    load_kept_weights(run, learner.model)
     return learner
 
 

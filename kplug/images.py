@@ -41,15 +41,14 @@ def decode(data: Any, channels: int) -> Any:
     data = tf.convert_to_tensor(data)
     known = tf.stack([_starts_with(data, magic) for magic in (JPEG, PNG, BMP, GIF)])
     data = _require(tf.reduce_any(known), data, "not a JPEG, PNG, BMP or GIF file")
-    decoders = [lambda d=d: d(data) for d in (_decode_jpeg, _decode_png, _decode_bmp, _decode_gif)]
-    image = tf.switch_case(tf.argmax(known, output_type=tf.int32), decoders)
-    return _convert(image, channels)
+    decoders = [lambda d=d: _convert(d(data), channels) for d in (_decode_jpeg, _decode_png, _decode_bmp, _decode_gif)]
+    return tf.switch_case(tf.argmax(known, output_type=tf.int32), decoders)
 
 
 def _decode_jpeg(data: Any) -> Any:
     shape = tf.io.extract_jpeg_shape(data)
     data = _check_size(data, height=shape[0], width=shape[1])
-    return _any_channels(tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"))
+    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def _decode_png(data: Any) -> Any:
@@ -153,6 +152,8 @@ def _any_channels(image: Any) -> Any:
 
 def _convert(image: Any, channels: int) -> Any:
     """Grey, grey and alpha, RGB, or RGB and alpha to `channels`."""
+    if image.shape[-1] == channels:
+        return image
     native = tf.shape(image)[-1]
     has_alpha = native % 2 == 0
     colours = tf.where(has_alpha, native - 1, native)

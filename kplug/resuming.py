@@ -13,7 +13,9 @@ import keras
 
 from kplug.callbacks import Keeper
 from kplug.checkpoint import Checkpoint, Checkpoints
+from kplug.cluster import Agreeing
 from kplug.errors import Terminated
+from kplug.setbacks import lost_weight
 
 
 class Saver(keras.callbacks.Callback):
@@ -27,6 +29,7 @@ class Saver(keras.callbacks.Callback):
         every: `fit.checkpoint`: `steps` and `seconds`, each a number or None.
         callbacks: those whose `state` is kept, in an order that a resumed training has too.
         found: the checkpoint to go on from.
+        agreeing: of the workers, which save and stop together.
     """
 
     def __init__(
@@ -38,15 +41,17 @@ class Saver(keras.callbacks.Callback):
         every: dict[str, Any],
         callbacks: Sequence[Any],
         found: Checkpoint | None,
+        agreeing: Agreeing,
     ) -> None:
         super().__init__()
+        self.agreeing = agreeing
         self.checkpoints, self.keeper, self.steps, self.every, self.found = checkpoints, keeper, steps, every, found
         self.stage, self.first_epoch = stage
         self.remembering = [callback for callback in callbacks if hasattr(callback, "state")]
         self.step = self.saved_at = found.state["step"] if found else 0
         self.saved_when = time.monotonic()
         self.epoch_start = 0
-        self.asked_to_stop = False
+        self.asked_to_stop = self.is_stopping = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self.found:
@@ -65,14 +70,18 @@ class Saver(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.step = self.epoch_start + batch + 1
-        if batch + 1 < self.steps and (self.asked_to_stop or self._is_due()):
+        if batch + 1 < self.steps and self._is_wanted(self.step):
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.step = self.epoch_start + self.steps
         is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
-        if is_last or self.asked_to_stop or self._is_due():
+        if self._is_wanted(0) or is_last:
             self._save(done=is_last)
+
+    def _is_wanted(self, step: int) -> bool:
+        due, self.is_stopping = self.agreeing.any(step, self._is_due(), self.asked_to_stop)
+        return due or self.is_stopping
 
     def _is_due(self) -> bool:
         steps, seconds = self.every["steps"], self.every["seconds"]
@@ -80,11 +89,16 @@ class Saver(keras.callbacks.Callback):
         return enough or (seconds is not None and time.monotonic() - self.saved_when >= seconds)
 
     def _save(self, done: bool = False) -> None:
+        self.agreeing.average_statistics()
+        if lost_weight(self.model):  # nobody could go on from it, and it would push out one that is good
+            if self.is_stopping:
+                raise Terminated
+            return
         states = [callback.state() for callback in self.remembering]
         position = {"stage": self.stage, "first_epoch": self.first_epoch, "step": self.step, "done": done}
         self.checkpoints.save(self.model, {**position, "keeper": self.keeper.state(), "callbacks": states})
         self.saved_at, self.saved_when = self.step, time.monotonic()
-        if self.asked_to_stop:
+        if self.is_stopping:
             raise Terminated
 
     @contextlib.contextmanager
@@ -131,7 +145,7 @@ def skipping(model: keras.Model, count: int) -> Iterator[None]:
     epoch and again for the other epochs would finish the optimizer's moving averages in between.
     """
     model.make_train_function()
-    train, left = model.train_function, count
+    train, left = model.train_function, count // model.steps_per_execution
 
     def step(iterator: Any) -> Any:
         nonlocal left

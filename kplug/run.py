@@ -168,12 +168,6 @@ class Run:
 
     def describe_environment(self, chosen: dict[str, Any]) -> None:
         """Keep versions, plugins and machine; `chosen` is what the training settled on."""
-        versions = {d.name: d.version for d in importlib.metadata.distributions()}
-        plugins = [
-            {"name": p.name, "distribution": p.distribution, "version": p.version or versions.get("kplug", "")}
-            | {"sha256": _hash(host().manager.get_plugin(f"{p.distribution}:{p.name}"))}
-            for p in host().loaded
-        ]
         self.write_json(
             "environment.json",
             {
@@ -182,8 +176,8 @@ class Run:
                 "python": platform.python_version(),
                 "system": platform.platform(),
                 "chosen": chosen,
-                "plugins": plugins,
-                "distributions": dict(sorted(versions.items())),
+                "plugins": plugins(),
+                "distributions": dict(sorted(packages().items())),
             },
         )
 
@@ -218,6 +212,21 @@ def _next_number(parent: Path) -> Path:
             with contextlib.suppress(FileExistsError):
                 (parent / str(number)).mkdir()
                 return parent / str(number)
+
+
+def packages() -> dict[str, str]:
+    """The version of every installed distribution, by name."""
+    return {d.name: d.version for d in importlib.metadata.distributions()}
+
+
+def plugins() -> list[dict[str, str]]:
+    """The plugins that are loaded, each with a digest of its source."""
+    version = importlib.metadata.version("kplug")
+    return [
+        {"name": p.name, "distribution": p.distribution, "version": p.version or version}
+        | {"sha256": _hash(host().manager.get_plugin(f"{p.distribution}:{p.name}"))}
+        for p in host().loaded
+    ]
 
 
 def _hash(plugin: Any) -> str:

@@ -17,12 +17,14 @@ from kplug.kinds import (
     Seed,
     Size,
     Source,
+    Strategy,
     Task,
     Text,
     call,
 )
 
 FORMAT: Literal[1] = 1
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,10 @@ class FitSection:
         trainable: patterns of layer paths; layers that match none are frozen.
         threads: how many TensorFlow computes with; null: as many as the machine has.
         callbacks: what else happens during training.
-        precision: mixed_bfloat16 computes in bfloat16 and keeps weights, heads and losses in float32.
+        precision: a mixed one computes in 16 bits, weights, heads and losses stay float32; auto goes by the device.
+        jit: compile the step with XLA; auto goes by the device and the model.
+        steps_per_execution: steps made at once, a divisor of those of an epoch; auto: several of small steps.
+        strategy: on which devices it is trained.
         checkpoint: when the whole state is kept, for `kplug train --resume`.
         stages: what follows once these epochs are trained.
     """
@@ -109,7 +114,10 @@ class FitSection:
     trainable: list[Text] = ("*",)  # type: ignore[assignment]
     threads: Count | None = None
     callbacks: list[Callback] = ()  # type: ignore[assignment]
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    precision: Literal["auto"] | Precision = "auto"
+    jit: Literal["auto"] | bool = "auto"
+    steps_per_execution: Literal["auto"] | Count = "auto"
+    strategy: Strategy = "auto"
     checkpoint: CheckpointSection = call()
     stages: list[StageSection] = ()  # type: ignore[assignment]
 
@@ -120,11 +128,11 @@ class ExportSection:
 
     Args:
         signatures: the names of the task's signatures, or all.
-        precision: what the exported model computes in.
+        precision: what the run's weights compute in once they are trained: in evaluate, predict and export.
     """
 
     signatures: Literal["all"] | list[Text] = "all"
-    precision: Literal["float32"] = "float32"
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""A share of some examples that is the same each time, and nearly the same when examples are added."""
+"""Who has which examples: a share that is the same each time, and the slices of a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,3 +32,14 @@ def stable_share(keys: Sequence[str], share: float) -> numpy.ndarray:
     chosen = numpy.zeros(len(keys), bool)
     chosen[numpy.argsort(hashes, kind="stable")[: round(share * len(keys))]] = True
     return chosen
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The replicas that a process feeds, among all: replica r has the r-th slice of every batch."""
+
+    mine: range
+    count: int
+
+
+ALL = Shares(range(1), 1)

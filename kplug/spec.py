@@ -97,6 +97,8 @@ class Spec:
         tree: Any = self.root
         annotation: Any = None
         for step in path:
+            if isinstance(tree, Node) and step not in tree.arguments:  # its `type`
+                return False
             annotation = tree.component.parameters[str(step)].annotation if isinstance(tree, Node) else annotation
             tree = tree.arguments[str(step)] if isinstance(tree, Node) else tree[step]
         return isinstance(tree, str) and _is_located(annotation, tree)

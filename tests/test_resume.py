@@ -40,6 +40,7 @@ data:
   augment: [random_translation]
 fit:
   epochs: 3
+  steps_per_execution: 1
   stages: [{epochs: 1, set: {task.optimizer.learning_rate: 1e-3, fit.trainable: ["linear/*", "*norm*"]}}]
   callbacks: [{type: early_stopping, monitor: loss, patience: 3}]
   checkpoint: {steps: 5, seconds: null, keep: 2}

@@ -56,7 +56,7 @@ def test_a_run_holds_everything(run):
     assert run.finished and run.result["run"] == str(run.path)
     assert kplug.load(run.path / "spec.yaml") == run.spec.filled()
     environment = run.read_json("environment.json")
-    assert environment["distributions"]["keras"] and environment["chosen"]["precision"] == "float32"
+    assert environment["distributions"]["keras"] and environment["chosen"]["precision"] in ("float32", "mixed_bfloat16")
     assert all(len(plugin["sha256"]) == 64 for plugin in environment["plugins"])
 
 

@@ -91,6 +91,7 @@ data: {source: digits}
     ("node", "message"),
     [
         ("{type: polynomial, peak: 0.1, final: 0.2}", r"final \(0.2\) is over peak \(0.1\)"),
+        ("{type: cosine, peak: 0.1, final: 0.2}", r"final \(0.2\) is over peak \(0.1\)"),
         ("{type: step, at: [0.5, 0.2]}", r"at must increase; these are 0.5, 0.2"),
         ("{type: step, at: [30, 60]}", r"at holds 60.0, a share must be under 1; unit: epoch counts in epochs"),
         ("{type: step, at: [0.1], warmup: 0.2}", r"at holds 0.1, which lies in the warm-up \(0.2 of the training\)"),
@@ -114,3 +115,24 @@ def test_a_training_with_each(tmp_path):
     for name, end in ends.items():
         run = train(kplug.loads(text % f"{{type: {name}, warmup: 0.3}}"), tmp_path / name)
         assert run.rows("metrics.jsonl")[-1]["learning_rate"] == float(np.float32(end))
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.2])
+def test_cosine_at_its_corners(warmup):
+    schedule = cosine(FIT, peak=0.3, warmup=warmup, final=0.1)
+    rise = round(warmup * 100)
+    middle = (rise + 100) // 2
+    found = rates(schedule, [rise, middle, 100, 200])
+    assert found == pytest.approx([0.3, 0.2, 0.1, 0.1], rel=1e-6)
+    falling = rates(schedule, range(rise, 101))
+    assert falling == sorted(falling, reverse=True)
+    last = 0.1 + 0.2 * (1 + np.cos(np.pi * (99 - rise) / (100 - rise))) / 2
+    assert rates(schedule, [99]) == pytest.approx([last], rel=1e-5)
+
+
+def test_a_scale_lowers_every_rate():
+    for component in (constant, polynomial, step):
+        schedule = component(FIT, peak=0.3, warmup=0.2)
+        before = rates(schedule, range(0, 100, 7))
+        schedule.scale.assign(0.5)
+        assert rates(schedule, range(0, 100, 7)) == [np.float32(0.5) * rate for rate in before]

@@ -61,9 +61,9 @@ def test_augmentation(flaw, message):
         check(noise, flaw=flaw)
 
 
-def test_a_good_augmentation_of_any_shape():
-    check(noise)
-    check(noise, (8, 12, 1))
+@pytest.mark.parametrize("shape", [(32, 32, 3), (8, 12, 1), (8, 12, 2), (8, 12, 4), (6, 6, 7)])
+def test_a_good_augmentation_of_any_shape(shape):
+    check(noise, shape)
 
 
 def drawing(columns: Columns, flaw: str = "none") -> Sampler:

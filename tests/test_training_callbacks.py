@@ -11,10 +11,11 @@ import pytest
 
 import kplug
 from kplug.default_plugins.training_callbacks import best_checkpoints, stop_on_blow_up, weight_averaging
-from kplug.default_plugins.watching import BlownUp, last_finite_checkpoint
+from kplug.errors import BlownUp
 from kplug.fit import resume, train
 from kplug.plugins import using
 from kplug.run import Run
+from kplug.setbacks import good_checkpoint
 from kplug.testing import check
 
 SPEC = """
@@ -29,6 +30,8 @@ data:
   sampler: {type: shuffled, batch_size: 250}
 fit:
   epochs: 4
+  steps_per_execution: 1
+  precision: float32
   callbacks: [CALLBACK]
   checkpoint: {steps: 2, seconds: null, keep: 9}
 """
@@ -123,8 +126,8 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_names_the_good_checkpoin
         train(spec("stop_on_blow_up", fit__checkpoint__steps=1), tmp_path / "run")
     run = Run.open(tmp_path / "run")
     good, bad = (run.path / "checkpoints" / f"ckpt-0-{step}" for step in (STEPS + 1, STEPS + 2))
-    assert bad.is_dir()  # its weights were lost before the loss was
-    assert last_finite_checkpoint(run) == good
+    assert not bad.exists()  # its weights were lost before the loss was
+    assert good_checkpoint(run).path == good
     assert str(error.value).startswith(f"loss is nan at step 3 of epoch 2; the last good checkpoint is {good}; ")
     assert not run.finished and len(run.rows("metrics.jsonl")) == 1
 
@@ -175,6 +178,51 @@ def test_the_bound_survives_a_resume():
 def test_a_number_that_is_not_reported_is_named(tmp_path, node):
     with pytest.raises(kplug.SpecError, match=r"'los' is not reported; did you mean 'loss'\?; this run reports acc"):
         train(spec(node), tmp_path / "run")
+
+
+# --- without a callback in the spec -----------------------------------------------------------------------------------
+
+
+def test_every_training_stops_when_a_loss_and_a_weight_are_no_numbers(tmp_path):
+    with using([Plugin(Poison(STEPS + 2))]), pytest.raises(BlownUp) as error:
+        train(spec("reduce_lr_on_plateau", fit__checkpoint__steps=1), tmp_path / "run")
+    good = tmp_path / "run" / "checkpoints" / f"ckpt-0-{STEPS + 1}"
+    message = (
+        rf"loss is nan at step 3 of epoch 2, \S+kernel is not finite any more; the last good checkpoint is {good}; "
+    )
+    assert re.match(message, str(error.value))
+
+
+def test_weights_lost_in_the_last_step_of_an_epoch_are_not_kept(tmp_path):
+    with (
+        using([Plugin(Poison(2 * STEPS))]),
+        pytest.raises(BlownUp, match=r"\w+ is (nan|not finite) at the end of epoch 2"),
+    ):
+        train(spec("{type: early_stopping, monitor: loss, patience: 9}", data__validation=0.0), tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert len(run.rows("metrics.jsonl")) == 1
+    assert all(np.isfinite(values).all() for values in weights(run.path / "last.weights.h5").values())
+
+
+class Blink(keras.callbacks.Callback):
+    """Makes the reported loss of one step NaN: its mean stays so to the end of the epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 1:
+            loss = next(metric for metric in self.model.metrics if metric.name == "loss")
+            loss.total.assign(math.nan)
+
+
+def test_a_loss_that_is_no_number_over_good_weights_is_said_once(tmp_path, capsys):
+    with using([Plugin(Blink())]):
+        assert train(spec("reduce_lr_on_plateau"), tmp_path / "run").finished
+    said = [line for line in capsys.readouterr().err.splitlines() if "weights are finite still" in line]
+    assert len(said) == 1 and said[0].startswith("loss is nan at step 3 of epoch 1; ")
+
+
+def test_a_training_that_its_spec_ends_is_left_alone(tmp_path):
+    with using([Plugin(Poison(STEPS + 2))]):
+        assert train(spec("terminate_on_nan"), tmp_path / "run").finished
 
 
 # --- weight_averaging ------------------------------------------------------------------------------------------------

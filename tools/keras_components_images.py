@@ -58,8 +58,8 @@ AUGMENTATIONS: dict[str, Entry] = {
         },
         # the field's; Keras's is both, and there one draw decides both, so that it only ever turns by 180 degrees
         defaults={"mode": "'horizontal'"},
-        body="image_layers(*[keras.layers.RandomFlip(one, dtype='float32') for one in mode.split('_and_')])",
-        imports=IMAGE,
+        body="flips(mode)",
+        imports=(("pure", "flips"),),
     ),
     "RandomCrop": Entry(
         "Shift pictures by a few pixels: pad every side, cut the old size at a random place.",

@@ -132,6 +132,7 @@ LAYERS: dict[str, Entry] = {
     # normalization
     "BatchNormalization": Entry(
         "Normalizes each channel over the batch (Ioffe and Szegedy 2015).",
+        types={"synchronized": ("bool", "take mean and variance over the slices of all devices, not of each alone.")},
         leave_out=("renorm_clipping",),  # fixed limits, where the paper lets them grow in the training
     ),
     "LayerNormalization": Entry(

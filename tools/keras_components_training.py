@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from keras_components_types import Entry
 
 DECAY = "share of the old {} that each step keeps."
@@ -11,11 +13,11 @@ OPTIMIZER_PARAMETERS = {
     "clipnorm": ("Positive | None", "longest gradient of each weight; null is no limit."),
     "clipvalue": ("Positive | None", "largest number in a gradient; null is no limit."),
     "global_clipnorm": ("Positive | None", "longest gradient of all weights together; null is no limit."),
-    "use_ema": ("bool", "keep a moving average of the weights, and end the training with it."),
+    "use_ema": ("bool", "validate, keep and end with a moving average of the weights; steps go on from themselves."),
     "ema_momentum": ("Unit", "share of the old average that each step keeps."),
     "ema_overwrite_frequency": (
         "Count | None",
-        "steps after which the average replaces the weights; null is at the end.",
+        "steps after which training goes on from the average; null is never.",
     ),
     "gradient_accumulation_steps": ("Several | None", "steps whose gradients are averaged into one; null is none."),
     "beta_1": ("Fraction", DECAY.format("first moment (mean of the gradients)")),
@@ -90,6 +92,25 @@ OPTIMIZERS: dict[str, Entry] = {
         name="schedule_free_adamw",
         types={"warmup_steps": ("Natural", "steps in which the learning rate grows from 0.")},
     ),
+}
+
+# what kplug adds to each of them
+ADJUSTMENTS = {
+    "decay_vectors": ("bool", "weight decay for biases and norms too: what has one axis, bias, gamma, beta.", "False"),
+    "layer_decay": (
+        "OpenUnit | None",
+        "multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.",
+        "None",
+    ),
+}
+OPTIMIZERS = {
+    name: dataclasses.replace(
+        entry,
+        add=ADJUSTMENTS,
+        body="adjusted({call}, decay_vectors, layer_decay)",
+        imports=(("adjusting", "adjusted"),),
+    )
+    for name, entry in OPTIMIZERS.items()
 }
 
 LEFT_OUT_OPTIMIZERS = {
@@ -178,11 +199,11 @@ CALLBACKS: dict[str, Entry] = {
         imports=(("remembering", "EarlyStopping"),),
     ),
     "ReduceLROnPlateau": Entry(
-        "Lowers the learning rate when a number has stopped getting better.",
+        "Lowers the learning rate, or what is left of a schedule, when a number has stopped getting better.",
         name="reduce_lr_on_plateau",
         types={
-            "factor": ("Fraction", "what the learning rate is multiplied by."),
-            "patience": ("Natural", "epochs without a better value that are waited for."),
+            "factor": ("Fraction", "what the learning rate, and all later ones of a schedule, are multiplied by."),
+            "patience": ("Natural", "epochs without a better value that are waited for, after a schedule's warm-up."),
             "cooldown": ("Natural", "epochs after a change that do not count."),
             "min_lr": ("NonNegative", "lowest learning rate."),
         },

@@ -48,7 +48,6 @@ NEVER |= {
     "from_logits",  # losses always receive logits, metrics always probabilities
     "reduction",  # Keras's default; a task that weighs examples needs one value per example
     "loss_scale_factor",  # the host's precision decides
-    "synchronized",  # the host's strategy decides
     "stateful",  # a state that crosses batches makes the result depend on their order
     "return_state",  # a list of tensors is no features
     "value_range",  # pictures are 0 to 255 in every batch

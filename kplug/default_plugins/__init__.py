@@ -3,11 +3,14 @@
 PLUGINS = [
     "classification",
     "architectures",
+    "trained_parts",
     "sources",
     "samplers",
     "schedules",
+    "strategies",
     "training_callbacks",
     "keras_components",
     "reports",
     "augment_policies",
+    "benchmarking",
 ]

@@ -1,6 +1,8 @@
 """Image classification: one class a picture, or several."""
 
-from kplug import Architecture, DataInfo, Fraction, Loss, Metric, Optimizer, Task, call, hookimpl
+from typing import Literal
+
+from kplug import Architecture, DataInfo, Fraction, Loss, Metric, Optimizer, Positive, Task, Text, call, hookimpl
 
 
 @hookimpl
@@ -16,6 +18,7 @@ def classification(
     optimizer: Optimizer = call("adamw", learning_rate=1e-3),
     metrics: list[Metric] = ("accuracy",),  # type: ignore[assignment]
     label_smoothing: Fraction = 0.0,
+    class_weights: Literal["balanced"] | dict[Text, Positive] | None = None,
 ) -> Task:
     """Tell which class a picture shows; which classes, where the source gives several labels an example.
 
@@ -26,10 +29,13 @@ def classification(
         optimizer: changes the weights.
         metrics: compare probabilities with targets.
         label_smoothing: the share of each target that is spread over all classes, in the loss alone.
+        class_weights: how much an example of each class counts in the training loss; {name: weight}, 1 where none is
+            named, or balanced: the rarer the more. Validation and all metrics stay unweighted. An example of several
+            labels counts as much as these on average.
     """
     from kplug.default_plugins.classifier import classifier
 
-    return classifier(data, model, head, loss, optimizer, metrics, label_smoothing)
+    return classifier(data, model, head, loss, optimizer, metrics, label_smoothing, class_weights)
 
 
 def cross_entropy(data: DataInfo) -> Loss:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kplug.class_weights import class_weight_vector, example_weights
 from kplug.errors import SpecError
 from kplug.kinds import DataInfo, Field, Learner, Signature
 
@@ -45,10 +46,12 @@ def classifier(
     optimizer: Any,
     metrics: list[Any],
     label_smoothing: float,
+    class_weights: Any = None,
 ) -> Learner:
     """A `Learner` of a network and its head; the parameters are those of the component `classification`."""
     if not data.classes:
         raise SpecError("the source gives no labels; classification needs them")
+    weights = None if class_weights is None else class_weight_vector(class_weights, data)
     images = keras.Input(data.image_shape, dtype="uint8", name="images")
     features = model(keras.layers.Rescaling(1 / 255)(images))
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(head(features))
@@ -60,10 +63,12 @@ def classifier(
     whole.label_smoothing = label_smoothing
     whole.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
 
-    def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, Any]:
+    def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, ...]:
         label = batch["label"]
         one_hot = tf.one_hot(label, len(data.classes)) if label.shape.rank == 1 else tf.cast(label, tf.float32)
-        return batch["image"], one_hot
+        if weights is None or not training:
+            return batch["image"], one_hot
+        return batch["image"], one_hot, example_weights(one_hot, weights)
 
     def serve(images: Any) -> dict[str, Any]:
         probabilities = whole.activation(whole(images, training=False))

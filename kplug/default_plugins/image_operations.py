@@ -1,7 +1,6 @@
 """Operations on one picture, uint8 `[height, width, channels]`, as Pillow computes them, and policies that draw them.
 
-The papers used Pillow, so its arithmetic is kept: enhancements cut fractions off, tables are made in integers.
-"""
+The papers used Pillow, so its arithmetic is kept: enhancements cut fractions off, tables are made in integers."""
 
 from __future__ import annotations
 
@@ -290,11 +289,12 @@ def _each(change: Callable[[Any, Any], Any]) -> Augment:
 def _chain(image: Any, seed: Any, operations: list[Operation], strength: Callable[[Any], Any], length: Any) -> Any:
     """A picture through `length` operations; only those drawn are computed."""
 
-    def change(number: Any, changed: Any) -> tuple[Any, Any]:
+    def change(number: Any, changed: Any) -> Any:
         choice, level, side = tf.unstack(tf.random.stateless_uniform([3], fold(seed, number)))
         sign = tf.where(side < 0.5, -1.0, 1.0)
         calls = [functools.partial(operation, changed, strength(level), sign) for operation in operations]
-        chosen = tf.switch_case(tf.cast(choice * len(operations), tf.int32), calls)
-        return number + 1, tf.ensure_shape(chosen, image.shape)
+        return tf.ensure_shape(tf.switch_case(tf.cast(choice * len(operations), tf.int32), calls), image.shape)
 
-    return tf.while_loop(lambda number, _: number < length, change, (0, image))[1]
+    if isinstance(length, int):  # a loop that is written out is faster
+        return functools.reduce(lambda changed, number: change(number, changed), range(length), image)
+    return tf.while_loop(lambda n, _: n < length, lambda n, changed: (n + 1, change(n, changed)), (0, image))[1]

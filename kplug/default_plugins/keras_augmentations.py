@@ -200,11 +200,9 @@ def random_flip(mode: Literal["horizontal", "vertical", "horizontal_and_vertical
     Args:
         mode: left and right, top and bottom, or each of the two by itself.
     """
-    import keras
+    from kplug.default_plugins.pure import flips
 
-    from kplug.default_plugins.pure import image_layers
-
-    return image_layers(*[keras.layers.RandomFlip(one, dtype="float32") for one in mode.split("_and_")])
+    return flips(mode)
 
 
 def random_gaussian_blur(kernel_size: Odd = 3, sigma: SigmaRange = (0.1, 2.0), probability: Unit = 0.5) -> Augmentation:

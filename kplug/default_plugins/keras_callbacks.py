@@ -47,12 +47,12 @@ def reduce_lr_on_plateau(
     cooldown: Natural = 0,
     min_lr: NonNegative = 0.0,
 ) -> Callback:
-    """Lowers the learning rate when a number has stopped getting better.
+    """Lowers the learning rate, or what is left of a schedule, when a number has stopped getting better.
 
     Args:
         monitor: name of the number that is watched, as in the metrics of an epoch.
-        factor: what the learning rate is multiplied by.
-        patience: epochs without a better value that are waited for.
+        factor: what the learning rate, and all later ones of a schedule, are multiplied by.
+        patience: epochs without a better value that are waited for, after a schedule's warm-up.
         mode: whether it should fall or rise; auto asks the metric.
         min_delta: smallest change that counts as better.
         cooldown: epochs after a change that do not count.

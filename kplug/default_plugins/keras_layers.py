@@ -227,6 +227,7 @@ def batch_normalization(
     gamma_constraint: ConstraintName | None = None,
     renorm: bool = False,
     renorm_momentum: Unit = 0.99,
+    synchronized: bool = False,
 ) -> Architecture:
     """Normalizes each channel over the batch (Ioffe and Szegedy 2015).
 
@@ -246,6 +247,7 @@ def batch_normalization(
         gamma_constraint: what the factor is kept to after each step; null is nothing.
         renorm: correct small batches by the moving statistics (Ioffe 2017).
         renorm_momentum: how slowly the statistics of the renormalization follow.
+        synchronized: take mean and variance over the slices of all devices, not of each alone.
     """
     import keras
 
@@ -265,6 +267,7 @@ def batch_normalization(
         gamma_constraint=gamma_constraint,
         renorm=renorm,
         renorm_momentum=renorm_momentum,
+        synchronized=synchronized,
     )
 
 

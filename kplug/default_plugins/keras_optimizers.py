@@ -3,7 +3,7 @@
 Written by tools/keras_components from Keras 3.15; do not edit.
 """
 
-from kplug.default_plugins.keras_types import Negative, Several, one_clipping
+from kplug.default_plugins.keras_types import Negative, OpenUnit, Several, one_clipping
 from kplug.kinds import Count, Fraction, Natural, NonNegative, Optimizer, Positive, Schedule, Text, Unit, rule
 
 
@@ -20,6 +20,8 @@ def adadelta(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Steps scaled by a window of past gradients and steps (Zeiler 2012).
 
@@ -31,25 +33,33 @@ def adadelta(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Adadelta(
-        learning_rate=learning_rate,
-        rho=rho,
-        epsilon=epsilon,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Adadelta(
+            learning_rate=learning_rate,
+            rho=rho,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -69,6 +79,8 @@ def adafactor(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Adam with a second moment kept as rows and columns, to save memory (Shazeer and Stern 2018).
 
@@ -83,28 +95,36 @@ def adafactor(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Adafactor(
-        learning_rate=learning_rate,
-        beta_2_decay=beta_2_decay,
-        epsilon_1=epsilon_1,
-        epsilon_2=epsilon_2,
-        clip_threshold=clip_threshold,
-        relative_step=relative_step,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Adafactor(
+            learning_rate=learning_rate,
+            beta_2_decay=beta_2_decay,
+            epsilon_1=epsilon_1,
+            epsilon_2=epsilon_2,
+            clip_threshold=clip_threshold,
+            relative_step=relative_step,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -121,6 +141,8 @@ def adagrad(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Steps scaled by the sum of all squared gradients (Duchi et al. 2011).
 
@@ -132,25 +154,33 @@ def adagrad(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Adagrad(
-        learning_rate=learning_rate,
-        initial_accumulator_value=initial_accumulator_value,
-        epsilon=epsilon,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Adagrad(
+            learning_rate=learning_rate,
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -169,6 +199,8 @@ def adam(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Steps from the first two moments of the gradient (Kingma and Ba 2015).
 
@@ -182,27 +214,35 @@ def adam(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Adam(
-        learning_rate=learning_rate,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-        amsgrad=amsgrad,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Adam(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -220,6 +260,8 @@ def adamax(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Adam with the largest gradient for the second moment (Kingma and Ba 2015).
 
@@ -232,26 +274,34 @@ def adamax(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Adamax(
-        learning_rate=learning_rate,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Adamax(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -270,6 +320,8 @@ def adamw(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019).
 
@@ -283,27 +335,35 @@ def adamw(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.AdamW(
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-        amsgrad=amsgrad,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.AdamW(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -324,6 +384,8 @@ def ftrl(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Follow the regularized leader (McMahan et al. 2013).
 
@@ -339,29 +401,37 @@ def ftrl(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Ftrl(
-        learning_rate=learning_rate,
-        learning_rate_power=learning_rate_power,
-        initial_accumulator_value=initial_accumulator_value,
-        l1_regularization_strength=l1_regularization_strength,
-        l2_regularization_strength=l2_regularization_strength,
-        l2_shrinkage_regularization_strength=l2_shrinkage_regularization_strength,
-        beta=beta,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Ftrl(
+            learning_rate=learning_rate,
+            learning_rate_power=learning_rate_power,
+            initial_accumulator_value=initial_accumulator_value,
+            l1_regularization_strength=l1_regularization_strength,
+            l2_regularization_strength=l2_regularization_strength,
+            l2_shrinkage_regularization_strength=l2_shrinkage_regularization_strength,
+            beta=beta,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -379,6 +449,8 @@ def lamb(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Adam with a step for each layer scaled to its weights, for large batches (You et al. 2020).
 
@@ -391,26 +463,34 @@ def lamb(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Lamb(
-        learning_rate=learning_rate,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Lamb(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -427,6 +507,8 @@ def lion(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Steps by the sign of the momentum (Chen et al. 2023).
 
@@ -438,25 +520,33 @@ def lion(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Lion(
-        learning_rate=learning_rate,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Lion(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -485,6 +575,8 @@ def muon(
     ns_steps: Count = 5,
     nesterov: bool = True,
     rms_rate: Positive | None = 0.2,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Momentum made orthogonal for matrices, Adam for the rest (Jordan et al. 2024).
 
@@ -498,9 +590,9 @@ def muon(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
         exclude_layers: regular expressions of weight paths that Adam takes.
         exclude_embeddings: Adam takes embeddings.
@@ -512,33 +604,41 @@ def muon(
         ns_steps: Newton-Schulz iterations a step.
         nesterov: look ahead: Nesterov's momentum.
         rms_rate: root mean square that an orthogonal step is scaled to; null does not scale.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Muon(
-        learning_rate=learning_rate,
-        adam_beta_1=adam_beta_1,
-        adam_beta_2=adam_beta_2,
-        adam_weight_decay=adam_weight_decay,
-        epsilon=epsilon,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-        exclude_layers=exclude_layers,
-        exclude_embeddings=exclude_embeddings,
-        muon_a=muon_a,
-        muon_b=muon_b,
-        muon_c=muon_c,
-        adam_lr_ratio=adam_lr_ratio,
-        momentum=momentum,
-        ns_steps=ns_steps,
-        nesterov=nesterov,
-        rms_rate=rms_rate,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Muon(
+            learning_rate=learning_rate,
+            adam_beta_1=adam_beta_1,
+            adam_beta_2=adam_beta_2,
+            adam_weight_decay=adam_weight_decay,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            exclude_layers=exclude_layers,
+            exclude_embeddings=exclude_embeddings,
+            muon_a=muon_a,
+            muon_b=muon_b,
+            muon_c=muon_c,
+            adam_lr_ratio=adam_lr_ratio,
+            momentum=momentum,
+            ns_steps=ns_steps,
+            nesterov=nesterov,
+            rms_rate=rms_rate,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -556,6 +656,8 @@ def nadam(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Adam with Nesterov's momentum (Dozat 2016).
 
@@ -568,26 +670,34 @@ def nadam(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.Nadam(
-        learning_rate=learning_rate,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.Nadam(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -606,6 +716,8 @@ def rmsprop(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Steps scaled by the recent size of the gradient (Tieleman and Hinton 2012).
 
@@ -619,27 +731,35 @@ def rmsprop(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.RMSprop(
-        learning_rate=learning_rate,
-        rho=rho,
-        momentum=momentum,
-        epsilon=epsilon,
-        centered=centered,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.RMSprop(
+            learning_rate=learning_rate,
+            rho=rho,
+            momentum=momentum,
+            epsilon=epsilon,
+            centered=centered,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -658,6 +778,8 @@ def schedule_free_adamw(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """AdamW that needs no schedule: it averages its path (Defazio et al. 2024).
 
@@ -671,27 +793,35 @@ def schedule_free_adamw(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.ScheduleFreeAdamW(
-        learning_rate=learning_rate,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-        warmup_steps=warmup_steps,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.ScheduleFreeAdamW(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            warmup_steps=warmup_steps,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 
@@ -708,6 +838,8 @@ def sgd(
     ema_momentum: Unit = 0.99,
     ema_overwrite_frequency: Count | None = None,
     gradient_accumulation_steps: Several | None = None,
+    decay_vectors: bool = False,
+    layer_decay: OpenUnit | None = None,
 ) -> Optimizer:
     """Stochastic gradient descent, with or without momentum.
 
@@ -719,25 +851,33 @@ def sgd(
         clipnorm: longest gradient of each weight; null is no limit.
         clipvalue: largest number in a gradient; null is no limit.
         global_clipnorm: longest gradient of all weights together; null is no limit.
-        use_ema: keep a moving average of the weights, and end the training with it.
+        use_ema: validate, keep and end with a moving average of the weights; steps go on from themselves.
         ema_momentum: share of the old average that each step keeps.
-        ema_overwrite_frequency: steps after which the average replaces the weights; null is at the end.
+        ema_overwrite_frequency: steps after which training goes on from the average; null is never.
         gradient_accumulation_steps: steps whose gradients are averaged into one; null is none.
+        decay_vectors: weight decay for biases and norms too: what has one axis, bias, gamma, beta.
+        layer_decay: multiplies the rate and the decay once for each layer further from the output (BEiT); null is 1.
     """
     import keras
 
-    return keras.optimizers.SGD(
-        learning_rate=learning_rate,
-        momentum=momentum,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        gradient_accumulation_steps=gradient_accumulation_steps,
+    from kplug.default_plugins.adjusting import adjusted
+
+    return adjusted(
+        keras.optimizers.SGD(
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        ),
+        decay_vectors,
+        layer_decay,
     )
 
 

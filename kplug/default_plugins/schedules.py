@@ -28,6 +28,12 @@ def constant(fit: FitInfo, peak: Positive = 1e-3, warmup: Fraction = 0.0) -> Sch
     return Warmed(stairs([peak], []), round(warmup * fit.steps))
 
 
+def _falls(peak: float, final: float) -> None:
+    if final > peak:
+        raise ValueError(f"final ({final}) is over peak ({peak}): the rate would rise to the end")
+
+
+@rule(_falls)
 def cosine(fit: FitInfo, peak: Positive = 1e-3, warmup: Fraction = 0.0, final: NonNegative = 0.0) -> Schedule:
     """Rise in a line to a peak, then fall along half a cosine to the end of training (Loshchilov and Hutter 2017).
 
@@ -46,11 +52,6 @@ def cosine(fit: FitInfo, peak: Positive = 1e-3, warmup: Fraction = 0.0, final: N
         warmup_target=peak if warmup_steps else None,
         warmup_steps=warmup_steps,
     )
-
-
-def _falls(peak: float, final: float) -> None:
-    if final > peak:
-        raise ValueError(f"final ({final}) is over peak ({peak}): the rate would rise to the end")
 
 
 @rule(_falls)

@@ -1,8 +1,9 @@
 """Callbacks of the field that Keras lacks: a guard against divergence, averaged weights, the best few epochs."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Le, Len
+from annotated_types import Gt, Le, Len, Lt
 
 from kplug import Callback, Count, FitInfo, Text, call, hookimpl
 
@@ -14,9 +15,10 @@ def components():
 
 @hookimpl
 def callbacks(run):
+    from kplug.default_plugins.diverging import LossGuard, SlowedDown
     from kplug.default_plugins.watching import Telling
 
-    return [Telling(run)]
+    return [Telling(run), LossGuard(), SlowedDown()]
 
 
 def best_checkpoints(
@@ -35,16 +37,36 @@ def best_checkpoints(
     return BestCheckpoints(keep, metric, direction)
 
 
-def stop_on_blow_up(monitor: Text = "loss", factor: Annotated[float, Gt(1)] | None = 10.0) -> Callback:
+@dataclass(frozen=True, kw_only=True)
+class GoBack:
+    """How a training that diverged goes on: from its last good checkpoint, slower from there on.
+
+    Args:
+        rate: what all learning rates are multiplied by, each time.
+        times: how often it goes back before it stops.
+    """
+
+    rate: Annotated[float, Gt(0), Lt(1)] = 0.5
+    times: Count = 3
+
+
+def stop_on_blow_up(
+    monitor: Text = "loss", factor: Annotated[float, Gt(1)] | None = 10.0, go_back: GoBack | None = None
+) -> Callback:
     """Fails the training at the step where its loss is no number, infinite, or far above what it was.
+
+    With `go_back` it goes on instead, from the last checkpoint whose weights are finite, or from the first step where
+    there is none, with smaller learning rates; where that leads to no new checkpoint, it goes back one further the
+    next time. The file setbacks.jsonl of the run says when and why, and which epochs were given up.
 
     Args:
         monitor: name of the loss, as reported: the mean of the epoch so far; val_loss is looked at once an epoch.
         factor: how many times its lowest it may be, and always up to its first value; null is no bound.
+        go_back: where the training goes on, and how often; null is to stop.
     """
-    from kplug.default_plugins.watching import StopOnBlowUp
+    from kplug.default_plugins.diverging import StopOnBlowUp
 
-    return StopOnBlowUp(monitor, factor)
+    return StopOnBlowUp(monitor, factor, (go_back.rate, go_back.times) if go_back else None)
 
 
 def weight_averaging(fit: FitInfo, last: Annotated[float, Gt(0), Le(1)] = 0.25) -> Callback:

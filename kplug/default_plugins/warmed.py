@@ -12,7 +12,9 @@ Course = Callable[[Any], Any]  # step, a float32 scalar tensor, to the rate of t
 
 
 class Warmed(keras.optimizers.schedules.LearningRateSchedule):
-    """A course whose first steps are taken with a growing share of it.
+    """A course whose first steps are taken with a growing share of it, and that can be lowered for good.
+
+    `scale` is what all rates are multiplied by; training changes it, so that it is a variable.
 
     Args:
         course: the rate without the rise.
@@ -22,11 +24,13 @@ class Warmed(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, course: Course, warmup_steps: int) -> None:
         self.course = course
         self.warmup_steps = warmup_steps
+        self.scale = keras.Variable(1.0, trainable=False, name="scale", aggregation="only_first_replica")
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         whole = self.warmup_steps + 1.0
-        return self.course(step) * (ops.minimum(step + 1.0, whole) / whole)  # the share is exactly 1 after the rise
+        rise = ops.minimum(step + 1.0, whole) / whole  # exactly 1 after the rise
+        return self.course(step) * rise * self.scale
 
 
 def stairs(rates: Sequence[float], boundaries: Sequence[int]) -> Course:

@@ -1,4 +1,4 @@
-"""What training_callbacks are made of."""
+"""What training_callbacks are made of: who tells them of the run, averaged weights, the best epochs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kplug.callbacks import weights_only
-from kplug.checkpoint import NAME
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.run import Run
 
@@ -43,77 +41,6 @@ def reported(name: str, logs: dict[str, Any]) -> float:
     if name not in logs:
         raise SpecError(f"'{name}' is not reported{did_you_mean(name, logs)}; this run reports {listed(sorted(logs))}")
     return float(logs[name])
-
-
-# --- divergence ------------------------------------------------------------------------------------------------------
-
-
-class BlownUp(RuntimeError):
-    """The training diverged."""
-
-
-class StopOnBlowUp(keras.callbacks.Callback):
-    """Raises BlownUp as soon as the loss is bad; nothing is written after that.
-
-    Args:
-        monitor: name of the loss.
-        factor: how many times the lowest value it may reach; None is no bound.
-    """
-
-    def __init__(self, monitor: str, factor: float | None) -> None:
-        super().__init__()
-        self.monitor, self.factor = monitor, factor
-        self.first: float | None = None
-        self.lowest = math.inf
-        self.epoch = 0
-
-    def state(self) -> dict[str, Any]:
-        return {"first": self.first, "lowest": self.lowest if math.isfinite(self.lowest) else None}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.first = state["first"]
-        self.lowest = math.inf if state["lowest"] is None else state["lowest"]
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.first, self.lowest = None, math.inf
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch + 1
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if logs and self.monitor in logs:
-            self._look(float(logs[self.monitor]), f"step {batch + 1} of epoch {self.epoch}")
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._look(reported(self.monitor, logs or {}), f"the end of epoch {self.epoch}")
-
-    def _look(self, value: float, when: str) -> None:
-        if not math.isfinite(value):
-            raise BlownUp(f"{self.monitor} is {value} at {when}; {self._advice()}")
-        if self.first is None:
-            self.first = value
-        self.lowest = min(self.lowest, value)
-        if self.factor and self.lowest > 0 and value > max(self.factor * self.lowest, self.first):
-            much = f"over {self.factor:g} times its lowest, {self.lowest:.4g}"
-            raise BlownUp(f"{self.monitor} is {value:.4g} at {when}, {much}; {self._advice()}")
-
-    def _advice(self) -> str:
-        run = run_of(self)
-        found = last_finite_checkpoint(run) if run else None
-        where = f"the last good checkpoint is {found}" if found else "there is no good checkpoint"
-        return f"{where}; train anew with a smaller learning rate, a longer warm-up or global_clipnorm"
-
-
-def last_finite_checkpoint(run: Run) -> Path | None:
-    """The newest whose numbers are all finite: weights may be lost a step before the loss shows it."""
-    paths = [path for path in (run.path / "checkpoints").glob("ckpt-*") if NAME.fullmatch(path.name)]
-    for path in sorted(paths, key=lambda path: [int(n) for n in path.name.split("-")[1:]], reverse=True):
-        reader = tf.train.load_checkpoint(str(path / "variables"))
-        kinds = reader.get_variable_to_dtype_map()
-        names = [name for name, kind in kinds.items() if kind.is_floating]
-        if all(np.isfinite(reader.get_tensor(name).astype("float32")).all() for name in names):
-            return path
-    return None
 
 
 # --- averages --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,134 @@
+"""What `auto` means: rules on the hardware and the model, never timings, so that a run chooses the same again."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kplug.errors import SpecError, listed
+from kplug.spec import Spec
+
+BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # of processors that multiply it natively
+SMALL_STEP = 1e9  # operations of a step below which the way into TensorFlow costs as much as the step
+MOST_STEPS = 16  # that are made at once: callbacks and Ctrl-C wait for them
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a training computes on; kept with the run.
+
+    Args:
+        kind: GPU or CPU.
+        name: of the first device.
+        capability: the lowest compute capability of the GPUs, such as 8.0.
+        flags: of a CPU, those that tell how it multiplies.
+        replicas: devices that share each batch.
+    """
+
+    kind: str
+    name: str
+    capability: float | None
+    flags: tuple[str, ...]
+    replicas: int
+
+    @classmethod
+    def here(cls, replicas: int) -> Hardware:
+        gpus = tf.config.list_physical_devices("GPU")
+        if not gpus:
+            return cls("CPU", *_processor(), replicas=replicas)
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        capabilities = [float("{}.{}".format(*d["compute_capability"])) for d in details if "compute_capability" in d]
+        name = details[0].get("device_name", gpus[0].name)
+        return cls("GPU", name, min(capabilities, default=None), (), replicas)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Hardware:
+        return cls(**{**data, "flags": tuple(data["flags"])})
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def _processor() -> tuple[str, None, tuple[str, ...]]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine(), None, ()
+    fields = dict(reversed([line.split("\t: ", 1) for line in lines if "\t: " in line]))
+    flags = {flag for key, value in fields.items() if key.strip() == "flags" for flag in value.split()}
+    name = next((value for key, value in fields.items() if key.strip() == "model name"), platform.machine())
+    return name, None, tuple(flag for flag in BFLOAT16_FLAGS if flag in flags)
+
+
+def apply(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> dict[str, Any]:
+    """Set a compiled model up as the spec and the rules say; what was chosen, for `environment.json`."""
+    model.jit_compile = jit(spec, hardware, model)
+    model.steps_per_execution = steps_per_execution(spec, hardware, model, steps, batch_size)
+    return {
+        "jit": model.jit_compile,
+        "steps_per_execution": model.steps_per_execution,
+        "threads": spec["fit.threads"] or os.cpu_count(),
+        "hardware": hardware.to_json(),
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "parameters": model.count_params(),
+    }
+
+
+def precision(spec: Spec, hardware: Hardware) -> str:
+    """The Keras dtype policy of the training."""
+    wanted = spec["fit.precision"]
+    if wanted != "auto":
+        return wanted
+    if hardware.kind == "CPU":
+        return "mixed_bfloat16" if hardware.flags else "float32"
+    if (hardware.capability or 0) >= 8:  # Ampere and later
+        return "mixed_bfloat16"
+    return "mixed_float16" if (hardware.capability or 0) >= 7 else "float32"  # Volta and Turing have float16 alone
+
+
+def jit(spec: Spec, hardware: Hardware, model: keras.Model) -> bool:
+    """Whether XLA compiles the step: on one GPU, where every layer can; on a CPU it is slower than oneDNN."""
+    wanted = spec["fit.jit"]
+    if wanted != "auto":
+        return wanted
+    return hardware.kind == "GPU" and hardware.replicas == 1 and all(x.supports_jit for x in model._flatten_layers())
+
+
+def steps_per_execution(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> int:
+    """Steps that are made at once: several where they are small, and as many executions as fill an epoch exactly.
+
+    Raises:
+        SpecError: the spec's number does not divide the steps of an epoch.
+    """
+    wanted = spec["fit.steps_per_execution"]
+    divisors = [n for n in range(1, steps + 1) if steps % n == 0]
+    if wanted == "auto":
+        small = hardware.replicas == 1 and operations(model) * batch_size < SMALL_STEP
+        return max(n for n in divisors if n <= MOST_STEPS) if small else 1
+    if wanted not in divisors:
+        path = ("fit", "steps_per_execution")
+        message = f"{wanted} does not divide the {steps} steps of an epoch; {listed([str(n) for n in divisors])} do"
+        raise SpecError(message).located(path, spec.where(path))
+    return wanted
+
+
+def operations(model: keras.Model) -> float:
+    """Floating-point operations of a training step, an example: three times those of the products going forward."""
+    total = 0.0
+    for layer in model._flatten_layers(recursive=True):
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None or not layer._inbound_nodes:
+            continue
+        positions = 1
+        for size in layer._inbound_nodes[0].output_tensors[0].shape[1:-1]:
+            positions *= size or 1
+        total += 2 * 3 * positions * float(tf.size(kernel))
+    return total

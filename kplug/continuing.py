@@ -1,0 +1,90 @@
+"""Which run can be gone on with, and what may have changed since it began."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from kplug.checking import plain
+from kplug.data import Data
+from kplug.errors import Path as SpecPath
+from kplug.errors import Problem, SpecError, dotted
+from kplug.evaluate import log
+from kplug.run import Run, refuse_existing
+from kplug.spec import Spec
+
+
+def refuse_changes(began: Spec, spec: Spec) -> None:
+    """SpecError where a spec differs from the run's in more than a half-trained model does not notice."""
+    for path, before, now in differences(plain(began.root), plain(spec.root)):
+        if path == last_epochs(spec) and now > before:
+            log(f"{dotted(path)}: {now} instead of {before}; schedules are computed anew over all {now}")
+        elif path[:2] != ("fit", "checkpoint") and path[0] != "export" and not spec.is_file_path(path):
+            message = f"cannot change from {before!r} to {now!r} in a run that has begun; train a new one"
+            raise SpecError([Problem(message, path, spec.where(path))])
+
+
+def has_more_epochs(began: Spec, spec: Spec) -> bool:
+    return spec.stages()[-1][0] > began.stages()[-1][0]
+
+
+def begun_in(directory: str | os.PathLike[str]) -> bool:
+    """Whether a directory holds a run; one that was killed while it was made is cleared away."""
+    path = Path(directory)
+    if (path / "environment.json").is_file():
+        return True
+    if (path / "spec.yaml").is_file():
+        for name in ("spec.yaml", "data.json", "samples", "parts", ".parts"):
+            shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink(missing_ok=True)
+        (path / "lock").unlink(missing_ok=True)
+    refuse_existing(path)
+    return False
+
+
+def threads_of(run: Run) -> int:
+    """How many threads a run computes with."""
+    return run.read_json("environment.json")["chosen"]["threads"]
+
+
+def last_epochs(spec: Spec) -> SpecPath:
+    """The path of the number that may be raised: the epochs of the last stage."""
+    stages = len(spec["fit.stages"])
+    return ("fit", "stages", stages - 1, "epochs") if stages else ("fit", "epochs")
+
+
+def differences(before: Any, now: Any, path: SpecPath = ()) -> Iterator[tuple[SpecPath, Any, Any]]:
+    """(path, before, now) of every value that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from differences(before.get(key), now.get(key), (*path, key))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from differences(one, other, (*path, number))
+    elif before != now:
+        yield path, before, now
+
+
+def refuse_other_data(run: Run, data: Data) -> None:
+    """SpecError where the source does not give what it gave when the run began."""
+    for path, then, now in differences(run.info.to_json(), data.info.to_json()):
+        message = f"the data is not what it was: {dotted(path)} was {then!r} and is {now!r}; put it back, or train anew"
+        raise SpecError(message).located(("data", "source"), str(run.path))
+
+
+def use_threads(spec: Spec, threads: int | None) -> None:
+    """Compute with so many threads; TensorFlow takes that once a process. Sums depend on it, so a run keeps to it."""
+    now = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
+    if threads is None or threads == now:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        path = ("fit", "threads")
+        message = f"TensorFlow already computes in this process; {threads} threads need a new one"
+        raise SpecError(message).located(path, spec.where(path)) from None

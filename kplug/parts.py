@@ -1,0 +1,211 @@
+"""Trained parts of other runs: brought into a new model, and copied into its run so that it stays whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kplug.build import build
+from kplug.callbacks import weights_only
+from kplug.checking import Node
+from kplug.errors import Problem, SpecError, did_you_mean, listed
+from kplug.kinds import DataInfo, FitInfo, Learner
+from kplug.reusing import TrainedPart, names_as_if_alone
+from kplug.run import BEST, KEPT, Run, naming_errors
+from kplug.spec import Spec
+
+PARTS, INDEX = "parts", "parts.json"
+NEEDED = ("spec.yaml", "data.json", KEPT, BEST)
+
+_rebuilt: ContextVar[Run | None] = ContextVar("rebuilt", default=None)
+
+# --- a part in a new model -----------------------------------------------------------------------------------------
+
+
+def trained_part(path: str, name: str) -> keras.Layer:
+    """The part of a run's learner, made anew within the build that goes on, with the weights that the run kept.
+
+    Args:
+        path: the run's directory as the spec has it; inside `parts_of` it stands for the copy.
+        name: of the part.
+
+    Raises:
+        SpecError: there is no such run or part, or its weights do not fit.
+    """
+    try:
+        run = _run_of(path)
+        refuse_without_weights(run)
+        with names_as_if_alone() as keep_names, parts_of(run):
+            learner = _rebuild(run)
+            load_kept_weights(run, learner.model)
+            part = _part(learner, name)
+            keep_names(part)
+    except SpecError as error:
+        raise SpecError(f"cannot take '{name}' from the run '{path}': {error}") from error
+    return TrainedPart(part, f"'{name}' of the run '{path}'")
+
+
+def _rebuild(run: Run) -> Learner:
+    """As `build_learner`, but Keras's session, the seed and the dtype policy are those of the build that goes on."""
+    spec = run.kept_spec
+    return build(spec, spec["task"], {DataInfo: run.info, FitInfo: FitInfo(steps=1, epochs=1)})
+
+
+def _part(learner: Learner, name: str) -> keras.Layer:
+    if name not in learner.parts:
+        there = f"its parts are {listed(learner.parts)}" if learner.parts else "its task offers none"
+        raise SpecError(f"there is no part '{name}'{did_you_mean(name, learner.parts)} ({there})")
+    part = learner.parts[name]
+    kept = {id(weight) for weight in learner.model.weights}
+    if not part.built or any(id(weight) not in kept for weight in part.weights):
+        raise SpecError(f"the part '{name}' is no layer of the run's model, so that its weights were not kept")
+    return part
+
+
+def refuse_without_weights(run: Run) -> None:
+    """SpecError where a run has kept no weights yet."""
+    for name in (BEST, KEPT):
+        if not (run.path / name).exists():
+            message = f"{name} is missing: the run did not get through its first epoch"
+            raise SpecError([Problem(message, where=str(run.path))])
+
+
+def load_kept_weights(run: Run, model: keras.Model) -> None:
+    """Give a model the weights that a run kept.
+
+    Raises:
+        SpecError: the file is damaged, or of another model.
+    """
+    try:
+        with weights_only(model), warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # what the file lacks, Keras leaves as it was made, and warns
+            model.load_weights(run.path / BEST)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        if isinstance(error, OSError):
+            message = f"{BEST} is damaged ({error}); train again, or put back a copy"
+        else:
+            message = f"{BEST} does not fit the model that spec.yaml describes with what is installed now: {error}"
+        raise SpecError([Problem(message, where=str(run.path))]) from error
+
+
+# --- the copies that a run keeps -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def parts_of(run: Run) -> Iterator[None]:
+    """Inside, `from_run` reads the copies that this run keeps, and no other run."""
+    token = _rebuilt.set(run)
+    try:
+        yield
+    finally:
+        _rebuilt.reset(token)
+
+
+def find_parts(spec: Spec) -> dict[str, Run]:
+    """The runs that a spec takes parts from, in any of its stages, by the path that the spec has.
+
+    Raises:
+        SpecError: one of them is no run, or has no weights yet.
+    """
+    found: dict[str, Run] = {}
+    for _, stage in spec.stages():
+        for node in _nodes_from_runs(stage["task"]):
+            path, at = node.arguments["run"], (*node.path, "run")
+            try:
+                found[path] = _run_of(path)
+                refuse_without_weights(found[path])
+            except SpecError as error:
+                raise SpecError(str(error)).located(at, stage.where(at)) from error
+    return found
+
+
+def keep_parts(run: Run, sources: Mapping[str, Run]) -> None:
+    """Copy what is needed of other runs into a new one, all or nothing; one that has several paths is copied once.
+
+    Args:
+        run: the new run.
+        sources: what `find_parts` found.
+    """
+    if not sources:
+        return
+    final, temporary = run.path / PARTS, run.path / f".{PARTS}"
+    folders: dict[Path, str] = {}
+    with naming_errors(final):
+        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
+        try:
+            for source in sources.values():
+                if (real := source.path.resolve()) not in folders:
+                    folders[real] = str(len(folders) + 1)
+                    _copy(source.path, temporary / folders[real])
+            index = {path: _entry(temporary, folders[source.path.resolve()]) for path, source in sources.items()}
+            (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n")
+            _sync([*temporary.rglob("*"), temporary])
+            os.replace(temporary, final)
+            _sync([run.path])
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _run_of(path: str) -> Run:
+    """The run at a path of the spec: the copy of it, where a run is rebuilt that keeps one."""
+    owner = _rebuilt.get()
+    if owner is None:
+        return Run.open(Path(path).expanduser())
+    index = owner.read_json(f"{PARTS}/{INDEX}") if (owner.path / PARTS).exists() else {}
+    if path not in index:
+        kept = listed(index) or "none"
+        raise SpecError(f"{owner.path} has no copy of it, and takes parts from its own copies alone (of: {kept})")
+    folder = str(index[path]["folder"])
+    if not folder.isdecimal():
+        raise SpecError([Problem(f"the folder of '{path}' is {folder!r}, not a number", where=f"{owner.path}/{PARTS}")])
+    copy = owner.path / PARTS / folder
+    for name, digest in index[path]["sha256"].items():
+        if not (copy / name).is_file() or _digest(copy / name) != digest:
+            raise SpecError([Problem(f"{name} is not as it was copied; put it back", where=str(copy))])
+    return Run.open(copy)
+
+
+def _nodes_from_runs(tree: Any) -> Iterator[Node]:
+    if isinstance(tree, Node):
+        if (tree.component.distribution, tree.component.name) == ("kplug", "from_run"):
+            yield tree
+        tree = tree.arguments
+    for item in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _nodes_from_runs(item)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for name in NEEDED:
+        shutil.copyfile(source / name, target / name)
+    if (source / PARTS).is_dir():
+        shutil.copytree(source / PARTS, target / PARTS)
+
+
+def _entry(parts: Path, folder: str) -> dict[str, Any]:
+    names = [name for name in (*NEEDED, f"{PARTS}/{INDEX}") if (parts / folder / name).exists()]
+    return {"folder": folder, "sha256": {name: _digest(parts / folder / name) for name in names}}
+
+
+def _digest(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _sync(paths: Iterable[Path]) -> None:
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

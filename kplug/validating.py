@@ -1,0 +1,62 @@
+"""The validation of a training: its batches, and the metrics by which the best epoch is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from kplug import callbacks as kept
+from kplug.cluster import Cluster, noticing_loss
+from kplug.data import Data
+from kplug.errors import SpecError
+from kplug.evaluate import explained
+from kplug.kinds import Learner
+from kplug.shares import Shares
+from kplug.spec import Spec
+
+
+def evaluated(data: Data, learner: Learner, cluster: Cluster, split: str, most: int | None = None) -> Any:
+    """The batches of a split for `fit` and `evaluate`, `most` of them at most."""
+
+    def make(shares: Shares) -> tf.data.Dataset:
+        batches = data.evaluation(learner, split, shares)
+        return batches if most is None else batches.take(most * len(shares.mine))
+
+    return cluster.batches(make)
+
+
+def evaluation_steps(data: Data, cluster: Cluster, split: str) -> int | None:
+    """How many batches these are, where the dataset itself does not say."""
+    return data.evaluation_steps(split, cluster.shares) if cluster.is_multi_worker else None
+
+
+def reported_names(data: Data, learner: Learner, cluster: Cluster) -> list[str]:
+    """The metrics that an epoch will report, from one batch seen before the first step."""
+    split = "validation" if "validation" in data.splits else "train"
+    with noticing_loss(cluster), explained(data, split):
+        batch = evaluated(data, learner, cluster, split, most=1)
+        steps = 1 if cluster.is_multi_worker else None
+        names = kept.in_order(learner.model.evaluate(batch, steps=steps, verbose=0, return_dict=True))
+    learner.model.reset_metrics()
+    return [*names, *(f"val_{name}" for name in names if split == "validation")]
+
+
+def best_metric(spec: Spec, names: list[str]) -> tuple[str, str]:
+    """(metric, minimize or maximize) of `fit.best`, checked against what will be reported."""
+    ((direction, name),) = spec["fit.best"].items()
+    if name in names:
+        return name, direction
+    if name == "val_loss" and not any(n.startswith("val_") for n in names):
+        return "loss", direction  # the default, where nothing validates
+    path = ("fit", "best", direction)
+    raise SpecError(f"'{name}' is not reported; this run reports {', '.join(names)}").located(path, spec.where(path))
+
+
+def first_metrics(data: Data, learner: Learner, cluster: Cluster) -> dict[str, float]:
+    """What weights that were never trained give on the validation split."""
+    if "validation" not in data.splits:
+        return {}
+    batches, steps = evaluated(data, learner, cluster, "validation"), evaluation_steps(data, cluster, "validation")
+    values = learner.model.evaluate(batches, steps=steps, verbose=0, return_dict=True)
+    return {f"val_{name}": value for name, value in kept.in_order(values).items()}

@@ -1,0 +1,134 @@
+"""ViT (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929), and its sizes Ti and S (Touvron et al. 2021,
+https://arxiv.org/abs/2012.12877)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+from keras import layers
+
+from kplug import SpecError
+from kplug.errors import listed
+from kplug.network import Network
+
+
+@dataclass(frozen=True)
+class Block:
+    """How a transformer block is built; the parameters are those of the component `transformer_block`."""
+
+    heads: int
+    mlp_ratio: float
+    dropout: float
+    attention_dropout: float
+    drop_path: float
+
+
+def make_vit(width: int, depth: int, block: Block, patch: int, pooling: str) -> Network:
+    """A ViT as a layer: images `[b, h, w, c]` to `[b, width]`, or to `[b, patches, width]` without pooling."""
+
+    def network(x: Any) -> Any:
+        refuse_other_sizes(x, patch)
+        x = layers.Conv2D(width, patch, patch, name="patches")(x)
+        x = layers.Reshape((-1, width), name="tokens")(x)
+        x = Positions(class_token=pooling == "token", name="positions")(x)
+        x = layers.Dropout(block.dropout, name="dropout")(x) if block.dropout else x
+        for number in range(depth):
+            rate = block.drop_path * number / max(depth - 1, 1)
+            x = apply_block(x, replace(block, drop_path=rate), f"block{number + 1}")
+        x = normalize(x, "norm")
+        return {"token": lambda: x[:, 0], "mean": lambda: keras.ops.mean(x, axis=1), "none": lambda: x}[pooling]()
+
+    return Network(network, name="vit")
+
+
+def make_transformer_block(block: Block) -> Network:
+    """A block as a layer: `[b, ..., width]` to the same shape."""
+    return Network(lambda x: apply_block(x, block, "block"), name="transformer_block")
+
+
+def refuse_other_sizes(x: Any, patch: int) -> None:
+    height, width = x.shape[1:3]
+    if height is None or width is None:
+        raise SpecError("vit needs pictures of one size, since its positions are learned: set data.image.size")
+    if height % patch or width % patch:
+        common = math.gcd(height, width)
+        fitting = [side for side in range(1, common + 1) if common % side == 0]
+        raise SpecError(
+            f"a patch of {patch} pixels does not divide a picture of {height}x{width}; those of {listed(fitting)} do, "
+            "or change data.image.size"
+        )
+
+
+class Positions(layers.Layer):
+    """Adds a learned vector to each token, after it has put a learned class token before them where one is wanted.
+
+    Args:
+        class_token: put one.
+        name: the layer's name.
+    """
+
+    def __init__(self, class_token: bool, name: str) -> None:
+        super().__init__(name=name)
+        self.class_token = class_token
+
+    def build(self, input_shape: Any) -> None:
+        _, tokens, width = input_shape
+        if self.class_token:
+            self.token = self.add_weight((1, 1, width), "zeros", name="class_token")
+        self.positions = self.add_weight(
+            (1, tokens + self.class_token, width), keras.initializers.TruncatedNormal(stddev=0.02), name="embedding"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        if self.class_token:
+            token = keras.ops.broadcast_to(self.token, (keras.ops.shape(inputs)[0], 1, inputs.shape[-1]))
+            inputs = keras.ops.concatenate([token, inputs], axis=1)
+        return inputs + self.positions
+
+
+# --- blocks --------------------------------------------------------------------------------------------------------
+
+
+def apply_block(x: Any, block: Block, name: str) -> Any:
+    """Attention over all that lies between the batch and the features, then two dense layers at each place."""
+    x = add_branch(x, attend(normalize(x, f"{name}_attention_norm"), block, name), block, f"{name}_attention")
+    return add_branch(x, think(normalize(x, f"{name}_mlp_norm"), block, name), block, f"{name}_mlp")
+
+
+def attend(x: Any, block: Block, name: str) -> Any:
+    width = x.shape[-1]
+    if width % block.heads:
+        raise SpecError(f"{block.heads} heads do not divide the {width} features that come in")
+    attention = layers.MultiHeadAttention(
+        block.heads,
+        width // block.heads,
+        dropout=block.attention_dropout,
+        # Glorot's; Keras mistakes the fans of kernels of the shape [width, heads, width / heads]
+        kernel_initializer=keras.initializers.RandomNormal(stddev=width**-0.5),
+        name=f"{name}_attention",
+    )
+    return attention(x, x)
+
+
+def think(x: Any, block: Block, name: str) -> Any:
+    width = x.shape[-1]
+    hidden = max(1, round(width * block.mlp_ratio))
+    x = layers.Dense(hidden, activation="gelu", name=f"{name}_mlp_up")(x)
+    x = layers.Dropout(block.dropout, name=f"{name}_mlp_up_dropout")(x) if block.dropout else x
+    return layers.Dense(width, name=f"{name}_mlp_down")(x)
+
+
+def add_branch(x: Any, branch: Any, block: Block, name: str) -> Any:
+    """A branch added to its input; in training some features are left out, and for some examples the whole."""
+    branch = layers.Dropout(block.dropout, name=f"{name}_dropout")(branch) if block.dropout else branch
+    if block.drop_path:
+        whole = (None, *(1 for _ in x.shape[1:]))  # one draw for each example
+        branch = layers.Dropout(block.drop_path, noise_shape=whole, name=f"{name}_drop_path")(branch)
+    return layers.Add(name=f"{name}_add")([x, branch])
+
+
+def normalize(x: Any, name: str) -> Any:
+    return layers.LayerNormalization(epsilon=1e-6, name=name)(x)

@@ -1,0 +1,249 @@
+"""MobileNet v1 (Howard et al. 2017, https://arxiv.org/abs/1704.04861), v2 (Sandler et al. 2018,
+https://arxiv.org/abs/1801.04381) and v3 (Howard et al. 2019, https://arxiv.org/abs/1905.02244)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+from keras import layers
+
+from kplug import SpecError
+from kplug.network import Network
+
+SMALL = 64  # pixels; below that the first two strides of the paper leave too little to look at
+
+
+@dataclass(frozen=True)
+class Row:
+    """A block of an architecture's table.
+
+    Args:
+        filters: of its output, before the width multiplier.
+        stride: of its depthwise convolution.
+        expansion: inner filters by those that come in; 0 is a depthwise separable block.
+        size: of the depthwise kernel.
+        squeeze: inner filters are weighed by squeeze-and-excitation.
+        activation: Keras's name.
+    """
+
+    filters: int
+    stride: int = 1
+    expansion: float = 6
+    size: int = 3
+    squeeze: bool = False
+    activation: str = "relu6"
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a version is made of, before the width multiplier.
+
+    Args:
+        rows: its blocks.
+        stem: filters of the first convolution; v3 does not scale them.
+        last: how many filters the convolution after the blocks has, from the width multiplier and the filters that
+            come in; None where there is no such convolution.
+        hidden: units of the layer between pooling and classifier; 0 where there is none.
+        activation: of the first and the last convolution.
+        momentum: of batch normalization.
+    """
+
+    rows: tuple[Row, ...]
+    stem: int = 32
+    last: Callable[[float, int], int] | None = None
+    hidden: int = 0
+    activation: str = "relu6"
+    momentum: float = 0.999
+
+
+def repeated(filters: int, count: int, stride: int, expansion: float) -> tuple[Row, ...]:
+    """A stage: `count` blocks, the first of which strides."""
+    return tuple(Row(filters, 1 if number else stride, expansion) for number in range(count))
+
+
+V1 = tuple(
+    row
+    for filters, count, stride in ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
+    for row in repeated(filters, count, stride, expansion=0)
+)
+
+V2 = (*repeated(16, 1, 1, 1), *repeated(24, 2, 2, 6), *repeated(32, 3, 2, 6), *repeated(64, 4, 2, 6))
+V2 += (*repeated(96, 3, 1, 6), *repeated(160, 3, 2, 6), *repeated(320, 1, 1, 6))
+
+V3_SMALL = (
+    Row(16, 2, 1, squeeze=True, activation="relu"),
+    Row(24, 2, 72 / 16, activation="relu"),
+    Row(24, 1, 88 / 24, activation="relu"),
+    Row(40, 2, 4, 5, squeeze=True, activation="hard_silu"),
+    *(Row(40, 1, 6, 5, squeeze=True, activation="hard_silu"),) * 2,
+    *(Row(48, 1, 3, 5, squeeze=True, activation="hard_silu"),) * 2,
+    Row(96, 2, 6, 5, squeeze=True, activation="hard_silu"),
+    *(Row(96, 1, 6, 5, squeeze=True, activation="hard_silu"),) * 2,
+)
+
+V3_LARGE = (
+    Row(16, 1, 1, activation="relu"),
+    Row(24, 2, 4, activation="relu"),
+    Row(24, 1, 3, activation="relu"),
+    Row(40, 2, 3, 5, squeeze=True, activation="relu"),
+    *(Row(40, 1, 3, 5, squeeze=True, activation="relu"),) * 2,
+    Row(80, 2, 6, activation="hard_silu"),
+    Row(80, 1, 2.5, activation="hard_silu"),
+    *(Row(80, 1, 2.3, activation="hard_silu"),) * 2,
+    *(Row(112, 1, 6, squeeze=True, activation="hard_silu"),) * 2,
+    Row(160, 2, 6, 5, squeeze=True, activation="hard_silu"),
+    *(Row(160, 1, 6, 5, squeeze=True, activation="hard_silu"),) * 2,
+)
+
+
+def rounded(filters: float) -> int:
+    """The nearest multiple of 8 that is not more than 10% below."""
+    near = max(8, int(filters + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * filters else near
+
+
+def last_of_v2(multiplier: float, filters: int) -> int:
+    return rounded(1280 * max(multiplier, 1.0))  # a thin network keeps all of its features
+
+
+def last_of_v3(multiplier: float, filters: int) -> int:
+    return rounded(filters * 6)
+
+
+VERSIONS = {
+    "v1": Version(V1, momentum=0.99),
+    "v2": Version(V2, last=last_of_v2),
+    "v3_small": Version(V3_SMALL, 16, last_of_v3, 1024, "hard_silu"),
+    "v3_large": Version(V3_LARGE, 16, last_of_v3, 1280, "hard_silu"),
+}
+
+# --- networks ------------------------------------------------------------------------------------------------------
+
+
+def make_mobilenet(version: str, multiplier: float, stem: str, momentum: float | None, hidden: bool) -> Network:
+    """A MobileNet as a layer: images `[b, h, w, c]` to features `[b, h', w', filters]`, or `[b, units]` if `hidden`."""
+    table = VERSIONS[version]
+    momentum = table.momentum if momentum is None else momentum
+
+    def network(x: Any) -> tuple[Any, dict[str, Any]]:
+        small = stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
+        refuse_tiny_pictures(x, 8 if small else 32)
+        filters = table.stem if version.startswith("v3") else scaled(table.stem, multiplier, version)
+        x = convolve(x, filters, 3, 1 if small else 2, table.activation, momentum, "stem")
+        x, pyramid = apply_blocks(x, scaled_rows(version, multiplier, small), 0 if small else 1, momentum)
+        if table.last:
+            x = convolve(x, table.last(multiplier, x.shape[-1]), 1, 1, table.activation, momentum, "last")
+        return (add_hidden_layer(x, table, multiplier) if hidden else x), pyramid
+
+    return Network(network, name="mobilenet")
+
+
+def make_block(row: Row, momentum: float, name: str) -> Network:
+    """One block as a layer: features `[b, h, w, c]` to `[b, h', w', filters]`."""
+    block = block_of(row)
+    return Network(lambda x: block(x, row, momentum, "block"), name=name)
+
+
+def scaled(filters: int, multiplier: float, version: str) -> int:
+    """Filters under the width multiplier, rounded as the version's authors do."""
+    return max(8, int(filters * multiplier)) if version == "v1" else rounded(filters * multiplier)
+
+
+def scaled_rows(version: str, multiplier: float, small: bool) -> list[Row]:
+    """The blocks of a version; a small form lets the first one that strides keep the size."""
+    rows = VERSIONS[version].rows
+    kept = next(number for number, row in enumerate(rows) if row.stride == 2) if small else None
+    return [
+        replace(row, filters=scaled(row.filters, multiplier, version), stride=1 if number == kept else row.stride)
+        for number, row in enumerate(rows)
+    ]
+
+
+def refuse_tiny_pictures(x: Any, stride: int) -> None:
+    height, width = x.shape[1:3]
+    if None not in (height, width) and min(height, width) < stride:
+        remedy = "; stem: small has a stride of 8" if stride == 32 else ""
+        raise SpecError(
+            f"mobilenet has a stride of {stride} pixels, the picture only {height}x{width}: "
+            f"make it larger with data.image.size{remedy}"
+        )
+
+
+def apply_blocks(x: Any, rows: list[Row], level: int, momentum: float) -> tuple[Any, dict[str, Any]]:
+    """The blocks' output, and that of the last block at each level of the pyramid."""
+    pyramid = {}
+    for number, row in enumerate(rows):
+        level += row.stride == 2
+        x = block_of(row)(x, row, momentum, f"block{number + 1}")
+        pyramid[f"P{level}"] = x
+    return x, pyramid
+
+
+def add_hidden_layer(x: Any, table: Version, multiplier: float) -> Any:
+    """v3 pools before its widest layer, which costs little then."""
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    units = rounded(table.hidden * max(multiplier, 1.0))
+    return layers.Dense(units, activation=table.activation, name="hidden")(x)
+
+
+# --- blocks --------------------------------------------------------------------------------------------------------
+
+
+def block_of(row: Row) -> Callable[..., Any]:
+    return inverted_residual_block if row.expansion else depthwise_separable_block
+
+
+def depthwise_separable_block(x: Any, row: Row, momentum: float, name: str) -> Any:
+    """Each channel filtered by itself, then all mixed: v1's replacement of a convolution."""
+    x = filter_channels(x, row, momentum, f"{name}_depthwise")
+    return convolve(x, row.filters, 1, 1, row.activation, momentum, f"{name}_pointwise")
+
+
+def inverted_residual_block(x: Any, row: Row, momentum: float, name: str) -> Any:
+    """1x1 up, depthwise, 1x1 down without activation, beside a shortcut between the thin ends."""
+    y, inner = x, rounded(x.shape[-1] * row.expansion) if row.expansion != 1 else x.shape[-1]
+    if row.expansion != 1:
+        y = convolve(y, inner, 1, 1, row.activation, momentum, f"{name}_expand")
+    y = filter_channels(y, row, momentum, f"{name}_depthwise")
+    y = squeeze_and_excite(y, name) if row.squeeze else y
+    y = convolve(y, row.filters, 1, 1, None, momentum, f"{name}_project")
+    alike = row.stride == 1 and x.shape[-1] == row.filters
+    return layers.Add(name=f"{name}_add")([x, y]) if alike else y
+
+
+def squeeze_and_excite(x: Any, name: str) -> Any:
+    """Channels weighed by what the whole picture says of them (Hu et al. 2018), with v3's cheap sigmoid."""
+    filters = x.shape[-1]
+    y = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze_pool")(x)
+    y = layers.Conv2D(rounded(filters / 4), 1, activation="relu", name=f"{name}_squeeze")(y)
+    y = layers.Conv2D(filters, 1, activation="hard_sigmoid", name=f"{name}_excite")(y)
+    return layers.Multiply(name=f"{name}_weigh")([x, y])
+
+
+def convolve(x: Any, filters: int, size: int, stride: int, activation: str | None, momentum: float, name: str) -> Any:
+    """Convolution, normalization and, unless it is None, activation."""
+    convolution = layers.Conv2D(
+        filters, size, stride, "same", use_bias=False, kernel_initializer=initializer(), name=f"{name}_conv"
+    )
+    return normalize(convolution(x), activation, momentum, name)
+
+
+def filter_channels(x: Any, row: Row, momentum: float, name: str) -> Any:
+    """Depthwise convolution, normalization and activation; "same" pads at a stride of 2 as the authors' code does."""
+    convolution = layers.DepthwiseConv2D(
+        row.size, row.stride, "same", use_bias=False, depthwise_initializer=initializer(), name=f"{name}_conv"
+    )
+    return normalize(convolution(x), row.activation, momentum, name)
+
+
+def normalize(x: Any, activation: str | None, momentum: float, name: str) -> Any:
+    x = layers.BatchNormalization(momentum=momentum, epsilon=1e-3, name=f"{name}_norm")(x)
+    return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
+
+
+def initializer() -> Any:
+    """He's for the filters that go out: those that come in are counted wrongly for depthwise kernels."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
