@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kplug.weights import optimizers_of
+
 
 def averaging(model: keras.Model) -> list[AveragedWeights]:
     """The callback that a model with averages needs, to be the first of all callbacks; none for others."""
@@ -19,9 +21,7 @@ def averaging(model: keras.Model) -> list[AveragedWeights]:
 
 def averaging_optimizers(model: keras.Model) -> list[Any]:
     """Those that are reachable from a model and average: by `use_ema`, or since they are free of a schedule."""
-    found: list[Any] = []
-    _collect(model, found, set())
-    return [optimizer for optimizer in found if optimizer.use_ema or _is_schedule_free(optimizer)]
+    return [optimizer for optimizer in optimizers_of(model) if optimizer.use_ema or _is_schedule_free(optimizer)]
 
 
 def finish(model: keras.Model) -> None:
@@ -128,19 +128,3 @@ def _evaluated(optimizer: Any, y: tf.Variable, z: tf.Variable) -> tf.Tensor:
 
 def _is_schedule_free(optimizer: Any) -> bool:
     return isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW)
-
-
-def _collect(item: Any, found: list[Any], seen: set[int]) -> None:
-    """Every optimizer below an attribute, those that others wrap among them."""
-    if id(item) in seen or isinstance(item, keras.Variable):
-        return
-    seen.add(id(item))
-    if isinstance(item, keras.optimizers.Optimizer):
-        found.append(item)
-    if isinstance(item, keras.Layer | keras.optimizers.Optimizer):
-        item = list(vars(item).values())
-    elif isinstance(item, dict):
-        item = list(item.values())
-    if isinstance(item, list | tuple):
-        for part in item:
-            _collect(part, found, seen)

@@ -86,6 +86,8 @@ class Checkpoints:
                 _sync(temporary)
                 _put_in_place(temporary, final)
             except tf.errors.OpError as error:  # TensorFlow's own word for a disk that is full
+                if "Collective" in error.message:  # no fault of the disk: another worker is gone
+                    raise
                 raise OSError(error.message) from error
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)

@@ -21,6 +21,7 @@ from kplug.checkpoint import NAME, Checkpoint, _opened
 from kplug.errors import BlownUp
 from kplug.evaluate import log
 from kplug.run import Run
+from kplug.weights import optimizers_of
 
 FILE = "setbacks.jsonl"
 Rows = list[dict[str, Any]]
@@ -140,8 +141,8 @@ def lost_weight(model: keras.Model) -> str | None:
 
 def slow_down(model: keras.Model, schedules: float, variables: float) -> None:
     """Multiply the rates of all optimizers of a model: those of schedules by one factor, plain ones by another."""
-    for optimizer in optimizers(model):
-        rate = optimizer._learning_rate
+    for optimizer in optimizers_of(model):
+        rate = getattr(optimizer, "_learning_rate", None)  # one that wraps another has none
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
             if schedules != 1:
                 optimizer._learning_rate = slowed(rate, schedules)
@@ -155,25 +156,3 @@ def slowed(schedule: Any, factor: float) -> Any:
     made = copy.copy(schedule)
     made.__class__ = type(kind.__name__, (kind,), {"__call__": lambda self, step: kind.__call__(self, step) * factor})
     return made
-
-
-def optimizers(model: keras.Model) -> list[Any]:
-    """Those that are reachable from a model and make steps of their own."""
-    found: list[Any] = []
-    _collect(model, found, set())
-    return [optimizer for optimizer in found if hasattr(optimizer, "_learning_rate")]
-
-
-def _collect(item: Any, found: list[Any], seen: set[int]) -> None:
-    if id(item) in seen or isinstance(item, keras.Variable):
-        return
-    seen.add(id(item))
-    if isinstance(item, keras.optimizers.Optimizer):
-        found.append(item)
-    if isinstance(item, keras.layers.Layer | keras.optimizers.Optimizer):
-        item = list(vars(item).values())
-    elif isinstance(item, dict):
-        item = list(item.values())
-    if isinstance(item, list | tuple):
-        for part in item:
-            _collect(part, found, seen)

@@ -1,4 +1,4 @@
-"""Which weights a stage trains, and which it takes over from the stage before."""
+"""Which weights a stage trains, by which optimizers, and which it takes over from the stage before."""
 
 from __future__ import annotations
 
@@ -53,3 +53,26 @@ def carry_over(weights: Mapping[str, Any], model: keras.Model) -> None:
             new.append(weight.path)
     if new or left:
         log(f"not carried over: {listed([*left, *new])}")
+
+
+def optimizers_of(model: keras.Model) -> list[Any]:
+    """Every optimizer that is reachable from a model, those that others wrap among them."""
+    found: list[Any] = []
+    _collect(model, found, set())
+    return found
+
+
+def _collect(item: Any, found: list[Any], seen: set[int]) -> None:
+    """Every optimizer below an attribute, those that others wrap among them."""
+    if id(item) in seen or isinstance(item, keras.Variable):
+        return
+    seen.add(id(item))
+    if isinstance(item, keras.optimizers.Optimizer):
+        found.append(item)
+    if isinstance(item, keras.Layer | keras.optimizers.Optimizer):
+        item = list(vars(item).values())
+    elif isinstance(item, dict):
+        item = list(item.values())
+    if isinstance(item, list | tuple):
+        for part in item:
+            _collect(part, found, seen)
