@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kplug.checking import Node, plain
+from kplug.checking import nodes, plain
 from kplug.errors import Path, Problem, SpecError, dotted
 from kplug.run import packages, plugins
 from kplug.spec import Spec
@@ -69,12 +68,3 @@ def refuse_untried(cluster: Cluster, spec: Spec) -> None:
     if reasons:
         there = f"(there are {cluster.replicas})"
         raise SpecError([Problem(f"{reason} {there}", path, spec.where(path)) for path, reason in reasons])
-
-
-def nodes(tree: Any) -> Iterator[Node]:
-    """Every node of a tree, itself among them."""
-    if isinstance(tree, Node):
-        yield tree
-        tree = tree.arguments
-    for item in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
-        yield from nodes(item)

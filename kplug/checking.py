@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,3 +196,12 @@ class Problems(list[Problem]):
 
     def __call__(self, message: str, path: Path, key: bool = False, mark: Path | None = None) -> None:
         self.append(Problem(message, path, self.marks.where(path if mark is None else mark, key)))
+
+
+def nodes(tree: Any) -> Iterator[Node]:
+    """Every node of a tree, itself among them."""
+    if isinstance(tree, Node):
+        yield tree
+        tree = tree.arguments
+    for item in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from nodes(item)

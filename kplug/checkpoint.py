@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kplug.disk import digest_of, sync
 from kplug.errors import Problem, SpecError
 from kplug.run import Run, naming_errors
 
@@ -81,9 +81,9 @@ class Checkpoints:
                 writer.write(str(temporary / "variables"))
                 content = {"format": FORMAT, **state, "variables": list(variables)}
                 (temporary / "state.json").write_text(json.dumps(content))
-                digests = {file.name: _digest(file) for file in sorted(temporary.iterdir())}
+                digests = {file.name: digest_of(file) for file in sorted(temporary.iterdir())}
                 (temporary / "manifest.json").write_text(json.dumps(digests, indent=1))
-                _sync(temporary)
+                sync(*temporary.iterdir(), temporary)
                 _put_in_place(temporary, final)
             except tf.errors.OpError as error:  # TensorFlow's own word for a disk that is full
                 if "Collective" in error.message:  # no fault of the disk: another worker is gone
@@ -159,7 +159,7 @@ def _opened(path: Path) -> Checkpoint:
     """A checkpoint whose files are those of its manifest."""
     digests = json.loads((path / "manifest.json").read_text())
     for name, digest in digests.items():
-        if _digest(path / name) != digest:
+        if digest_of(path / name) != digest:
             raise ValueError(f"{name} is not as it was written")
     state = json.loads((path / "state.json").read_text())
     if state["format"] != FORMAT:
@@ -167,23 +167,9 @@ def _opened(path: Path) -> Checkpoint:
     return Checkpoint(path, state)
 
 
-def _digest(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def _position(path: Path) -> tuple[int, int]:
     stage, step = NAME.fullmatch(path.name).groups()  # type: ignore[union-attr]
     return int(stage), int(step)
-
-
-def _sync(folder: Path) -> None:
-    for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _put_in_place(temporary: Path, final: Path) -> None:
@@ -192,16 +178,8 @@ def _put_in_place(temporary: Path, final: Path) -> None:
     if final.exists():
         os.replace(final, old)
     os.replace(temporary, final)
-    _sync_folder(final.parent)
+    sync(final.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kplug.disk import sync
 from kplug.errors import SpecError
 from kplug.kinds import DataInfo, Field, Learner, Signature
 from kplug.serving import Endpoint, endpoints, live_predictions, predictor
@@ -67,7 +68,7 @@ def export_saved_model(
         if before_rename:
             before_rename(export)
         with _writing(directory):
-            _sync(*export.rglob("*"), export)
+            sync(*export.rglob("*"), export)
             return _rename(export, directory)
 
 
@@ -211,15 +212,5 @@ def _rename(export: Path, directory: Path) -> Path:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
             continue  # another export took this version in between
-        _sync(directory)
+        sync(directory)
         return final
-
-
-def _sync(*paths: Path) -> None:
-    """Contents on the disk: a version that has its name is whole."""
-    for path in paths:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

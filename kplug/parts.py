@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import keras
 
 from kplug.build import build
 from kplug.callbacks import weights_only
-from kplug.checking import Node
+from kplug.checking import nodes
+from kplug.disk import digest_of, sync
 from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.kinds import DataInfo, FitInfo, Learner
 from kplug.reusing import TrainedPart, names_as_if_alone
@@ -119,7 +119,9 @@ def find_parts(spec: Spec) -> dict[str, Run]:
     """
     found: dict[str, Run] = {}
     for _, stage in spec.stages():
-        for node in _nodes_from_runs(stage["task"]):
+        for node in nodes(stage["task"]):
+            if (node.component.distribution, node.component.name) != ("kplug", "from_run"):
+                continue
             path, at = node.arguments["run"], (*node.path, "run")
             try:
                 found[path] = _run_of(path)
@@ -149,9 +151,9 @@ def keep_parts(run: Run, sources: Mapping[str, Run]) -> None:
                     _copy(source.path, temporary / folders[real])
             index = {path: _entry(temporary, folders[source.path.resolve()]) for path, source in sources.items()}
             (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n")
-            _sync([*temporary.rglob("*"), temporary])
+            sync(*temporary.rglob("*"), temporary)
             os.replace(temporary, final)
-            _sync([run.path])
+            sync(run.path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -170,18 +172,9 @@ def _run_of(path: str) -> Run:
         raise SpecError([Problem(f"the folder of '{path}' is {folder!r}, not a number", where=f"{owner.path}/{PARTS}")])
     copy = owner.path / PARTS / folder
     for name, digest in index[path]["sha256"].items():
-        if not (copy / name).is_file() or _digest(copy / name) != digest:
+        if not (copy / name).is_file() or digest_of(copy / name) != digest:
             raise SpecError([Problem(f"{name} is not as it was copied; put it back", where=str(copy))])
     return Run.open(copy)
-
-
-def _nodes_from_runs(tree: Any) -> Iterator[Node]:
-    if isinstance(tree, Node):
-        if (tree.component.distribution, tree.component.name) == ("kplug", "from_run"):
-            yield tree
-        tree = tree.arguments
-    for item in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
-        yield from _nodes_from_runs(item)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -194,18 +187,4 @@ def _copy(source: Path, target: Path) -> None:
 
 def _entry(parts: Path, folder: str) -> dict[str, Any]:
     names = [name for name in (*NEEDED, f"{PARTS}/{INDEX}") if (parts / folder / name).exists()]
-    return {"folder": folder, "sha256": {name: _digest(parts / folder / name) for name in names}}
-
-
-def _digest(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _sync(paths: Iterable[Path]) -> None:
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    return {"folder": folder, "sha256": {name: digest_of(parts / folder / name) for name in names}}

@@ -1,6 +1,5 @@
 """A trained part of another run in a new model: its weights, its names, and the copy that keeps the new run whole."""
 
-import itertools
 import json
 import os
 import shutil
@@ -12,11 +11,11 @@ import pytest
 
 import kplug
 from kplug.build import build_learner, build_optimizer
+from kplug.contracts.kills import killed_after
 from kplug.data import open_data
 from kplug.evaluate import restored
 from kplug.kinds import DataInfo, Field, FitInfo
 from kplug.parts import find_parts, keep_parts, parts_of
-from kplug.plugins import using
 from kplug.run import Run
 from kplug.testing import check, no_tensorflow, plugged
 from kplug.weights import freeze
@@ -449,29 +448,6 @@ def test_a_copy_is_whole_or_not_there(first, tmp_path, monkeypatch):
 # --- whole trainings -------------------------------------------------------------------------------------------------
 
 
-class Killed(BaseException):
-    pass
-
-
-def killed_at(spec, path, step):
-    """A run that stopped short after a step."""
-    steps = itertools.count(1)
-
-    class Bomb(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if next(steps) == step:
-                raise Killed
-
-    class Plugin:
-        @kplug.hookimpl
-        def callbacks(self, run):
-            return [Bomb()]
-
-    with using([Plugin()]), pytest.raises(Killed):
-        kplug.train(spec, path)
-    return Run.open(path)
-
-
 STAGED = {"fit__trainable": ["linear/*"], "fit__stages": [{"epochs": 1, "set": {"fit.trainable": ["*"]}}]}
 
 
@@ -497,7 +473,7 @@ def test_a_killed_run_goes_on_without_the_one_it_took_from(whole, first, tmp_pat
     from kplug.fit import resume
 
     source = Run.open(shutil.copytree(first.path, tmp_path / "first"))
-    stopped = killed_at(second(source, **STAGED), tmp_path / "second", step)
+    stopped = killed_after(step, second(source, **STAGED), tmp_path / "second")
     shutil.rmtree(source.path)
     run = resume(shutil.move(stopped.path, tmp_path / "moved"))
     assert run.rows("metrics.jsonl") == whole.rows("metrics.jsonl")

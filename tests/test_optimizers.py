@@ -1,9 +1,7 @@
 """What kplug adds to Keras's optimizers: decay and rates by layer, averages that are kept, a plateau after a rise."""
 
-import itertools
 import shutil
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ import kplug
 from kplug.averaged import AveragedWeights, averaging, averaging_optimizers, finish
 from kplug.checkpoint import Checkpoints, reachable_variables
 from kplug.component import read_component
+from kplug.contracts.kills import contents, killed_after, watched_by, weights_in
 from kplug.default_plugins.adjusting import layers_above
 from kplug.default_plugins.keras_callbacks import reduce_lr_on_plateau
 from kplug.default_plugins.keras_optimizers import COMPONENTS, adam, adamw, muon, schedule_free_adamw, sgd
@@ -20,7 +19,6 @@ from kplug.default_plugins.schedules import constant
 from kplug.fit import resume, train
 from kplug.kinds import FitInfo
 from kplug.network import Network
-from kplug.plugins import using
 from kplug.run import Run
 from kplug.testing import check
 
@@ -241,15 +239,6 @@ def spec(optimizer, **changes):
     return loaded.at({path.replace("__", "."): value for path, value in changes.items()}) if changes else loaded
 
 
-class Plugin:
-    def __init__(self, callback):
-        self.callback = callback
-
-    @kplug.hookimpl
-    def callbacks(self, run):
-        return [self.callback]
-
-
 class Trained(keras.callbacks.Callback):
     """Remembers the trained weights, and z of a schedule-free optimizer, after every step."""
 
@@ -260,43 +249,6 @@ class Trained(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.steps.append([weight.numpy() for weight in self.model.trainable_weights])
         self.z.append([weight.numpy() for weight in getattr(self.model.optimizer, "_momentums", ())])
-
-
-class Killed(BaseException):
-    pass
-
-
-class Bomb(keras.callbacks.Callback):
-    def __init__(self, step):
-        super().__init__()
-        self.steps, self.last = itertools.count(1), step
-
-    def on_train_batch_end(self, batch, logs=None):
-        if next(self.steps) == self.last:
-            raise Killed
-
-
-def killed_at(path, step, loaded):
-    with using([Plugin(Bomb(step))]), pytest.raises(Killed):
-        train(loaded, path)
-    return Run.open(path)
-
-
-def weights(path):
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: np.asarray(item)}) if hasattr(item, "dtype") else None)
-    return found
-
-
-def assert_equal(run, other):
-    """To the bit: both weight files, rows and result."""
-    for name in ("model.weights.h5", "last.weights.h5"):
-        found, wanted = weights(run.path / name), weights(other.path / name)
-        assert found.keys() == wanted.keys()
-        assert [path for path in wanted if not np.array_equal(found[path], wanted[path])] == []
-    assert run.rows("metrics.jsonl") == other.rows("metrics.jsonl")
-    assert run.metrics == other.metrics
 
 
 def model_of(run, name="last.weights.h5"):
@@ -320,7 +272,7 @@ def evaluation(run, name):
 @pytest.fixture(scope="module", params=[ADJUSTED, EMA, OVERWRITTEN, FREE], ids=["adjusted", "ema", "overwrite", "free"])
 def whole(request, tmp_path_factory):
     seen = Trained()
-    with using([Plugin(seen)]):
+    with watched_by(seen):
         run = train(spec(request.param, fit__precision="float32"), tmp_path_factory.mktemp("whole") / "run")
     return run, seen
 
@@ -343,7 +295,7 @@ def test_training_goes_on_with_the_trained_weights(tmp_path):
     seen = {}
     for optimizer in (EMA, without(EMA)):
         seen[optimizer] = Trained()
-        with using([Plugin(seen[optimizer])]):
+        with watched_by(seen[optimizer]):
             train(spec(optimizer), tmp_path / str(len(seen)))
     for one, other in zip(*(s.steps for s in seen.values()), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
@@ -378,7 +330,7 @@ def test_the_rows_are_those_of_the_kept_weights(whole):
 def test_a_killed_run_ends_as_the_whole_one(whole, tmp_path, step):
     run, _ = whole
     loaded = run.spec.at({"fit.checkpoint.steps": 5 if step == 6 else 2})
-    assert_equal(resume(killed_at(tmp_path / "run", step, loaded).path), run)
+    assert contents(resume(killed_after(step, loaded, tmp_path / "run").path)) == contents(run)
 
 
 @pytest.mark.slow
@@ -386,7 +338,7 @@ def test_a_run_killed_before_its_result_ends_with_the_average(whole, tmp_path):
     run, _ = whole
     again = Run.open(shutil.copytree(run.path, tmp_path / "again"))
     (again.path / "result.json").unlink()
-    assert_equal(resume(again.path), run)
+    assert contents(resume(again.path)) == contents(run)
 
 
 @pytest.mark.slow
@@ -394,7 +346,7 @@ def test_a_finished_training_goes_on_as_if_it_had_not_ended(whole, tmp_path):
     run, _ = whole
     longer = train(run.spec.at({"fit.epochs": 4}), tmp_path / "longer")
     more = Run.open(shutil.copytree(run.path, tmp_path / "more"))
-    assert_equal(resume(more.path, {"fit.epochs": 4}), longer)
+    assert contents(resume(more.path, {"fit.epochs": 4})) == contents(longer)
 
 
 @pytest.mark.slow
@@ -404,22 +356,22 @@ def test_the_next_stage_starts_from_the_average(tmp_path, optimizer):
     run = train(spec(optimizer, fit__stages=stages), tmp_path / "run")
     first, second = run.rows("metrics.jsonl")[-2:]
     assert (first["stage"], second["stage"]) == (0, 1)
-    found = weights(Checkpoints(run, 9).newest()[0].path.parent.parent / "last.weights.h5")
+    found = weights_in(Checkpoints(run, 9).newest()[0].path.parent.parent / "last.weights.h5")
     alone = train(spec(optimizer), tmp_path / "alone")
-    for path, value in weights(alone.path / "last.weights.h5").items():
+    for path, value in weights_in(alone.path / "last.weights.h5").items():
         if not path.endswith(("2", "3")) or "batch" not in path:  # statistics of norms go on
             np.testing.assert_allclose(found[path], value, atol=1e-6)
     killed = Run.open(shutil.copytree(run.path, tmp_path / "killed"))
     (killed.path / "result.json").unlink()
     for path in (killed.path / "checkpoints").glob("ckpt-1-*"):
         shutil.rmtree(path)  # so that stage 1 begins anew, after the last checkpoint of stage 0
-    assert_equal(resume(killed.path), run)
+    assert contents(resume(killed.path)) == contents(run)
 
 
 @pytest.mark.parametrize("optimizer", [EMA, FREE])
 def test_without_validation_the_average_is_kept_too(tmp_path, optimizer):
     seen = Trained()
-    with using([Plugin(seen)]):
+    with watched_by(seen):
         run = train(spec(optimizer, data__validation=0.0), tmp_path / "run")
     found = [weight.numpy() for weight in model_of(run).model.trainable_weights]
     assert any(not np.allclose(one, other, atol=1e-4) for one, other in zip(found, seen.steps[-1], strict=True))
@@ -429,7 +381,7 @@ def test_without_validation_the_average_is_kept_too(tmp_path, optimizer):
 def test_a_training_that_stops_early_ends_with_the_average(tmp_path):
     stop = [{"type": "early_stopping", "monitor": "loss", "min_delta": 100, "patience": 1}]
     seen = Trained()
-    with using([Plugin(seen)]):
+    with watched_by(seen):
         run = train(spec(EMA, fit__callbacks=stop, fit__epochs=8), tmp_path / "run")
     assert len(run.rows("metrics.jsonl")) < 8
     found = [weight.numpy() for weight in model_of(run).model.trainable_weights]
@@ -541,7 +493,7 @@ def test_a_training_with_warm_up_and_plateau(lowered):
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [12, 21])
 def test_a_lowered_rate_survives_a_kill(lowered, tmp_path, step):
-    assert_equal(resume(killed_at(tmp_path / "run", step, lowered.spec).path), lowered)
+    assert contents(resume(killed_after(step, lowered.spec, tmp_path / "run").path)) == contents(lowered)
 
 
 def test_a_schedule_that_cannot_be_lowered_is_named(tmp_path):

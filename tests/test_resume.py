@@ -1,7 +1,5 @@
 """A run that was killed ends as if it had not been: the same weights, rows and best epoch, to the bit."""
 
-import hashlib
-import itertools
 import json
 import os
 import random
@@ -11,11 +9,11 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 import kplug
 from kplug.checkpoint import Checkpoints, owned, reachable_variables
+from kplug.contracts.kills import Killed, contents, killed_after
 from kplug.fit import resume, train
 from kplug.run import Run
 
@@ -47,73 +45,34 @@ fit:
 """
 
 
-def digest(run):
-    """Of everything that a run promises: weights, rows, result."""
-    import h5py
-
-    made = hashlib.sha256()
-    for name in ("model.weights.h5", "last.weights.h5"):
-        with h5py.File(run.path / name) as file:
-            found = []
-            file.visititems(lambda path, item: found.append((path, item)) if hasattr(item, "dtype") else None)  # noqa: B023
-            for path, item in sorted(found, key=lambda pair: pair[0]):
-                made.update(path.encode() + np.asarray(item).tobytes())
-    made.update(json.dumps(run.rows("metrics.jsonl")).encode())
-    made.update(json.dumps(run.metrics).encode())
-    return made.hexdigest()
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     return train(kplug.loads(SPEC), tmp_path_factory.mktemp("whole") / "run")
 
 
-class Killed(BaseException):
-    pass
-
-
 def killed_at(path, step, text=SPEC):
-    """A run that stopped short after a step, with nothing written on the way out."""
-    import keras
-
-    steps = itertools.count(1)
-
-    class Bomb(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if next(steps) == step:
-                raise Killed
-
-    class Plugin:
-        @kplug.hookimpl
-        def callbacks(self, run):
-            return [Bomb()]
-
-    from kplug.plugins import using
-
-    with using([Plugin()]), pytest.raises(Killed):
-        train(kplug.loads(text), path)
-    return Run.open(path)
+    return killed_after(step, kplug.loads(text), path)
 
 
 @pytest.mark.parametrize("step", [3, 6, 12, 13, 16, 17, 24, 26, 38, 48])
 def test_a_stopped_run_ends_as_the_whole_one(whole, tmp_path, step):
     stopped = killed_at(tmp_path / "run", step)
     assert not stopped.finished
-    assert digest(resume(stopped.path)) == digest(whole)
+    assert contents(resume(stopped.path)) == contents(whole)
 
 
 def test_a_checkpoint_at_the_end_of_an_epoch(whole, tmp_path):
     run = killed_at(tmp_path / "run", 14, SPEC.replace("steps: 5,", "steps: 4,"))
     found, _ = Checkpoints(run, 2).newest()
     assert found.state["step"] == 12
-    assert digest(resume(run.path)) == digest(whole)
+    assert contents(resume(run.path)) == contents(whole)
 
 
 def test_stopped_again_and_again(whole, tmp_path):
     run = killed_at(tmp_path / "run", 8)
     found, _ = Checkpoints(run, 2).newest()
     assert found.state["step"] == 5
-    assert digest(resume(run.path)) == digest(whole)
+    assert contents(resume(run.path)) == contents(whole)
 
 
 def test_killed_between_two_stages(whole, tmp_path, monkeypatch):
@@ -124,13 +83,13 @@ def test_killed_between_two_stages(whole, tmp_path, monkeypatch):
         with pytest.raises(Killed):
             train(kplug.loads(SPEC), tmp_path / "run")
     assert len(Run.open(tmp_path / "run").rows("metrics.jsonl")) == 3
-    assert digest(resume(tmp_path / "run")) == digest(whole)
+    assert contents(resume(tmp_path / "run")) == contents(whole)
 
 
 def test_killed_before_the_result(whole, tmp_path):
     run = Run.open(shutil.copytree(whole.path, tmp_path / "run"))
     (run.path / "result.json").unlink()
-    assert digest(resume(run.path)) == digest(whole)
+    assert contents(resume(run.path)) == contents(whole)
 
 
 def test_a_checkpoint_holds_every_variable():
@@ -161,13 +120,13 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(whole, tmp_path
     flipped = bytearray(data.read_bytes())
     flipped[len(flipped) // 2] ^= 1
     data.write_bytes(flipped)
-    assert digest(resume(run.path)) == digest(whole)
+    assert contents(resume(run.path)) == contents(whole)
     assert f"{newest} is damaged" in capsys.readouterr().err
 
 
 def test_a_finished_run_is_left_alone(whole, capsys):
-    before = digest(whole)
-    assert digest(resume(whole.path)) == before
+    before = contents(whole)
+    assert contents(resume(whole.path)) == before
     assert "is finished" in capsys.readouterr().err
 
 
@@ -191,10 +150,10 @@ def test_epochs_may_be_raised(whole, tmp_path, capsys):
     ],
 )
 def test_any_other_change_is_refused(whole, changes, message):
-    before = digest(whole)
+    before = contents(whole)
     with pytest.raises(kplug.SpecError, match=message):
         resume(whole.path, changes)
-    assert digest(whole) == before
+    assert contents(whole) == before
 
 
 def test_two_processes_cannot_train_one_run(tmp_path):
@@ -233,7 +192,7 @@ def test_sigterm_writes_a_checkpoint(whole, tmp_path):
     process = start(tmp_path, "--resume", "run", "--json")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert digest(Run.open(tmp_path / "run")) == digest(whole)
+    assert contents(Run.open(tmp_path / "run")) == contents(whole)
     assert json.loads(out)["metrics"] == whole.metrics
 
 
@@ -265,4 +224,4 @@ def kill_and_resume(tmp_path, seed, inside_a_write):
 @pytest.mark.parametrize("seed", range(int(os.environ.get("KPLUG_KILLS", "2"))))
 def test_a_killed_run_ends_as_the_whole_one(whole, tmp_path, seed):
     kill_and_resume(tmp_path, seed, inside_a_write=seed % 3 == 0)
-    assert digest(Run.open(tmp_path / "run")) == digest(whole)
+    assert contents(Run.open(tmp_path / "run")) == contents(whole)

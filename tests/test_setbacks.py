@@ -6,17 +6,15 @@ import re
 import subprocess
 import sys
 
-import h5py
 import keras
-import numpy as np
 import pytest
 
 import kplug
 from kplug import setbacks
 from kplug.checkpoint import Checkpoints
+from kplug.contracts.kills import Killed, contents, watched_by
 from kplug.errors import BlownUp
 from kplug.fit import resume, train
-from kplug.plugins import using
 from kplug.run import Run
 
 # the loss is squared, so that a rate that is too high drives it up step by step
@@ -46,19 +44,10 @@ def text(rate="plain", times=4):
     return SPEC.replace("RATE", RATES.get(rate, rate)).replace("TIMES", str(times))
 
 
-def contents(run):
-    """All that a run promises: both weight files, rows, setbacks and result."""
-    found = {}
-    for name in ("model.weights.h5", "last.weights.h5"):
-        with h5py.File(run.path / name) as file:
-            note = lambda path, item, of=name: found.update({(of, path): np.asarray(item).tobytes()})  # noqa: E731
-            file.visititems(lambda path, item: note(path, item) if hasattr(item, "dtype") else None)  # noqa: B023
-    rows = [json.dumps(run.rows(name)).replace(str(run.path), "RUN") for name in ("metrics.jsonl", setbacks.FILE)]
-    return found, rows, run.metrics
-
-
-class Killed(BaseException):
-    pass
+def everything(run):
+    """All that a run promises, its setbacks too, wherever it is."""
+    setback_rows = json.dumps(run.rows(setbacks.FILE)).replace(str(run.path), "RUN")
+    return contents(run) | {setbacks.FILE: setback_rows}
 
 
 class Watcher(keras.callbacks.Callback):
@@ -74,17 +63,8 @@ class Watcher(keras.callbacks.Callback):
             raise Killed
 
 
-class Plugin:
-    def __init__(self, callback):
-        self.callback = callback
-
-    @kplug.hookimpl
-    def callbacks(self, run):
-        return [self.callback]
-
-
 def killed(path, written, last):
-    with using([Plugin(Watcher(last))]), pytest.raises(Killed):
+    with watched_by(Watcher(last)), pytest.raises(Killed):
         train(kplug.loads(written), path)
     return Run.open(path)
 
@@ -93,7 +73,7 @@ def killed(path, written, last):
 def whole(request, tmp_path_factory):
     """A training that went back, with the rates of all its steps."""
     watcher = Watcher()
-    with using([Plugin(watcher)]):
+    with watched_by(watcher):
         run = train(kplug.loads(text(request.param)), tmp_path_factory.mktemp("whole") / "run")
     return request.param, run, watcher.rates
 
@@ -114,7 +94,7 @@ def test_the_rates_are_smaller_from_there(whole):
     assert rates[-1] == pytest.approx(last, rel=1e-5)
     if kind == "schedule":
         watcher = Watcher()
-        with using([Plugin(watcher)]):
+        with watched_by(watcher):
             calm = kplug.loads(text("{type: cosine, peak: %g, warmup: 0.2}" % (1.5 * factor)))
             train(calm, run.path.parent / "calm")
         assert rates[-5:] == pytest.approx(watcher.rates[-5:], rel=1e-5)
@@ -125,7 +105,7 @@ def test_killed_and_resumed_it_ends_as_the_whole_one(whole, tmp_path):
     for number, last in enumerate((len(rates) // 3, len(rates) - 10)):
         stopped = killed(tmp_path / str(number), text(kind), last)
         again = resume(stopped.path)
-        assert contents(again) == contents(run)
+        assert everything(again) == everything(run)
 
 
 @pytest.mark.parametrize("whole", ["plain"], indirect=True)
@@ -147,7 +127,7 @@ def test_killed_while_it_goes_back(whole, tmp_path, monkeypatch, when):
             patch.setattr(setbacks, "_remove", lambda path: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             train(kplug.loads(text()), tmp_path / "run")
-    assert contents(resume(tmp_path / "run")) == contents(run)
+    assert everything(resume(tmp_path / "run")) == everything(run)
 
 
 def test_before_the_first_checkpoint_it_goes_back_to_the_initial_weights(tmp_path):
@@ -169,7 +149,7 @@ def test_where_it_did_not_help_it_goes_back_further(tmp_path):
                 for weight in self.model.trainable_weights:
                     weight.assign(weight * 50)
 
-    with using([Plugin(Spoil())]):
+    with watched_by(Spoil()):
         run = train(kplug.loads(text("0.01")), tmp_path / "run")
     assert [row["to"] for row in run.rows(setbacks.FILE)] == [[0, 8], [0, 4]]
     assert run.finished
@@ -186,7 +166,7 @@ def test_the_best_epoch_stays_the_best_though_it_was_given_up(tmp_path):
                     weight.assign(weight * math.nan)
 
     written = text("0.01").replace("rate: 0.2,", "rate: 1e-9,").replace("steps: 4", "steps: 10")
-    with using([Plugin(Spoil())]):
+    with watched_by(Spoil()):
         run = train(kplug.loads(written), tmp_path / "run")
     (row,) = run.rows(setbacks.FILE)
     assert row["to"] == [0, 20]

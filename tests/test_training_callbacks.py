@@ -4,16 +4,15 @@ import math
 import re
 import shutil
 
-import h5py
 import keras
 import numpy as np
 import pytest
 
 import kplug
+from kplug.contracts.kills import contents, killed_after, watched_by, weights_in
 from kplug.default_plugins.training_callbacks import best_checkpoints, stop_on_blow_up, weight_averaging
 from kplug.errors import BlownUp
 from kplug.fit import resume, train
-from kplug.plugins import using
 from kplug.run import Run
 from kplug.setbacks import good_checkpoint
 from kplug.testing import check
@@ -43,58 +42,8 @@ def spec(callback, **changes):
     return loaded.at({path.replace("__", "."): value for path, value in changes.items()}) if changes else loaded
 
 
-class Plugin:
-    """One callback more."""
-
-    def __init__(self, callback):
-        self.callback = callback
-
-    @kplug.hookimpl
-    def callbacks(self, run):
-        return [self.callback]
-
-
-def weights(path):
-    """Path in a weights file to array."""
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: np.asarray(item)}) if hasattr(item, "dtype") else None)
-    return found
-
-
-class Killed(BaseException):
-    pass
-
-
-class Bomb(keras.callbacks.Callback):
-    """Ends the training after a step, with nothing written on the way out."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
-
-
-def killed_at(path, step, text):
-    with using([Plugin(Bomb(step))]), pytest.raises(Killed):
-        train(kplug.loads(text), path)
-    return Run.open(path)
-
-
-def assert_equal(run, other):
-    """To the bit: both weight files, rows and result."""
-    for name in ("model.weights.h5", "last.weights.h5"):
-        assert_equal_weights(run.path / name, other.path / name)
-    assert run.rows("metrics.jsonl") == other.rows("metrics.jsonl")
-    assert run.metrics == other.metrics
-
-
 def assert_equal_weights(file, other):
-    found, wanted = weights(file), weights(other)
+    found, wanted = weights_in(file), weights_in(other)
     assert found.keys() == wanted.keys()
     assert [name for name in wanted if not np.array_equal(found[name], wanted[name])] == []
 
@@ -122,7 +71,7 @@ class Poison(keras.callbacks.Callback):
 
 
 def test_a_loss_that_is_no_number_stops_at_its_step_and_names_the_good_checkpoint(tmp_path):
-    with using([Plugin(Poison(STEPS + 2))]), pytest.raises(BlownUp) as error:
+    with watched_by(Poison(STEPS + 2)), pytest.raises(BlownUp) as error:
         train(spec("stop_on_blow_up", fit__checkpoint__steps=1), tmp_path / "run")
     run = Run.open(tmp_path / "run")
     good, bad = (run.path / "checkpoints" / f"ckpt-0-{step}" for step in (STEPS + 1, STEPS + 2))
@@ -134,7 +83,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_names_the_good_checkpoin
 
 def test_a_loss_far_above_its_lowest_stops(tmp_path):
     node = "{type: stop_on_blow_up, factor: 20}"
-    with using([Plugin(Poison(STEPS, 1000.0))]), pytest.raises(BlownUp) as error:
+    with watched_by(Poison(STEPS, 1000.0)), pytest.raises(BlownUp) as error:
         train(spec(node), tmp_path / "run")
     message = r"loss is \S+ at step 1 of epoch 2, over 20 times its lowest, [\d.]+; the last good checkpoint is "
     assert re.match(message, str(error.value))
@@ -184,7 +133,7 @@ def test_a_number_that_is_not_reported_is_named(tmp_path, node):
 
 
 def test_every_training_stops_when_a_loss_and_a_weight_are_no_numbers(tmp_path):
-    with using([Plugin(Poison(STEPS + 2))]), pytest.raises(BlownUp) as error:
+    with watched_by(Poison(STEPS + 2)), pytest.raises(BlownUp) as error:
         train(spec("reduce_lr_on_plateau", fit__checkpoint__steps=1), tmp_path / "run")
     good = tmp_path / "run" / "checkpoints" / f"ckpt-0-{STEPS + 1}"
     message = (
@@ -195,13 +144,13 @@ def test_every_training_stops_when_a_loss_and_a_weight_are_no_numbers(tmp_path):
 
 def test_weights_lost_in_the_last_step_of_an_epoch_are_not_kept(tmp_path):
     with (
-        using([Plugin(Poison(2 * STEPS))]),
+        watched_by(Poison(2 * STEPS)),
         pytest.raises(BlownUp, match=r"\w+ is (nan|not finite) at the end of epoch 2"),
     ):
         train(spec("{type: early_stopping, monitor: loss, patience: 9}", data__validation=0.0), tmp_path / "run")
     run = Run.open(tmp_path / "run")
     assert len(run.rows("metrics.jsonl")) == 1
-    assert all(np.isfinite(values).all() for values in weights(run.path / "last.weights.h5").values())
+    assert all(np.isfinite(values).all() for values in weights_in(run.path / "last.weights.h5").values())
 
 
 class Blink(keras.callbacks.Callback):
@@ -214,14 +163,14 @@ class Blink(keras.callbacks.Callback):
 
 
 def test_a_loss_that_is_no_number_over_good_weights_is_said_once(tmp_path, capsys):
-    with using([Plugin(Blink())]):
+    with watched_by(Blink()):
         assert train(spec("reduce_lr_on_plateau"), tmp_path / "run").finished
     said = [line for line in capsys.readouterr().err.splitlines() if "weights are finite still" in line]
     assert len(said) == 1 and said[0].startswith("loss is nan at step 3 of epoch 1; ")
 
 
 def test_a_training_that_its_spec_ends_is_left_alone(tmp_path):
-    with using([Plugin(Poison(STEPS + 2))]):
+    with watched_by(Poison(STEPS + 2)):
         assert train(spec("terminate_on_nan"), tmp_path / "run").finished
 
 
@@ -255,9 +204,9 @@ def last_weights(run):
 @pytest.mark.parametrize("validation", [0.1, 0.0])
 def test_the_mean_of_the_last_epochs_is_kept_and_training_does_not_notice(tmp_path, validation):
     plain, averaged = Trained(), Trained()
-    with using([Plugin(plain)]):
+    with watched_by(plain):
         train(spec("terminate_on_nan", data__validation=validation), tmp_path / "plain")
-    with using([Plugin(averaged)]):
+    with watched_by(averaged):
         run = train(spec("{type: weight_averaging, last: 0.75}", data__validation=validation), tmp_path / "averaged")
     for one, other in zip(plain.ends, averaged.ends, strict=True):
         np.testing.assert_array_equal(
@@ -290,8 +239,8 @@ def averaged(tmp_path_factory):
 
 @pytest.mark.parametrize("step", [4, 10, 11, 13, 15, 16, 19, 20])
 def test_an_average_goes_on_after_a_kill(averaged, tmp_path, step):
-    run = killed_at(tmp_path / "run", step, AVERAGED.replace("steps: 2,", "steps: 1,"))
-    assert_equal(resume(run.path), averaged)
+    run = killed_after(step, kplug.loads(AVERAGED.replace("steps: 2,", "steps: 1,")), tmp_path / "run")
+    assert contents(resume(run.path)) == contents(averaged)
 
 
 @pytest.mark.parametrize("order", ["{0}, {1}", "{1}, {0}"])
@@ -299,14 +248,14 @@ def test_a_training_that_stops_early_ends_with_the_mean(tmp_path, order):
     stop = "{type: early_stopping, monitor: loss, min_delta: 1, patience: 1}"
     callbacks = order.format("{type: weight_averaging, last: 1}", stop)
     seen = Trained()
-    with using([Plugin(seen)]):
+    with watched_by(seen):
         run = train(spec(callbacks, fit__epochs=8), tmp_path / "run")
     assert 1 <= len(seen.ends) < 8
     for weight, *ends in zip(last_weights(run)[1], *seen.ends, strict=True):
         np.testing.assert_allclose(weight, np.mean(ends, axis=0), rtol=1e-5, atol=1e-6)
     again = Run.open(shutil.copytree(run.path, tmp_path / "again"))
     (again.path / "result.json").unlink()  # killed between the last checkpoint and the result
-    assert_equal(resume(again.path), run)
+    assert contents(resume(again.path)) == contents(run)
 
 
 def test_a_finished_training_can_be_made_longer(averaged, tmp_path):
@@ -348,10 +297,17 @@ def test_the_best_by_a_metric_that_should_rise_or_without_validation(tmp_path):
 
 @pytest.mark.parametrize("step", [12, 22, 29])
 def test_the_best_epochs_are_the_same_after_a_kill(best, tmp_path, step):
-    run = killed_at(tmp_path / "run", step, BEST.replace("steps: 2,", "steps: 9,"))
+    run = killed_after(step, kplug.loads(BEST.replace("steps: 2,", "steps: 9,")), tmp_path / "run")
     run = resume(run.path)
-    assert_equal(run, best)
+    assert contents(run) == contents(best)
     assert kept(run) == kept(best)
     for epoch in kept(run):
         name = f"best/epoch-{epoch}.weights.h5"
         assert_equal_weights(run.path / name, best.path / name)
+
+
+@pytest.mark.parametrize("optimizer", [{"type": "sgd", "use_ema": True}, "schedule_free_adamw"])
+def test_two_averages_of_the_weights_exclude_each_other(tmp_path, optimizer):
+    both = spec("weight_averaging").at({"task.optimizer": optimizer})
+    with pytest.raises(kplug.SpecError, match="weight_averaging and an optimizer that averages"):
+        train(both, tmp_path / "run")

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kplug.averaged import averaging_optimizers
 from kplug.callbacks import weights_only
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.run import Run
@@ -73,6 +74,8 @@ class WeightAveraging(keras.callbacks.Callback):
             self._make_room()  # whose values are put back with those of the model
 
     def on_train_begin(self, logs: Any = None) -> None:
+        if averaging_optimizers(self.model):  # both would exchange the weights, not one inside the other
+            raise SpecError("weight_averaging and an optimizer that averages (use_ema, schedule_free_adamw): keep one")
         self._forget()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
