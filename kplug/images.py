@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from kplug.graphs import apart
+
 MAX_PIXELS = 2**27  # above the 102 megapixels of the largest cameras, 400 MB as RGB
 MAX_SIDE = 2**16 - 1  # what JPEG and GIF can say; a resize holds output height x input width floats
 CHANNELS = (1, 3, 4)
@@ -39,9 +41,18 @@ def decode(data: Any, channels: int) -> Any:
     if channels not in CHANNELS:
         raise ValueError(f"channels is one of 1, 3, 4. Received: channels={channels}")
     data = tf.convert_to_tensor(data)
-    known = tf.stack([_starts_with(data, magic) for magic in (JPEG, PNG, BMP, GIF)])
+    return tf.cond(
+        _starts_with(data, JPEG),
+        lambda: _convert(_decode_jpeg(data), channels),
+        lambda: _decode_other(data, channels),
+    )
+
+
+@apart
+def _decode_other(data: Any, channels: int) -> Any:
+    known = tf.stack([_starts_with(data, magic) for magic in (PNG, BMP, GIF)])
     data = _require(tf.reduce_any(known), data, "not a JPEG, PNG, BMP or GIF file")
-    decoders = [lambda d=d: _convert(d(data), channels) for d in (_decode_jpeg, _decode_png, _decode_bmp, _decode_gif)]
+    decoders = [lambda d=d: _convert(d(data), channels) for d in (_decode_png, _decode_bmp, _decode_gif)]
     return tf.switch_case(tf.argmax(known, output_type=tf.int32), decoders)
 
 
@@ -209,7 +220,7 @@ def _resample(image: Any, size: tuple[int, int], how: str) -> Any:
         extreme = tf.reduce_min if how == "pad" else tf.reduce_max
         scaled = tf.maximum(tf.round(old * extreme(new / old)), 1.0)
     batch = image if image.shape.rank == 4 else image[tf.newaxis]
-    pixels = tf.raw_ops.ScaleAndTranslate(
+    scaled_images = tf.raw_ops.ScaleAndTranslate(
         images=batch,
         size=size,
         scale=scaled / old,
@@ -217,11 +228,12 @@ def _resample(image: Any, size: tuple[int, int], how: str) -> Any:
         kernel_type="triangle",
         antialias=True,
     )
-    return _round(pixels if image.shape.rank == 4 else pixels[0])
+    return _round(scaled_images if image.shape.rank == 4 else scaled_images[0])
 
 
-def _round(pixels: Any) -> Any:
-    return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
+def _round(averages: Any) -> Any:
+    """Averages of bytes, which never leave 0 to 255 by so much that rounding does not take it back."""
+    return tf.cast(tf.round(averages), tf.uint8)
 
 
 # --- what never fails ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy import stats
 
 import kplug
+from kplug.default_plugins import drawn_operations as policies
 from kplug.default_plugins import image_operations as operations
 from kplug.default_plugins.augment_policies import aug_mix, rand_augment, trivial_augment
 from kplug.default_plugins.image_operations import Operation, Outside
@@ -215,7 +216,7 @@ def test_each_operation_of_a_picture_is_drawn_anew():
     def write(image, number, _):
         return image * 14 + tf.cast(number, tf.uint8)
 
-    policy = operations.draw_operations(recorders(14, write), lambda uniform: uniform, count=2)
+    policy = policies.draw_operations(recorders(14, write), lambda uniform: uniform, count=2)
     pairs = drawn(policy, np.zeros((1, 1, 1), np.uint8), 6000).ravel()
     counts = np.bincount(pairs, minlength=196)
     assert len(counts) == 196 and stats.chisquare(counts).pvalue > UNLIKELY
@@ -227,7 +228,7 @@ def test_choice_strength_and_sign_are_drawn_apart():
         cell = (number * 8 + tf.cast(strength * 8, tf.int32)) * 2 + tf.cast(sign > 0, tf.int32)
         return tf.fill(image.shape, tf.cast(cell, tf.uint8))
 
-    policy = operations.draw_operations(recorders(14, write), lambda uniform: uniform, count=1)
+    policy = policies.draw_operations(recorders(14, write), lambda uniform: uniform, count=1)
     counts = np.bincount(drawn(policy, np.zeros((1, 1, 1), np.uint8), 8000).ravel(), minlength=224)
     assert len(counts) == 224 and stats.chisquare(counts).pvalue > UNLIKELY
 
@@ -237,7 +238,7 @@ def test_aug_mix_draws_depths_of_1_to_3_evenly_and_keeps_one_that_is_given():
         return image + 2
 
     def depths(depth):  # alpha makes all shares even: of what a chain adds, half is left
-        policy = operations.mix_chains(recorders(2, write), lambda uniform: uniform, width=1, depth=depth, alpha=1e6)
+        policy = policies.mix_chains(recorders(2, write), lambda uniform: uniform, width=1, depth=depth, alpha=1e6)
         return np.bincount(drawn(policy, np.full((1, 1, 1), 100, np.uint8), 2000).ravel() - 100, minlength=4)
 
     counts = depths(-1)
@@ -247,14 +248,14 @@ def test_aug_mix_draws_depths_of_1_to_3_evenly_and_keeps_one_that_is_given():
 
 def test_the_shares_of_aug_mix_are_dirichlet_and_beta():
     seeds = tf.stack([tf.range(2000), tf.range(2000)], axis=1)
-    drawing = tf.data.Dataset.from_tensor_slices(seeds).map(lambda seed: operations.mixing_shares(seed, 3, 1.0))
+    drawing = tf.data.Dataset.from_tensor_slices(seeds).map(lambda seed: policies.mixing_shares(seed, 3, 1.0))
     chains, original = next(drawing.batch(2000).as_numpy_iterator())
     assert np.allclose(np.sum(chains, axis=1) + original, 1, atol=1e-6) and np.min(chains) >= 0
     assert stats.kstest(original, "uniform").pvalue > UNLIKELY  # Beta(1, 1)
     first = (chains / (1 - original[:, tf.newaxis]))[:, 0]
     assert stats.kstest(first, stats.beta(1, 2).cdf).pvalue > UNLIKELY  # one of three parts of Dirichlet(1, 1, 1)
     for alpha in (1e-3, 1e4):
-        chains, original = operations.mixing_shares(SEED, 3, alpha)
+        chains, original = policies.mixing_shares(SEED, 3, alpha)
         assert np.isclose(np.sum(chains) + original, 1, atol=1e-6), alpha
 
 
@@ -266,7 +267,7 @@ def test_aug_mix_stays_between_the_extremes_of_picture_and_chains():
         "low": Operation(lambda image: tf.zeros_like(image) + 30),
         "high": Operation(lambda image: image // 2 + 120),
     }
-    policy = operations.mix_chains(lambda _: flat, lambda uniform: uniform, width=3, depth=1, alpha=1.0)
+    policy = policies.mix_chains(lambda _: flat, lambda uniform: uniform, width=3, depth=1, alpha=1.0)
     images = drawn(policy, image, 1000)
     low, high = np.minimum(image, 30), np.maximum(image, image // 2 + 120)
     assert np.all(images >= low) and np.all(images <= high) and len(np.unique(images, axis=0)) > 900
@@ -278,7 +279,7 @@ def test_aug_mix_draws_strengths_from_a_hundredth_to_its_severity(severity, monk
         return tf.fill(image.shape, tf.cast(tf.round(amount[0] * 250), tf.uint8))
 
     monkeypatch.setattr(operations, "aug_mix_space", lambda image, outside: recorders(2, write)(image))
-    monkeypatch.setattr(operations, "mixing_shares", lambda seed, width, alpha: (tf.ones([width]), tf.constant(0.0)))
+    monkeypatch.setattr(policies, "mixing_shares", lambda seed, width, alpha: (tf.ones([width]), tf.constant(0.0)))
     strengths = drawn(aug_mix(severity=severity, width=1, depth=1), np.zeros((1, 1, 1), np.uint8), 2000).ravel() / 250
     uniform = stats.uniform(0.01, severity / 10 - 0.01)
     assert abs(strengths.min() - 0.01) < 0.01 and abs(strengths.max() - severity / 10) < 0.01
@@ -312,7 +313,7 @@ def test_only_the_chosen_operation_is_computed():
     def note(image, number, _):
         return tf.numpy_function(lambda x: (ran.append(number), x)[1], [image], tf.uint8)
 
-    policy = operations.draw_operations(recorders(14, note), lambda uniform: uniform, count=2)
+    policy = policies.draw_operations(recorders(14, note), lambda uniform: uniform, count=2)
     drawn(policy, np.zeros((4, 4, 1), np.uint8), 300, batch=100)
     assert len(ran) == 600 and len(set(ran)) == 14
 

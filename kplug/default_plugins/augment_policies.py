@@ -28,9 +28,10 @@ def rand_augment(
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
+    from kplug.default_plugins import drawn_operations as policies
     from kplug.default_plugins import image_operations as images
 
-    return images.draw_operations(
+    return policies.draw_operations(
         lambda image: images.rand_augment_space(image, images.Outside(fill, interpolation)),
         strength=lambda _: magnitude / 10,
         count=operations,
@@ -44,9 +45,10 @@ def trivial_augment(fill: Pixel = 0.0, interpolation: Interpolation = "nearest")
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
+    from kplug.default_plugins import drawn_operations as policies
     from kplug.default_plugins import image_operations as images
 
-    return images.draw_operations(
+    return policies.draw_operations(
         lambda image: images.wide_space(image, images.Outside(fill, interpolation)),
         strength=lambda uniform: uniform * 31 // 1 / 30,  # 31 even steps, 0 and 1 among them
         count=1,
@@ -71,9 +73,10 @@ def aug_mix(
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
+    from kplug.default_plugins import drawn_operations as policies
     from kplug.default_plugins import image_operations as images
 
-    return images.mix_chains(
+    return policies.mix_chains(
         lambda image: images.aug_mix_space(image, images.Outside(fill, interpolation)),
         strength=lambda uniform: (0.1 + (severity - 0.1) * uniform) / 10,
         width=width,

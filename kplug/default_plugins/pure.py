@@ -13,6 +13,8 @@ import tensorflow as tf
 from kplug.errors import SpecError
 from kplug.kinds import DataInfo
 
+LARGE = 48 * 48  # pixels from which on pictures are better cut one by one
+
 Batch = dict[str, Any]
 Augment = Callable[[Batch, Any], Batch]
 
@@ -180,8 +182,9 @@ def flips(mode: str) -> Augment:
         image = batch["image"]
         draws = tf.random.stateless_uniform([len(axes), tf.shape(image)[0]], seed)
         for axis, draw in zip(axes, tf.unstack(draws), strict=True):
-            # `tf.where` would spread the condition over every pixel: ten times slower
-            image = tf.raw_ops.Select(condition=draw < 0.5, x=tf.reverse(image, [axis]), y=image)
+            both, count = tf.concat([image, tf.reverse(image, [axis])], axis=0), tf.shape(image)[0]
+            # whole pictures are copied; `tf.where` on pictures would spread the condition over every pixel
+            image = tf.gather(both, tf.range(count) + tf.where(draw < 0.5, count, 0))
         return batch | {"image": image}
 
     return augment
@@ -192,15 +195,29 @@ def shifted_crop(padding: int, fill: str) -> Augment:
 
     def augment(batch: Batch, seed: Any) -> Batch:
         image = batch["image"]
-        size = tf.shape(image)
         sides = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
         padded = tf.pad(image, sides, mode=fill.upper())
-        corner = tf.random.stateless_uniform([2, size[0], 1], seed, 0, 2 * padding + 1, tf.int32)
-        rows = tf.gather(padded, corner[0] + tf.range(size[1]), axis=1, batch_dims=1)
-        window = tf.gather(rows, corner[1] + tf.range(size[2]), axis=2, batch_dims=1)
-        return batch | {"image": tf.ensure_shape(window, image.shape)}
+        corners = tf.random.stateless_uniform([2, tf.shape(image)[0]], seed, 0, 2 * padding + 1, tf.int32)
+        cut = _cut_one_by_one if image.shape[1] * image.shape[2] > LARGE else _cut_at_once
+        return batch | {"image": tf.ensure_shape(cut(padded, corners, image.shape[1:]), image.shape)}
 
     return augment
+
+
+def _cut_at_once(padded: Any, corners: Any, shape: Any) -> Any:
+    """Windows of `shape` at corners `[2, b]`: rows, then pixels of them."""
+    rows = tf.gather(padded, corners[0][:, tf.newaxis] + tf.range(shape[0]), axis=1, batch_dims=1)
+    return tf.gather(rows, corners[1][:, tf.newaxis] + tf.range(shape[1]), axis=2, batch_dims=1)
+
+
+def _cut_one_by_one(padded: Any, corners: Any, shape: Any) -> Any:
+    """The same, copied row by row instead of pixel by pixel, at some cost for each picture."""
+    corners = tf.stack([*tf.unstack(corners), tf.zeros_like(corners[0])], axis=-1)  # [b, 3]
+    return tf.map_fn(
+        lambda pair: tf.slice(*pair, shape),
+        (padded, corners),
+        fn_output_signature=tf.TensorSpec(shape, padded.dtype),
+    )
 
 
 def _draw_from_step(*layers: Any) -> StepSeed:

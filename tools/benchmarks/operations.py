@@ -75,34 +75,37 @@ FILL = 128.0
 
 def rand_augment(image: Any, count: int, strength: float) -> Any:
     """`count` operations, each drawn from 14, of one strength, 0 to 1."""
+    # functions that are not inlined: else all operations of the branches not taken are visited too
+    options = {"autograph": False, "experimental_attributes": {"_noinline": True}}
+    apart = [tf.function(operation, **options) for operation in _operations(image, strength)]
     for _ in range(count):
         sign = tf.where(tf.random.uniform([]) < 0.5, -1.0, 1.0)
-        calls = [functools.partial(operation, image) for operation in _operations(image, strength, sign)]
+        calls = [functools.partial(operation, image, sign) for operation in apart]
         drawn = tf.random.uniform([], 0, len(calls), tf.int32)
         image = tf.ensure_shape(tf.switch_case(drawn, calls), image.shape)
     return image
 
 
-def _operations(image: Any, strength: float, sign: Any) -> list[Callable[[Any], Any]]:
+def _operations(image: Any, strength: float) -> list[Callable[[Any, Any], Any]]:
+    """Functions of a picture and a sign, 1 or -1."""
     height, width = image.shape[:2]
-    factor = 1 + sign * 0.9 * strength
-    shift_x, shift_y = (sign * float(int(side * 150 / 331 * strength)) for side in (width, height))
-    shear = sign * 0.3 * strength
+    shift_x, shift_y = (float(int(side * 150 / 331 * strength)) for side in (width, height))
+    change, shear, turn = 0.9 * strength, 0.3 * strength, 30 * strength
     return [
-        lambda image: image,
-        _auto_contrast,
-        _equalize,
-        lambda image: tf.bitwise.bitwise_and(image, tf.constant(256 - 2 ** int(4 * strength), tf.uint8)),
-        lambda image: tf.where(image >= 256 - int(256 * strength), 255 - image, image),
-        lambda image: _blend(_gray(image), image, factor),
-        lambda image: _blend(tf.round(tf.reduce_mean(_gray(image))), image, factor),
-        lambda image: _blend(0.0, image, factor),
-        lambda image: _sharpness(image, factor),
-        lambda image: _rotate(image, sign * (30 * strength)),
-        lambda image: _transform(image, [1.0, shear, shear / 2, 0.0, 1.0, 0.0]),
-        lambda image: _transform(image, [1.0, 0.0, 0.0, shear, 1.0, shear / 2]),
-        lambda image: _transform(image, [1.0, 0.0, shift_x, 0.0, 1.0, 0.0]),
-        lambda image: _transform(image, [1.0, 0.0, 0.0, 0.0, 1.0, shift_y]),
+        lambda image, sign: image,
+        lambda image, sign: _auto_contrast(image),
+        lambda image, sign: _equalize(image),
+        lambda image, sign: tf.bitwise.bitwise_and(image, tf.constant(256 - 2 ** int(4 * strength), tf.uint8)),
+        lambda image, sign: tf.where(image >= 256 - int(256 * strength), 255 - image, image),
+        lambda image, sign: _blend(_gray(image), image, 1 + sign * change),
+        lambda image, sign: _blend(tf.round(tf.reduce_mean(_gray(image))), image, 1 + sign * change),
+        lambda image, sign: _blend(0.0, image, 1 + sign * change),
+        lambda image, sign: _sharpness(image, 1 + sign * change),
+        lambda image, sign: _rotate(image, sign * turn),
+        lambda image, sign: _transform(image, [1.0, sign * shear, sign * shear / 2, 0.0, 1.0, 0.0]),
+        lambda image, sign: _transform(image, [1.0, 0.0, 0.0, sign * shear, 1.0, sign * shear / 2]),
+        lambda image, sign: _transform(image, [1.0, 0.0, sign * shift_x, 0.0, 1.0, 0.0]),
+        lambda image, sign: _transform(image, [1.0, 0.0, 0.0, 0.0, 1.0, sign * shift_y]),
     ]
 
 
