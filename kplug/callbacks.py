@@ -84,7 +84,12 @@ def weights_only(model: keras.Model) -> Iterator[None]:
 
 def in_order(logs: dict[str, Any]) -> dict[str, float]:
     """Keras's logs as numbers: training before validation, the loss first."""
-    return {name: float(logs[name]) for name in sorted(logs, key=lambda n: (n.startswith("val_"), "loss" not in n))}
+    return {name: float(logs[name]) for name in sorted(logs, key=place)}
+
+
+def place(name: str) -> tuple[bool, bool]:
+    """By which the names of metrics are put in order."""
+    return name.startswith("val_"), "loss" not in name
 
 
 def learning_rate(model: keras.Model) -> float:

@@ -18,6 +18,11 @@ from kplug.spec import Spec
 
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # of processors that multiply it natively
 SMALL_STEP = 1e9  # operations of a step below which the way into TensorFlow costs as much as the step
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+DEPTHWISE = (
+    *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
+    *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
+)
 MOST_STEPS = 16  # that are made at once: callbacks and Ctrl-C wait for them
 
 
@@ -82,16 +87,25 @@ def apply(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_
     }
 
 
-def precision(spec: Spec, hardware: Hardware) -> str:
-    """The Keras dtype policy of the training."""
+def precision(spec: Spec, hardware: Hardware, model: keras.Model | None = None) -> str:
+    """The Keras dtype policy of the training; without a model, of one that has products of full matrices alone."""
     wanted = spec["fit.precision"]
     if wanted != "auto":
         return wanted
     if hardware.kind == "CPU":
-        return "mixed_bfloat16" if hardware.flags else "float32"
+        thin = model is not None and any(map(_is_depthwise, model._flatten_layers()))
+        return "mixed_bfloat16" if hardware.flags and not thin else "float32"
     if (hardware.capability or 0) >= 8:  # Ampere and later
         return "mixed_bfloat16"
     return "mixed_float16" if (hardware.capability or 0) >= 7 else "float32"  # Volta and Turing have float16 alone
+
+
+def _is_depthwise(layer: keras.layers.Layer) -> bool:
+    """A convolution of each channel, or group of channels, by itself.
+
+    TensorFlow 2.21 has no fast kernels for their gradients in bfloat16 on a CPU, least of all with strides.
+    """
+    return isinstance(layer, DEPTHWISE) or (isinstance(layer, CONVOLUTIONS) and layer.groups > 1)
 
 
 def jit(spec: Spec, hardware: Hardware, model: keras.Model) -> bool:

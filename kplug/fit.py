@@ -150,15 +150,24 @@ def prepare(data: Data, stage: int, cluster: Cluster, hardware: Hardware) -> Tra
     info = FitInfo(steps=data.steps * epochs, epochs=epochs)
     refuse_untried(cluster, spec)
     refuse_uneven(cluster, spec, data.batch_size)
-    policy = choices.precision(spec, hardware)
-    learner = build_learner(spec, data.info, info, policy, cluster.strategy)
+    learner, policy = build_as_chosen(data, info, cluster, hardware)
     freeze(spec, learner.model)
     build_optimizer(learner.model)
     made = choices.apply(spec, hardware, learner.model, data.steps, data.batch_size) | {"precision": policy}
-    monitor = best_metric(spec, reported_names(data, learner, cluster))
+    monitor = best_metric(spec, reported_names(data, learner))
     if epochs:
         refuse_too_large(data, learner, hardware.replicas)
     return Training(stage, cluster, hardware, made, data, learner, monitor, info)
+
+
+def build_as_chosen(data: Data, info: FitInfo, cluster: Cluster, hardware: Hardware) -> tuple[Learner, str]:
+    """The learner, in the precision that the rules give its model, and that precision."""
+    policy = choices.precision(data.spec, hardware)
+    while True:
+        learner = build_learner(data.spec, data.info, info, policy, cluster.strategy)
+        policy, built = choices.precision(data.spec, hardware, learner.model), policy
+        if policy == built:
+            return learner, policy
 
 
 def train_stages(run: Run, data: Data, training: Training, found: Checkpoint | None) -> Run:

@@ -37,3 +37,9 @@ class Network(keras.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        if inputs.shape[1:] != self.network.inputs[0].shape[1:]:
+            return super().compute_output_spec(inputs, training=training)
+        output = self.network.outputs[0]  # known, where Keras would go through every layer again
+        return keras.KerasTensor((inputs.shape[0], *output.shape[1:]), output.dtype)

@@ -101,7 +101,7 @@ class FitSection:
         trainable: patterns of layer paths; layers that match none are frozen.
         threads: how many TensorFlow computes with; null: as many as the machine has.
         callbacks: what else happens during training.
-        precision: a mixed one computes in 16 bits, weights, heads and losses stay float32; auto goes by the device.
+        precision: a mixed one computes in 16 bits, weights, heads, losses stay float32; auto goes by device and model.
         jit: compile the step with XLA; auto goes by the device and the model.
         steps_per_execution: steps made at once, a divisor of those of an epoch; auto: several of small steps.
         strategy: on which devices it is trained.

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from kplug import callbacks as kept
-from kplug.cluster import Cluster, noticing_loss
+from kplug.cluster import Cluster
 from kplug.data import Data
 from kplug.errors import SpecError
 from kplug.evaluate import explained
@@ -31,14 +31,18 @@ def evaluation_steps(data: Data, cluster: Cluster, split: str) -> int | None:
     return data.evaluation_steps(split, cluster.shares) if cluster.is_multi_worker else None
 
 
-def reported_names(data: Data, learner: Learner, cluster: Cluster) -> list[str]:
-    """The metrics that an epoch will report, from one batch seen before the first step."""
+def reported_names(data: Data, learner: Learner) -> list[str]:
+    """The metrics that an epoch will report: those of a step of evaluation, which is traced and not run."""
     split = "validation" if "validation" in data.splits else "train"
-    with noticing_loss(cluster), explained(data, split):
-        batch = evaluated(data, learner, cluster, split, most=1)
-        steps = 1 if cluster.is_multi_worker else None
-        names = kept.in_order(learner.model.evaluate(batch, steps=steps, verbose=0, return_dict=True))
-    learner.model.reset_metrics()
+    model = learner.model
+    with explained(data, split):
+        batch = data.evaluation(learner, split).element_spec
+        step = tf.function(lambda batch: model.distribute_strategy.run(model.test_step, (batch,)))
+        logs = step.get_concrete_function(batch).structured_outputs
+    model.reset_metrics()
+    # as Keras reports them: those of a metric with several values by themselves
+    names = [inner for name, value in logs.items() for inner in (value if isinstance(value, dict) else [name])]
+    names.sort(key=kept.place)
     return [*names, *(f"val_{name}" for name in names if split == "validation")]
 
 

@@ -1,0 +1,132 @@
+"""What `auto` chooses: by recorded hardware and the model, the same whenever a run is asked again."""
+
+import json
+from dataclasses import replace
+
+import keras
+import pytest
+
+import kplug
+from kplug import choices
+from kplug.choices import Hardware
+from kplug.cluster import join
+from kplug.contracts.kills import killed_after
+from kplug.data import open_data
+from kplug.fit import prepare, resume
+
+SPEC = """
+name: chosen
+task: {type: classification, model: {type: layers, layers: [LAYERS]}}
+data: {source: digits, sampler: {type: shuffled, batch_size: 200}}
+fit: {epochs: 1, checkpoint: {steps: 2, seconds: null}}
+"""
+DENSE = "flatten, {type: dense, units: 4}"
+PLAIN = Hardware("CPU", "a processor", None, (), 1)
+NATIVE = replace(PLAIN, flags=("avx512_bf16",))
+GPU = Hardware("GPU", "a GPU", 8.0, (), 1)
+
+
+def spec(layers=DENSE, **changes):
+    return kplug.loads(SPEC.replace("LAYERS", layers)).at({f"fit.{key}": value for key, value in changes.items()})
+
+
+def chosen(hardware, *arguments, **changes):
+    loaded = spec(*arguments, **changes)
+    return prepare(open_data(loaded), 0, join(loaded), hardware)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "wanted"),
+    [
+        (PLAIN, "float32"),
+        (NATIVE, "mixed_bfloat16"),
+        (replace(PLAIN, flags=("amx_bf16", "avx512_bf16")), "mixed_bfloat16"),
+        (replace(GPU, capability=9.0), "mixed_bfloat16"),
+        (GPU, "mixed_bfloat16"),
+        (replace(GPU, capability=7.5), "mixed_float16"),
+        (replace(GPU, capability=6.1), "float32"),
+        (replace(GPU, capability=None), "float32"),
+    ],
+)
+def test_precision_by_hardware(hardware, wanted):
+    assert choices.precision(spec(), hardware) == wanted
+    assert choices.precision(spec(precision="mixed_float16"), hardware) == "mixed_float16"
+
+
+THIN = {
+    "depthwise": "{type: depthwise_conv2d, kernel_size: 3}",
+    "separable": "{type: separable_conv2d, filters: 4, kernel_size: 3}",
+    "grouped": "{type: conv2d, filters: 4, kernel_size: 3}, {type: conv2d, filters: 4, kernel_size: 1, groups: 2}",
+}
+
+
+@pytest.mark.parametrize("layers", THIN.values(), ids=THIN)
+def test_depthwise_convolutions_train_in_float32_on_a_processor(layers):
+    training = chosen(NATIVE, layers)
+    assert training.choices["precision"] == "float32"
+    assert {layer.compute_dtype for layer in training.learner.model._flatten_layers()} == {"float32"}
+    assert chosen(NATIVE, layers, precision="mixed_bfloat16").choices["precision"] == "mixed_bfloat16"
+    assert choices.precision(spec(layers), GPU, training.learner.model) == "mixed_bfloat16"
+
+
+def test_other_models_train_in_what_the_processor_multiplies():
+    training = chosen(NATIVE, "{type: conv2d, filters: 4, kernel_size: 3}, {type: group_normalization, groups: 2}")
+    assert training.choices["precision"] == "mixed_bfloat16"
+    assert training.learner.model.dtype_policy.name == "mixed_bfloat16"
+    assert {str(weight.dtype) for weight in training.learner.model.trainable_weights} == {"float32"}
+
+
+def test_several_steps_at_once_where_they_are_small():
+    training = chosen(PLAIN)
+    steps = training.data.steps
+    assert training.choices["steps_per_execution"] == max(n for n in range(1, 17) if steps % n == 0) > 1
+    large = keras.Sequential([keras.Input((64, 64, 64)), keras.layers.Conv2D(64, 3)])
+    assert choices.steps_per_execution(spec(), PLAIN, large, 100, 32) == 1
+    small = training.learner.model
+    assert choices.steps_per_execution(spec(), replace(PLAIN, replicas=2), small, 100, 32) == 1
+    assert choices.steps_per_execution(spec(), PLAIN, small, 97, 32) == 1
+    assert choices.steps_per_execution(spec(), PLAIN, small, 100, 32) == 10
+    assert choices.steps_per_execution(spec(steps_per_execution=25), PLAIN, small, 100, 32) == 25
+    with pytest.raises(kplug.SpecError, match=r"7 does not divide the 100 steps of an epoch; 1, 2, 4, 5, .* do"):
+        choices.steps_per_execution(spec(steps_per_execution=7), PLAIN, small, 100, 32)
+
+
+def test_xla_on_one_gpu_alone():
+    model = chosen(PLAIN).learner.model
+    assert not choices.jit(spec(), PLAIN, model)
+    assert choices.jit(spec(), GPU, model)
+    assert not choices.jit(spec(), replace(GPU, replicas=2), model)
+    assert choices.jit(spec(jit=True), PLAIN, model)
+    model.layers[-1].supports_jit = False
+    assert not choices.jit(spec(), GPU, model)
+
+
+def test_operations_of_a_step():
+    model = keras.Sequential(
+        [
+            keras.Input((10, 10, 3)),
+            keras.layers.Conv2D(8, 3),  # 8 x 8 places, 27 products for each of 8 filters
+            keras.layers.DepthwiseConv2D(3),  # 6 x 6 places, 9 products for each of 8 channels
+            keras.layers.Flatten(),
+            keras.layers.Dense(5),
+        ]
+    )
+    forward = 2 * (64 * 27 * 8 + 36 * 9 * 8 + 288 * 5)
+    assert choices.operations(model) == 3 * forward
+
+
+def test_a_resume_uses_the_recorded_hardware(tmp_path, monkeypatch):
+    stopped = killed_after(4, spec(steps_per_execution=1), tmp_path / "run")
+    file = stopped.path / "environment.json"
+    environment = json.loads(file.read_text())
+    environment["chosen"]["hardware"]["flags"] = []
+    file.write_text(json.dumps(environment))
+    rule, policies = choices.precision, []
+
+    def watch(*arguments):
+        policies.append(rule(*arguments))
+        return policies[-1]
+
+    monkeypatch.setattr(choices, "precision", watch)
+    assert resume(stopped.path).finished
+    assert set(policies) == {"float32"}
