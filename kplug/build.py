@@ -12,6 +12,7 @@ from kplug.checking import Node
 from kplug.component import is_maker
 from kplug.errors import SpecError, dotted
 from kplug.kinds import DataInfo, FitInfo, Learner
+from kplug.patches import fuse_batch_normalization
 from kplug.spec import Spec
 
 
@@ -71,6 +72,7 @@ def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str, stra
         precision: the Keras dtype policy to build under.
         strategy: the `tf.distribute.Strategy` whose devices hold the weights; None is TensorFlow's default.
     """
+    fuse_batch_normalization()
     keras.utils.clear_session()  # not within a scope, which it would end
     keras.utils.set_random_seed(spec["seed"])
     with strategy.scope() if strategy else contextlib.nullcontext(), dtype_policy(precision):

@@ -1,4 +1,4 @@
-"""What Keras 3.15 lacks for several replicas, each with the test that tells when it can go.
+"""What Keras 3.15 lacks for several replicas and for speed, each with the test that tells when it can go.
 
 Keras's `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras#20585), and under MirroredStrategy where the
 first batch cannot be cut evenly. The names that are replaced are private: another version of Keras is refused.
@@ -15,9 +15,42 @@ TESTED = "3.15."
 _originals: dict[str, Any] = {}
 
 
+def fuse_batch_normalization() -> None:
+    """Patch BatchNormalization to train through TensorFlow's fused operation, on processors; once a process."""
+    known = keras.__version__.startswith(TESTED) and not tf.config.list_physical_devices("GPU")
+    if "normalize" not in _originals and known:
+        _originals["normalize"] = keras.layers.BatchNormalization.call
+        keras.layers.BatchNormalization.call = normalize_fused
+
+
+def normalize_fused(self: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    """Instead of `BatchNormalization.call`, which makes a dozen passes over the pictures and widens them to float32.
+
+    tests/test_batch_normalization.py: the same outputs, gradients and statistics; Keras's graph without the operation.
+    """
+    fits = inputs.shape.rank == 4 and self.axis in (3, -1) and inputs.dtype in (tf.float32, tf.bfloat16)
+    if not (training and self.trainable and fits) or mask is not None or self.renorm or self.synchronized:
+        return _originals["normalize"](self, inputs, training=training, mask=mask)
+    ones = tf.ones_like(self.moving_mean)
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=inputs,
+        scale=tf.cast(self.gamma, tf.float32) if self.scale else ones,
+        offset=tf.cast(self.beta, tf.float32) if self.center else tf.zeros_like(ones),
+        mean=[],
+        variance=[],
+        epsilon=self.epsilon,
+        is_training=True,
+    )
+    count = tf.cast(tf.size(inputs) / tf.size(ones), tf.float32)
+    variance *= tf.maximum(count - 1, 1) / count  # Keras keeps the variance of the batch, not that of its population
+    for kept, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+        kept.assign(kept * self.momentum + tf.stop_gradient(new) * (1 - self.momentum))
+    return tf.cast(outputs, self.compute_dtype)
+
+
 def make_keras_distribute() -> None:
     """Patch Keras for several replicas; once a process, and without effect on a training on one device."""
-    if _originals:
+    if "build" in _originals:
         return
     if not keras.__version__.startswith(TESTED):
         raise RuntimeError(

@@ -29,15 +29,13 @@ def make_dataset(data: str, seed: int) -> tuple[Any, int]:
 def make_model(steps: int) -> Any:
     import keras
     from networks import mobilenet
-    from plain import SIDES, adamw
+    from plain import SIDES, compile_classifier, fuse_batch_normalization
 
+    fuse_batch_normalization()
     keras.config.set_dtype_policy("float32")  # depthwise gradients in bfloat16 are slow on CPUs
     inputs = keras.Input(SIDES["mobilenet"], dtype="uint8")
     model = keras.Model(inputs, mobilenet(keras.layers.Rescaling(1 / 255)(inputs)))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    options = {"jit_compile": False, "steps_per_execution": STEPS_PER_EXECUTION}
-    model.compile(adamw(1e-3, steps * EPOCHS), loss, metrics=["accuracy"], **options)
-    return model
+    return compile_classifier(model, 1e-3, steps * EPOCHS, STEPS_PER_EXECUTION)
 
 
 if __name__ == "__main__":

@@ -27,15 +27,13 @@ def make_dataset(data: str, seed: int) -> tuple[Any, int]:
 def make_model(steps: int) -> Any:
     import keras
     from networks import resnet
-    from plain import SIDES, adamw, multiplies_bfloat16
+    from plain import SIDES, compile_classifier, fuse_batch_normalization, multiplies_bfloat16
 
+    fuse_batch_normalization()
     keras.config.set_dtype_policy("mixed_bfloat16" if multiplies_bfloat16() else "float32")
     inputs = keras.Input(SIDES["resnet"], dtype="uint8")
     model = keras.Model(inputs, resnet(keras.layers.Rescaling(1 / 255)(inputs)))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    options = {"jit_compile": False, "steps_per_execution": STEPS_PER_EXECUTION}
-    model.compile(adamw(3e-3, steps * EPOCHS), loss, metrics=["accuracy"], **options)
-    return model
+    return compile_classifier(model, 3e-3, steps * EPOCHS, STEPS_PER_EXECUTION)
 
 
 if __name__ == "__main__":

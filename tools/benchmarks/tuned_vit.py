@@ -27,15 +27,12 @@ def make_dataset(data: str, seed: int) -> tuple[Any, int]:
 def make_model(steps: int) -> Any:
     import keras
     from networks import vit
-    from plain import SIDES, adamw, multiplies_bfloat16
+    from plain import SIDES, compile_classifier, multiplies_bfloat16
 
     keras.config.set_dtype_policy("mixed_bfloat16" if multiplies_bfloat16() else "float32")
     inputs = keras.Input(SIDES["vit"], dtype="uint8")
     model = keras.Model(inputs, vit(keras.layers.Rescaling(1 / 255)(inputs)))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    options = {"jit_compile": False, "steps_per_execution": STEPS_PER_EXECUTION}
-    model.compile(adamw(1e-3, steps * EPOCHS), loss, metrics=["accuracy"], **options)
-    return model
+    return compile_classifier(model, 1e-3, steps * EPOCHS, STEPS_PER_EXECUTION)
 
 
 if __name__ == "__main__":
