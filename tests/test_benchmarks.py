@@ -95,6 +95,12 @@ FIGURES = {
             "first_step": {"kplug": [5.0], "tuned": [4.0]},
         }
     },
+    "accuracy": {
+        "model": "resnet",
+        "epochs": 3,
+        "float32": [0.90, 0.91, 0.92],
+        "mixed_bfloat16": [0.901, 0.909, 0.921],
+    },
     "communication": {"apart": [2.0, 2.0], "joined": [1.0, 1.5]},
 }
 
@@ -107,6 +113,8 @@ def test_the_page_has_ratios_of_the_same_round(plain):
     assert "bfloat16 is native" in text
     assert "| 5.0 s | 4.0 s | +1.0 s |" in text
     assert "| 300 ms | 0.100% |" in text
+    assert "| 1 | 0.9100 | 0.9090 | -0.0010 |" in text
+    assert "mean difference is +0.0003, its standard error 0.0007" in text
     assert "37.5% of the time is communication" in text
 
 

@@ -87,6 +87,8 @@ def test_version():
     import kplug as package
 
     assert answered("--version").strip().endswith(package.__version__)
+    done = subprocess.run([sys.executable, "-m", "kplug", "--version"], capture_output=True, text=True)
+    assert done.stdout == answered("--version")
 
 
 def test_check_as_json():

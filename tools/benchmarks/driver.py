@@ -154,3 +154,13 @@ def script(name: str, what: str, data: Path, seed: int) -> list[str]:
 def kplug(model: str, what: str, run: Path, changes: dict[str, Any]) -> list[str]:
     settings = [f"{path}={json.dumps(value)}" for path, value in changes.items()]
     return [sys.executable, str(HERE / "kplug_contender.py"), what, str(HERE / f"{model}.yaml"), str(run), *settings]
+
+
+def trained_accuracy(model: str, run: Path, changes: dict[str, Any]) -> float:
+    """Of a spec's training on the test split, which is evaluated in float32."""
+    settings = [word for path, value in changes.items() for word in ("--set", f"{path}={json.dumps(value)}")]
+    for words in (["train", str(HERE / f"{model}.yaml"), "--run", str(run), *settings], ["evaluate", str(run)]):
+        done = subprocess.run([sys.executable, "-m", "kplug", *words, "--json"], capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"kplug {' '.join(words)} ended with {done.returncode}\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout)["metrics"]["accuracy"]

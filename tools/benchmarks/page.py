@@ -17,6 +17,8 @@ TITLES = {
 def make_page(found: dict[str, Any]) -> str:
     """Markdown of the figures in `benchmarks.json`."""
     parts = [_opening(found), _throughput(found), _input(found), _start(found), _memory(found), _checkpoints(found)]
+    if "accuracy" in found:
+        parts.append(_accuracy(found["accuracy"]))
     if "communication" in found:
         parts.append(_communication(found["communication"]))
     return "\n\n".join(parts) + "\n"
@@ -95,6 +97,18 @@ def _communication(rates: dict[str, list[float]]) -> str:
 
 The ResNet on two local workers of half the cores each, against two processes of half the cores that train on as many
 pictures and do not speak: {middle:.1%} of the time is communication (quartiles {quartiles})."""
+
+
+def _accuracy(found: dict[str, Any]) -> str:
+    pairs = list(zip(found["float32"], found["mixed_bfloat16"], strict=True))
+    rows = [[str(seed), f"{full:.4f}", f"{half:.4f}", f"{half - full:+.4f}"] for seed, (full, half) in enumerate(pairs)]
+    differences = [half - full for full, half in pairs]
+    error = statistics.stdev(differences) / len(differences) ** 0.5
+    text = f"""## Accuracy in bfloat16
+
+`kplug train tools/benchmarks/{found["model"]}.yaml` with `fit.epochs={found["epochs"]}`: accuracy on the test split,
+evaluated in float32. The mean difference is {statistics.mean(differences):+.4f}, its standard error {error:.4f}."""
+    return f"{text}\n\n" + _table(["seed", "float32", "mixed_bfloat16", "difference"], rows)
 
 
 def ratio(rates: dict[str, list[float]], other: str) -> str:

@@ -145,6 +145,18 @@ class Suite:
                     rates[name].append(driver.together(group, model.lead, model.steps))
         return rounded({name: values[1:] for name, values in rates.items()})  # the first is not warm
 
+    def accuracy(self, model: Model, epochs: int, seeds: int) -> dict[str, Any]:
+        """Test accuracies after equal epochs in float32 and in bfloat16, seed by seed."""
+        found: dict[str, Any] = {"model": model.name, "epochs": epochs, "float32": [], "mixed_bfloat16": []}
+        for seed in range(self.seed, self.seed + seeds):
+            for precision in ("float32", "mixed_bfloat16"):
+                run = self.folder / f"run{next(self.runs)}"
+                settings = {DATA_KEY[model.name]: str(self.data[model.name]), "seed": seed}
+                settings |= {"fit.epochs": epochs, "fit.precision": precision}
+                found[precision].append(driver.trained_accuracy(model.name, run, settings))
+                say(f"{model.name}: seed {seed}, {precision}: {found[precision][-1]:.4f}")
+        return found
+
     def side(self, name: str, model: Model, what: str, changes: dict[str, Any] | None = None) -> Side:
         """A contender of a model; every kplug run is a new directory."""
         data = self.data[model.name]
@@ -175,6 +187,13 @@ def run_suite(
             say("resnet: communication of two workers")
             found["communication"] = suite.communication(MODELS[0])
     return found
+
+
+def run_accuracy(fashion: str | None, seed: int, epochs: int, seeds: int) -> dict[str, Any]:
+    """The accuracies alone, of the ResNet on Fashion-MNIST."""
+    with tempfile.TemporaryDirectory(prefix="kplug-bench-") as folder:
+        suite = Suite(Path(folder), fashion, None, seed, replace(QUICK, jpegs=0, arrays=1))
+        return suite.accuracy(MODELS[0], epochs, seeds)
 
 
 def machine() -> dict[str, Any]:
