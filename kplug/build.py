@@ -52,7 +52,10 @@ def _call(spec: Spec, node: Node, arguments: dict[str, Any], given: Mapping[type
             if injected not in given:
                 raise TypeError(f"'{component.name}' takes {injected.__name__}, which is not known where it stands")
             arguments[name] = given[injected]
-        return component.function(**arguments)
+        made = component.function(**arguments)
+        if isinstance(made, keras.Layer):  # one that is built when it is called can say where it stands
+            made.spec_place = (node.path, spec.where(node.path))
+        return made
     except SpecError as error:
         raise error.located(node.path, spec.where(node.path)) from error.__cause__
     except Exception as error:

@@ -99,7 +99,7 @@ class Checkpoints:
         complaints: list[str] = []
         for path in reversed(self._all()):
             try:
-                return _opened(path), complaints
+                return open_checkpoint(path), complaints
             except (OSError, ValueError, KeyError) as error:
                 complaints.append(f"{path} is damaged ({error}); the one before it is used")
         return None, complaints
@@ -155,7 +155,7 @@ def _collect(item: Any, path: str, found: dict[str, Any], seen: set[int]) -> Non
             _collect(part, f"{path}/{name}" if path else name, found, seen)
 
 
-def _opened(path: Path) -> Checkpoint:
+def open_checkpoint(path: Path) -> Checkpoint:
     """A checkpoint whose files are those of its manifest."""
     digests = json.loads((path / "manifest.json").read_text())
     for name, digest in digests.items():

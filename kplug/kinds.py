@@ -81,6 +81,14 @@ class Located:
 
 FilePath = Annotated[str, MinLen(1), Located()]
 
+
+@dataclass(frozen=True)
+class TrainedRun(Located):
+    """Marks text that is the directory of a run: one that uses it keeps a copy of its spec, data and weights."""
+
+
+RunPath = Annotated[str, MinLen(1), TrainedRun()]
+
 NOUNS = {Odd: "an odd number", Name: "a name: letters, digits, '.', '_', '-', a letter or digit first"}
 
 # --- defaults and rules --------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kplug.build import dtype_policy
+from kplug.errors import SpecError
 
 
 class Network(keras.Layer):
@@ -29,7 +30,11 @@ class Network(keras.Layer):
     def build(self, input_shape: Any) -> None:
         with dtype_policy(self.dtype_policy):
             inputs = keras.Input(input_shape[1:], dtype=self.compute_dtype)
-            outputs = self.function(inputs)
+            try:
+                outputs = self.function(inputs)
+            except SpecError as error:
+                place = getattr(self, "spec_place", ((), ""))
+                raise error.located(*place) from error.__cause__
             outputs, pyramid = outputs if isinstance(outputs, tuple) else (outputs, {})
             self.network = keras.Model(inputs, outputs, name=self.name)
             self.pyramid_outputs = pyramid

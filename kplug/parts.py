@@ -18,11 +18,12 @@ from kplug.build import build
 from kplug.callbacks import weights_only
 from kplug.checking import nodes
 from kplug.disk import digest_of, sync
+from kplug.errors import Path as Place
 from kplug.errors import Problem, SpecError, did_you_mean, listed
-from kplug.kinds import DataInfo, FitInfo, Learner
+from kplug.kinds import DataInfo, FitInfo, Learner, TrainedRun
 from kplug.reusing import TrainedPart, names_as_if_alone
 from kplug.run import BEST, KEPT, Run, naming_errors
-from kplug.spec import Spec
+from kplug.spec import Spec, is_marked
 
 PARTS, INDEX = "parts", "parts.json"
 NEEDED = ("spec.yaml", "data.json", KEPT, BEST)
@@ -112,23 +113,29 @@ def parts_of(run: Run) -> Iterator[None]:
 
 
 def find_parts(spec: Spec) -> dict[str, Run]:
-    """The runs that a spec takes parts from, in any of its stages, by the path that the spec has.
+    """The runs that a spec's task uses, in any of its stages, by the path that the spec has.
 
     Raises:
         SpecError: one of them is no run, or has no weights yet.
     """
     found: dict[str, Run] = {}
     for _, stage in spec.stages():
-        for node in nodes(stage["task"]):
-            if (node.component.distribution, node.component.name) != ("kplug", "from_run"):
-                continue
-            path, at = node.arguments["run"], (*node.path, "run")
+        for path, at in _run_paths(stage["task"]):
             try:
                 found[path] = _run_of(path)
                 refuse_without_weights(found[path])
             except SpecError as error:
                 raise SpecError(str(error)).located(at, stage.where(at)) from error
     return found
+
+
+def _run_paths(tree: Any) -> Iterator[tuple[str, Place]]:
+    """What stands for another run in a tree, by the marks of the components' parameters, and where."""
+    for node in nodes(tree):
+        for name, value in node.arguments.items():
+            annotation = node.component.parameters[name].annotation
+            if isinstance(value, str) and is_marked(annotation, value, TrainedRun):
+                yield value, (*node.path, name)
 
 
 def keep_parts(run: Run, sources: Mapping[str, Run]) -> None:

@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from kplug.callbacks import Keeper
-from kplug.checkpoint import NAME, Checkpoint, _opened
+from kplug.checkpoint import NAME, Checkpoint, open_checkpoint
 from kplug.errors import BlownUp
 from kplug.evaluate import log
 from kplug.run import Run
@@ -102,7 +102,7 @@ def good_checkpoint(run: Run, unlike: list[int] | None = None) -> Checkpoint | N
         if list(here) == unlike:
             continue
         try:
-            found = _opened(path)
+            found = open_checkpoint(path)
         except (OSError, ValueError, KeyError):
             continue
         if _is_finite(found):

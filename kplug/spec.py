@@ -101,7 +101,7 @@ class Spec:
                 return False
             annotation = tree.component.parameters[str(step)].annotation if isinstance(tree, Node) else annotation
             tree = tree.arguments[str(step)] if isinstance(tree, Node) else tree[step]
-        return isinstance(tree, str) and _is_located(annotation, tree)
+        return isinstance(tree, str) and is_marked(annotation, tree, Located)
 
     def dump(self) -> str:
         """The spec as YAML."""
@@ -252,15 +252,15 @@ def _absolute(tree: Any, annotation: Any = None) -> Any:
         return [_absolute(item, annotation) for item in tree]
     if isinstance(tree, dict):
         return {key: _absolute(item, annotation) for key, item in tree.items()}
-    if isinstance(tree, str) and "://" not in tree and _is_located(annotation, tree):
+    if isinstance(tree, str) and "://" not in tree and is_marked(annotation, tree, Located):
         return os.path.abspath(os.path.expanduser(tree))
     return tree
 
 
-def _is_located(annotation: Any, text: str) -> bool:
-    """True where the text stands for a path, and is no word that the annotation names beside."""
+def is_marked(annotation: Any, text: str, mark: type) -> bool:
+    """True where the text stands for what the mark says, a path, and is no word that the annotation names beside."""
     arguments = typing.get_args(annotation)
     if any(typing.get_origin(a) is Literal and text in typing.get_args(a) for a in arguments):
         return False
     marks = getattr(annotation, "__metadata__", ())
-    return any(isinstance(m, Located) for m in marks) or any(_is_located(a, text) for a in arguments)
+    return any(isinstance(m, mark) for m in marks) or any(is_marked(a, text, mark) for a in arguments)

@@ -492,3 +492,23 @@ def test_nothing_is_made_where_a_later_stage_has_no_run(first, tmp_path):
     with pytest.raises(kplug.SpecError, match=r"task\.model\.run: .*nowhere: no such directory"):
         kplug.train(second(first, fit__stages=stages), tmp_path / "second")
     assert not (tmp_path / "second").exists()
+
+
+def distilled(run: kplug.RunPath) -> kplug.Architecture:
+    """A component of a stranger that uses a run.
+
+    Args:
+        run: the other run.
+    """
+    from kplug.parts import trained_part
+
+    return trained_part(run, "model")
+
+
+def test_a_strangers_component_that_names_a_run_is_kept_whole_too(first, tmp_path):
+    with plugged(distilled):
+        loaded = second(first).at({"task.model": {"type": "distilled", "run": str(first.path)}})
+        assert [run.path for run in find_parts(loaded).values()] == [first.path]
+        missing = loaded.at({"task.model.run": str(tmp_path / "none")})
+        with pytest.raises(kplug.SpecError, match=r"task\.model\.run: .*no such directory"):
+            find_parts(missing)

@@ -1,6 +1,6 @@
 """Parts of networks that another run has trained."""
 
-from kplug import Architecture, FilePath, Text, hookimpl
+from kplug import Architecture, RunPath, Text, hookimpl
 
 
 @hookimpl
@@ -8,7 +8,7 @@ def components():
     return [from_run]
 
 
-def from_run(run: FilePath, part: Text) -> Architecture:
+def from_run(run: RunPath, part: Text) -> Architecture:
     """A part of a network that another run has trained, with the weights which that run kept.
 
     Training goes on from these weights, or `fit.trainable` freezes them. The new run keeps a copy of what it needs of

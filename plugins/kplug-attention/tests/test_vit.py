@@ -168,7 +168,7 @@ def train(model, folder, **values):
 
 def test_a_patch_that_does_not_divide_the_picture(tmp_path):
     with pytest.raises(
-        SpecError, match=r"patch of 5 pixels does not divide a picture of 32x32; those of 1, 2, 4, 8, 16"
+        SpecError, match=r"task.model: a patch of 5 pixels does not divide a picture of 32x32; those of 1, 2, 4, 8, 16"
     ):
         train("{type: vit, patch: 5, width: 12, depth: 1, heads: 3}", tmp_path)
     with pytest.raises(
