@@ -123,6 +123,16 @@ class Cluster:
         texts[self.index, : len(mine)] = mine
         return [bytes(row[:n].astype(np.uint8)).decode() for row, n in zip(self.sum(texts), lengths, strict=True)]
 
+    @property
+    def in_words(self) -> str:
+        """`on CPU:0`, or `on GPU:0, GPU:1 of each of 2 workers`."""
+        if self.strategy is tf.distribute.get_strategy():  # TensorFlow's default: the first GPU, or the processor
+            devices = tuple(device.name for device in tf.config.list_logical_devices("GPU")[:1]) or ("device:CPU:0",)
+        else:
+            devices = self.strategy.extended.worker_devices
+        names = ", ".join(device.partition("device:")[2] for device in devices)
+        return f"on {names} of each of {self.workers} workers" if self.workers > 1 else f"on {names}"
+
     def to_json(self) -> dict[str, Any]:
         return {"strategy": type(self.strategy).__name__, "workers": self.workers, "replicas": self.replicas}
 

@@ -8,7 +8,6 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from kplug import callbacks as kept
@@ -80,7 +79,7 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
             made.write_json("data.json", data.info.to_json())
             keep_samples(made, data)
             made.describe_environment(training.choices | {"cluster": cluster.to_json()})
-            log(f"run {made.path}: {describe(data, training.learner.model)}")
+            log(f"run {made.path}: {describe(data, training)}")
             return train_stages(made, data, training, None)
 
 
@@ -270,8 +269,9 @@ def keep_samples(run: Run, data: Data, most: int = 16) -> None:
         run.write(f"samples/{number:02}.png", tf.io.encode_png(picture).numpy())
 
 
-def describe(data: Data, model: keras.Model) -> str:
-    """One line: how much data, how large a model."""
+def describe(data: Data, training: Training) -> str:
+    """One line: how much data, how large a model, what computes and how."""
     sizes = ", ".join(f"{size:,} {name}" for name, size in data.info.splits.items())
     shape = "x".join(str(n) for n in data.info.image_shape)
-    return f"{sizes} examples of {shape}; {model.count_params():,} parameters; {data.steps} steps an epoch"
+    model = f"{training.learner.model.count_params():,} parameters; {data.steps} steps an epoch"
+    return f"{sizes} examples of {shape}; {model}; {training.cluster.in_words}, {training.choices['precision']}"

@@ -130,3 +130,9 @@ def test_a_resume_uses_the_recorded_hardware(tmp_path, monkeypatch):
     monkeypatch.setattr(choices, "precision", watch)
     assert resume(stopped.path).finished
     assert set(policies) == {"float32"}
+
+
+def test_the_log_says_what_computes(tmp_path, capfd):
+    kplug.train(spec(), tmp_path / "run")
+    said = next(line for line in capfd.readouterr().err.splitlines() if "steps an epoch" in line)
+    assert said.endswith(("; on CPU:0, float32", "; on CPU:0, mixed_bfloat16"))
