@@ -98,6 +98,20 @@ def learning_rate(model: keras.Model) -> float:
     return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
+class Reading(keras.callbacks.Callback):
+    """Knows which split `fit` reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.split = "train"
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.split = "validation"
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.split = "train"
+
+
 class Progress(keras.callbacks.Callback):
     """A bar with the time left on a terminal, plain lines elsewhere; on stderr, since stdout is for results.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,26 @@ def log(message: str) -> None:
 
 
 @contextlib.contextmanager
-def explained(data: Data, split: str, learner: Learner | None = None) -> Iterator[None]:
-    """Errors of an input pipeline, with the pictures that cause them named; of memory, with a batch that should fit."""
+def explained(data: Data, split: str | Callable[[], str], learner: Learner | None = None) -> Iterator[None]:
+    """Errors of an input pipeline, with the pictures that cause them named; of memory, with a batch that should fit.
+
+    Args:
+        data: that is read.
+        split: which of its splits is, or a function that says which is now.
+        learner: what is trained, where it is.
+    """
+
+    def now() -> str:
+        return split if isinstance(split, str) else split()
+
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         from kplug.memory import out_of_memory
 
-        raise out_of_memory(data, split, error, learner) from None
+        raise out_of_memory(data, now(), error, learner) from None
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError) as error:
-        found = unreadable(data.split(split), range(len(data.split(split))), error)
-        if found is error and split == "train" and "validation" in data.splits:  # fit reads both
-            found = unreadable(data.split("validation"), range(len(data.split("validation"))), error)
+        found = unreadable(data.split(now()), range(len(data.split(now()))), error)
         raise found from (error if found is not error else None)
 
 

@@ -230,18 +230,20 @@ def train_stage(run: Run, training: Training, keeper: kept.Keeper, found: Checkp
     # what else happens
     theirs = averaging(model) + build(spec, spec["fit.callbacks"], {DataInfo: data.info, FitInfo: info})
     theirs += [c for plugin in host().manager.hook.callbacks(run=run) for c in plugin or []]
-    agreeing = Agreeing(cluster)
+    agreeing, reading = Agreeing(cluster), kept.Reading()
     progress = kept.Progress(epochs, steps, first, quiet=not cluster.is_chief)
     checkpoints = Checkpoints(run, spec["fit.checkpoint.keep"])
     every = plain(spec["fit.checkpoint"])
     saver = Saver(checkpoints, keeper, (training.stage, begin), steps, every, theirs, found, agreeing)
-    callbacks = Continued([agreeing, *theirs, keeper, progress, saver], model, skip, epochs=epochs.stop, steps=steps)
+    callbacks = Continued(
+        [agreeing, reading, *theirs, keeper, progress, saver], model, skip, epochs=epochs.stop, steps=steps
+    )
 
     # the training
     validates = "validation" in data.splits
     with (
         noticing_loss(cluster),
-        explained(data, "train", learner),
+        explained(data, lambda: reading.split, learner),
         closing(progress),
         saver.at_work(),
         skipping(model, skip),
