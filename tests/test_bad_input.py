@@ -201,3 +201,28 @@ def test_a_full_disk_names_the_file_and_keeps_the_rest(photos, tmp_path):
     left = {p.name for p in (tmp_path / "run").rglob("*") if p.is_file()}
     assert "spec.yaml" in left and "result.json" not in left and "model.weights.h5" not in left
     assert not [name for name in left if name.startswith(".")]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_picture_that_breaks_a_training_is_named(split, tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("train", "val"):
+        for number in range(16):
+            file = tmp_path / "pictures" / folder / "ab"[number % 2] / f"{number}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(file)
+    broken = tmp_path / "pictures" / split / "b" / "7.jpg"
+    broken.write_bytes(broken.read_bytes()[:60])
+    spec = kplug.loads(
+        f"""
+        name: broken
+        task: {{type: classification, model: {{type: layers, layers: [flatten]}}}}
+        data:
+          source: {{type: folder, path: {tmp_path / "pictures"}}}
+          image: {{size: [12, 12]}}
+          sampler: {{type: shuffled, batch_size: 4}}
+        fit: {{epochs: 1}}
+        """
+    )
+    with pytest.raises(kplug.SpecError, match=rf"cannot be read; mend or remove them:\n  .*{split}/b/7\.jpg"):
+        kplug.train(spec, tmp_path / "run")
