@@ -18,15 +18,22 @@ from kplug.evaluate import log
 from kplug.run import Run, refuse_existing
 from kplug.spec import Spec
 
+FREE = ("export", "search")  # sections that a training does not look at
+
 
 def refuse_changes(began: Spec, spec: Spec) -> None:
     """SpecError where a spec differs from the run's in more than a half-trained model does not notice."""
+    problems, notes = [], []
     for path, before, now in differences(plain(began.root), plain(spec.root)):
         if path == last_epochs(spec) and now > before:
-            log(f"{dotted(path)}: {now} instead of {before}; schedules are computed anew over all {now}")
-        elif path[:2] != ("fit", "checkpoint") and path[0] != "export" and not spec.is_file_path(path):
+            notes.append(f"{dotted(path)}: {now} instead of {before}; schedules are computed anew over all {now}")
+        elif path[:2] != ("fit", "checkpoint") and path[0] not in FREE and not spec.is_file_path(path):
             message = f"cannot change from {before!r} to {now!r} in a run that has begun; train a new one"
-            raise SpecError([Problem(message, path, spec.where(path))])
+            problems.append(Problem(message, path, spec.where(path)))
+    if problems:
+        raise SpecError(problems)
+    for note in notes:
+        log(note)
 
 
 def has_more_epochs(began: Spec, spec: Spec) -> bool:

@@ -238,3 +238,32 @@ def test_when_a_worker_is_killed_all_start_again_and_finish(tmp_path, index):
     assert time.monotonic() - killed < 290
     run = Run.open(tmp_path / "run")
     assert run.finished and len(run.rows("metrics.jsonl")) == 30
+
+
+def stranger(folder, version):
+    """A plugin distribution of a version, to be found on the path."""
+    metadata = folder / f"stranger-{version}.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: stranger\nVersion: {version}\n")
+    (metadata / "entry_points.txt").write_text("[kplug]\nstranger = stranger\n")
+    (folder / "stranger.py").write_text("import kplug\n\n@kplug.hookimpl\ndef components():\n    return []\n")
+    return str(folder)
+
+
+def test_workers_with_different_plugin_versions_are_refused(tmp_path):
+    (tmp_path / "spec.yaml").write_text(CASES["plain"])
+    hosts, processes = [f"127.0.0.1:{port}" for port in free_ports(2)], []
+    for index, version in enumerate(("1.0", "2.0")):
+        path = os.pathsep.join([stranger(tmp_path / version, version), str(ROOT)])
+        task = json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}})
+        command = [sys.executable, "-m", "kplug", "train", "spec.yaml", "--run", "run"]
+        command += ["--set", "fit.strategy=multi_worker"]
+        environment = {**os.environ, "PYTHONPATH": path, "TF_CONFIG": task}
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        processes.append(subprocess.Popen(command, cwd=tmp_path, env=environment, **streams))
+    codes, said = ended(processes)
+    assert codes == [2, 2], said
+    for text in said:
+        assert "the workers of a cluster must be alike; plugin stranger:stranger is '1.0 (" in text
+        assert "on worker 0 and '2.0 (" in text
+    assert not (tmp_path / "run").exists()

@@ -168,6 +168,19 @@ def test_a_new_training_in_an_unfinished_run_says_how_to_go_on(tmp_path):
         train(kplug.loads(SPEC), run.path)
 
 
+def test_going_on_with_the_run_of_another_spec_is_refused(tmp_path):
+    run = killed_at(tmp_path / "run", 7)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    other = kplug.loads(SPEC.replace("filters: 4", "filters: 5").replace("name: resumed", "name: another"))
+    with pytest.raises(kplug.SpecError) as error:
+        train(other, run.path, go_on=True)
+    assert [problem.path for problem in error.value.problems] == [
+        ("name",),
+        ("task", "model", "layers", 0, "filters"),
+    ]
+    assert {path: path.read_bytes() for path in before} == before
+
+
 # --- processes really killed -----------------------------------------------------------------------------------------
 
 
