@@ -51,8 +51,11 @@ class Data:
 
     def table(self, epoch: int) -> np.ndarray:
         """The rows of an epoch's batches, int64 `[steps, batch]`."""
-        sampler = build(self.spec, self.spec["data.sampler"], {Columns: self.splits["train"].columns})
+        sampler = self._sampler("data.sampler", "train")
         return _checked(sampler(np.random.default_rng((self.spec["seed"], epoch))), "data.sampler")
+
+    def _sampler(self, path: str, split: str) -> Callable[[np.random.Generator], np.ndarray]:
+        return build(self.spec, self.spec[path], {Columns: self.split(split).columns, DataInfo: self.info})
 
     def training(self, learner: Learner, epochs: int, first_step: int = 0, shares: Shares = ALL) -> tf.data.Dataset:
         """Batches of all epochs in a row, as `learner.prepare` gives them, from any step on.
@@ -66,7 +69,7 @@ class Data:
         split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
         first_epoch, skipped = divmod(first_step, steps)
         augment = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
-        sampler = build(self.spec, self.spec["data.sampler"], {Columns: split.columns})
+        sampler = self._sampler("data.sampler", "train")
 
         def epoch_table(epoch: np.ndarray) -> np.ndarray:
             table = _checked(sampler(np.random.default_rng((seed, int(epoch)))), "data.sampler")
@@ -126,7 +129,7 @@ class Data:
 
     def _evaluated(self, name: str, shares: Shares) -> tuple[np.ndarray, list[int]]:
         """The rows of a split in the order in which these shares evaluate them, and how many at a time."""
-        sampler = build(self.spec, self.spec["data.evaluate_with"], {Columns: self.split(name).columns})
+        sampler = self._sampler("data.evaluate_with", name)
         table = _checked(sampler(np.random.default_rng(self.spec["seed"])), "data.evaluate_with")
         batch_size, rows = table.shape[1], table[table >= 0]
         if shares.count == 1:

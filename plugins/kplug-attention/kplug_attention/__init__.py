@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from kplug import Architecture, Count, Fraction, Positive, hookimpl, rule
+from kplug import Architecture, Count, Fraction, Odd, Positive, hookimpl, rule
 
 kplug_api = 1
 
 
 @hookimpl
 def components():
-    return [vit, transformer_block]
+    return [vit, cct, botnet, cnn_rnn, transformer_block, squeeze_excitation, cbam]
 
 
 SIZES = {"Ti": (192, 12, 3), "S": (384, 12, 6), "B": (768, 12, 12)}  # width, depth, heads
@@ -79,3 +79,111 @@ def transformer_block(
     from kplug_attention.vision_transformer import Block, make_transformer_block
 
     return make_transformer_block(Block(heads, mlp_ratio, dropout, attention_dropout, drop_path))
+
+
+def _heads_divide(width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(f"{heads} heads do not divide a width of {width}")
+
+
+@rule(_heads_divide)
+def cct(
+    width: Count = 256,
+    depth: Count = 7,
+    heads: Count = 4,
+    mlp_ratio: Positive = 2.0,
+    kernel_size: Odd = 3,
+    convolutions: Count = 1,
+    dropout: Fraction = 0.1,
+    attention_dropout: Fraction = 0.1,
+    drop_path: Fraction = 0.1,
+) -> Architecture:
+    """Compact convolutional transformer: convolutions make the tokens, attention pools them (Hassani et al. 2021).
+
+    The defaults are CCT-7/3x1, for pictures of 32 pixels.
+
+    Args:
+        width: features of a token.
+        depth: number of blocks.
+        heads: parts of the features that attend by themselves, a divisor of width.
+        mlp_ratio: units of a block's hidden layer by width.
+        kernel_size: of the convolutions that make the tokens, in pixels.
+        convolutions: how many of them there are; each is followed by pooling that halves the picture.
+        dropout: share of features that training leaves out, of the first tokens and of what blocks add to them.
+        attention_dropout: share of attention weights that training leaves out.
+        drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by each half of the last block in
+            training; blocks before it have less, the first none.
+    """
+    from kplug_attention.compact import make_cct
+    from kplug_attention.vision_transformer import Block
+
+    block = Block(heads, mlp_ratio, dropout, attention_dropout, drop_path)
+    return make_cct(width, depth, block, kernel_size, convolutions)
+
+
+def botnet(
+    depth: Literal[18, 34, 50, 101, 152] = 50,
+    width: Count = 64,
+    heads: Count = 4,
+    stem: Literal["auto", "small", "large"] = "auto",
+    last_stride: Literal[1, 2] = 1,
+) -> Architecture:
+    """ResNet whose last stage has self-attention in place of its 3x3 convolutions (Srinivas et al. 2021).
+
+    Args:
+        depth: of the ResNet; from 50 on, blocks are bottlenecks.
+        width: filters of the first stage; each later stage has twice as many.
+        heads: parts of the features that attend by themselves, a divisor of 8 * width.
+        stem: large halves the picture twice, small keeps its size, auto is small where the picture has fewer than 64
+            pixels in height.
+        last_stride: of the last stage; 1 leaves more places to attend to, 2 is the ResNet's.
+    """
+    from kplug_attention.bottleneck import make_botnet
+
+    return make_botnet(depth, width, heads, stem, last_stride)
+
+
+def squeeze_excitation(ratio: Positive = 16.0) -> Architecture:
+    """Weigh the channels of a feature map by what the whole picture says of them (Hu et al. 2018).
+
+    Args:
+        ratio: channels by units of the hidden layer.
+    """
+    from kplug_attention.channels import make_squeeze_excitation
+
+    return make_squeeze_excitation(ratio)
+
+
+def cbam(ratio: Positive = 16.0, kernel_size: Odd = 7) -> Architecture:
+    """Weigh the channels of a feature map, then its places (Woo et al. 2018).
+
+    Args:
+        ratio: channels by units of the hidden layer.
+        kernel_size: of the convolution that weighs places, in pixels.
+    """
+    from kplug_attention.channels import make_cbam
+
+    return make_cbam(ratio, kernel_size)
+
+
+def cnn_rnn(
+    filters: list[Count] = (32, 64, 128),  # type: ignore[assignment]
+    cell: Literal["gru", "lstm"] = "gru",
+    units: Count = 128,
+    bidirectional: bool = True,
+    read: Literal["rows", "columns", "pixels"] = "rows",
+    dropout: Fraction = 0.0,
+) -> Architecture:
+    """Convolutional features read as a sequence by a recurrent network, and summed up by attention (Visin et al. 2015).
+
+    Args:
+        filters: of each convolutional stage; a stage has two convolutions and halves the picture.
+        cell: of the recurrent network: GRU (Cho et al. 2014) or LSTM (Hochreiter and Schmidhuber 1997).
+        units: of the recurrent network, in each direction.
+        bidirectional: read forwards and backwards.
+        read: what a step is: a row of the feature map, a column, or a pixel, row by row.
+        dropout: share of the features that training leaves out before they are read.
+    """
+    from kplug_attention.recurrent import make_cnn_rnn
+
+    return make_cnn_rnn(list(filters), cell, units, bidirectional, read, dropout)

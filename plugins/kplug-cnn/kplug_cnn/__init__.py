@@ -1,15 +1,59 @@
 """The classic convolutional networks: their signatures, free of TensorFlow."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from kplug import Architecture, Count, Fraction, Odd, Positive, hookimpl, rule
+from annotated_types import Gt, Le
+
+from kplug import Architecture, Count, Fraction, Natural, NonNegative, Odd, Positive, hookimpl, rule
 
 kplug_api = 1
 
 
 @hookimpl
 def components():
-    return [resnet, mobilenet, depthwise_separable_block, inverted_residual_block]
+    return [*NETWORKS, depthwise_separable_block, inverted_residual_block]
+
+
+def alexnet(
+    width_multiplier: Positive = 1.0,
+    stem: Literal["auto", "small", "large"] = "auto",
+    hidden: Count | None = None,
+    dropout: Fraction = 0.5,
+) -> Architecture:
+    """Five convolutions and two dense layers, in the form with one tower (Krizhevsky et al. 2012; Krizhevsky 2014).
+
+    Args:
+        width_multiplier: filters of every convolution by the paper's.
+        stem: large begins with an 11x11 convolution of stride 4, small with a 3x3 one that keeps the picture's size;
+            auto is small where the picture has fewer than 64 pixels in height.
+        hidden: units of the dense layers; null is the paper's 4,096, and 512 with a small stem.
+        dropout: share of the features that training leaves out before each dense layer.
+    """
+    from kplug_cnn.alex import make_alexnet
+
+    return make_alexnet(width_multiplier, stem, hidden, dropout)
+
+
+def vgg(
+    depth: Literal[11, 13, 16, 19] = 16,
+    width: Count = 64,
+    batch_norm: bool = False,
+    hidden: Natural | None = None,
+    dropout: Fraction = 0.5,
+) -> Architecture:
+    """Stacks of 3x3 convolutions, pooling after each (Simonyan and Zisserman 2015).
+
+    Args:
+        depth: layers with weights, the classifier and two dense layers among them.
+        width: filters of the first stack; each later one has twice as many, at most 8 times.
+        batch_norm: normalize after each convolution, without which a deep one hardly trains from scratch.
+        hidden: units of the two dense layers, 0 for none; null is the paper's 4,096, and 8 * width where the picture
+            has fewer than 64 pixels in height.
+        dropout: share of the features that training leaves out after each dense layer.
+    """
+    from kplug_cnn.stacked import make_vgg
+
+    return make_vgg(depth, width, batch_norm, hidden, dropout)
 
 
 def resnet(
@@ -105,3 +149,73 @@ def inverted_residual_block(
 
     row = Row(filters, stride, expansion, kernel_size, squeeze, activation)
     return make_block(row, momentum, "inverted_residual_block")
+
+
+def inception(
+    version: Literal["v1", "v3"] = "v3",
+    width_multiplier: Positive = 1.0,
+    stem: Literal["auto", "small", "large"] = "auto",
+) -> Architecture:
+    """Convolutions of several sizes side by side: GoogLeNet (Szegedy et al. 2015) and v3 (Szegedy et al. 2016).
+
+    Args:
+        version: v1 is GoogLeNet with batch normalization and without the two scores on the way.
+        width_multiplier: filters of every convolution by the paper's.
+        stem: large has a stride of 4 (v1) or 8 (v3), small keeps the picture's size; auto is small where the picture
+            has fewer than 64 pixels in height.
+    """
+    from kplug_cnn.inceptions import make_inception
+
+    return make_inception(version, width_multiplier, stem)
+
+
+def densenet(
+    depth: Literal[40, 100, 121, 169, 190, 201, 250, 264] = 121,
+    growth: Count | None = None,
+    compression: Annotated[float, Gt(0), Le(1)] = 0.5,
+    stem: Literal["auto", "small", "large"] = "auto",
+    dropout: Fraction = 0.0,
+) -> Architecture:
+    """Every layer reads the outputs of all layers before it (Huang et al. 2017).
+
+    Args:
+        depth: layers with weights; 121, 169, 201 and 264 are those for ImageNet with four blocks, 40, 100, 190 and 250
+            those for small pictures with three (DenseNet-BC).
+        growth: channels that a layer adds; null is 32 for four blocks and 12 for three.
+        compression: channels behind a transition between blocks by those before it.
+        stem: large halves the picture twice, small keeps its size; auto is small with three blocks, and where the
+            picture has fewer than 64 pixels in height.
+        dropout: share of the features that training leaves out after each convolution.
+    """
+    from kplug_cnn.dense import make_densenet
+
+    return make_densenet(depth, growth, compression, stem, dropout)
+
+
+def efficientnet(
+    version: Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "v2_s"] = "b0",
+    compound: NonNegative | None = None,
+    width_multiplier: Positive = 1.0,
+    stem: Literal["auto", "small", "large"] = "auto",
+    momentum: Fraction | None = None,
+    drop_path: Fraction = 0.2,
+) -> Architecture:
+    """Inverted residuals with depth and width scaled together (Tan and Le 2019 and, with fused blocks, 2021).
+
+    Args:
+        version: b0 to b7 are of growing size, v2_s is the second version's smallest.
+        compound: scale by 1.1^compound in width and 1.2^compound in depth instead of by the version's factors, which
+            are those of about 0 to 6, rounded.
+        width_multiplier: filters of every layer once more by this.
+        stem: large has a stride of 32 in all, small leaves the first two strides out and has one of 8, auto is small
+            where the picture has fewer than 64 pixels in height.
+        momentum: of batch normalization, how slowly its moving statistics follow; null is 0.99, in v2 0.9.
+        drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by the last block in training;
+            blocks before it have less, the first none.
+    """
+    from kplug_cnn.efficient import make_efficientnet
+
+    return make_efficientnet(version, compound, width_multiplier, stem, momentum, drop_path)
+
+
+NETWORKS = [alexnet, vgg, inception, resnet, densenet, mobilenet, efficientnet]

@@ -1,0 +1,156 @@
+"""CapsNet against the paper: routing written out, parameters, the margin loss, the drawing."""
+
+import json
+
+import keras
+import kplug_capsule
+import numpy as np
+import pytest
+import tensorflow as tf
+from kplug_capsule import capsnet, capsule_decoder, capsules, margin
+from kplug_capsule.routing import RoutedCapsules, squash
+
+import kplug
+from kplug import SpecError, tiny
+from kplug.kinds import DataInfo, Field
+from kplug.testing import check, no_tensorflow, plugged
+
+TINY = {"filters": 4, "kernel_size": 3, "primary": 2, "primary_size": 3, "size": 4}
+
+
+def info(side=28, classes=10):
+    fields = {"image": Field((side, side, 1), "uint8"), "label": Field((), "int32")}
+    return DataInfo(fields, classes=tuple(str(n) for n in range(classes)))
+
+
+def test_the_contract_of_the_network():
+    check(capsnet, **TINY)
+
+
+def test_the_contract_of_the_decoder():
+    check(capsule_decoder, (12,), hidden=[4, 4])
+
+
+def test_the_contract_of_the_loss():
+    check(margin)
+
+
+def test_the_contract_of_the_task():
+    with plugged(kplug_capsule):
+        check(capsules, model={"type": "capsnet", **TINY}, decoder={"type": "capsule_decoder", "hidden": [4, 4]})
+
+
+def test_it_has_the_papers_parameters():
+    """8.2 million with the decoder, 6.8 without, on MNIST."""
+    network, decoder = capsnet(info()), capsule_decoder(info())
+    network(keras.Input((28, 28, 1)))
+    decoder(keras.Input((160,)))
+    assert network.count_params() == 81 * 256 + 256 + 81 * 256 * 256 + 256 + 1152 * 10 * 8 * 16
+    assert decoder.count_params() == 160 * 512 + 512 + 512 * 1024 + 1024 + 1024 * 784 + 784
+    assert 8.15e6 < network.count_params() + decoder.count_params() < 8.25e6
+
+
+def squashed(s):
+    n = (s**2).sum(-1, keepdims=True)
+    return n / (1 + n) * s / np.sqrt(n)
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_routing_is_the_papers_procedure(iterations):
+    x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
+    layer = RoutedCapsules(4, 5, iterations, name="routed")
+    found = np.asarray(layer(x))
+    kernel = np.asarray(layer.kernel)  # [classes, n, d, size]
+    for example in range(2):
+        votes = np.einsum("nd,cnds->ncs", x[example], kernel)
+        b = np.zeros((6, 4))
+        for _ in range(iterations):
+            c = np.exp(b) / np.exp(b).sum(1, keepdims=True)
+            v = squashed((c[:, :, None] * votes).sum(0))
+            b = b + (votes * v).sum(-1)
+        np.testing.assert_allclose(found[example], v, rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_capsule_sends_sums_to_one():
+    layer = RoutedCapsules(4, 5, 3, name="routed")
+    x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
+    layer(x)
+    above, shares = layer.route(tf.constant(x))
+    assert shares.shape == (2, 4, 6) and above.shape == (2, 4, 5)
+    np.testing.assert_allclose(tf.reduce_sum(shares, 1), 1, rtol=1e-5)
+
+
+def test_squash_keeps_directions_and_has_a_gradient_at_zero():
+    x = tf.constant([[3.0, 4.0], [0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = squash(x)
+    np.testing.assert_allclose(y[0], [25 / 26 * 0.6, 25 / 26 * 0.8], rtol=1e-4)
+    assert np.isfinite(tape.gradient(y, x).numpy()).all()
+
+
+def test_margin_against_the_paper():
+    lengths = np.array([[0.95, 0.05, 0.3], [0.2, 0.6, 0.1]])
+    y = np.eye(3)[[0, 1]]
+    logits = np.log(lengths / (1 - lengths)).astype("float32")
+    wanted = [0.5 * 0.2**2, 0.3**2 + 0.5 * 0.1**2]
+    np.testing.assert_allclose(margin().call(y, logits), wanted, rtol=1e-4, atol=1e-6)
+
+
+SPEC = """
+name: tiny
+task:
+  type: capsules
+  model: {type: capsnet, filters: 8, kernel_size: 3, primary: 2, primary_size: 4, size: 6}
+  decoder: DECODER
+data: {source: digits, sampler: {type: shuffled, batch_size: 100}}
+fit: {epochs: 2}
+"""
+
+
+@pytest.mark.parametrize("decoder", ["{type: capsule_decoder, hidden: [16, 16]}", "null"])
+def test_a_spec_trains_and_draws(decoder, tmp_path):
+    with plugged(kplug_capsule, tiny):
+        run = kplug.train(kplug.loads(SPEC.replace("DECODER", decoder)), tmp_path / "run")
+        rows = run.rows("metrics.jsonl")
+        assert rows[-1]["loss"] < rows[0]["loss"], json.dumps(rows)
+        from kplug.evaluate import restored
+
+        learner = restored(run)
+        answer = learner.serve["images"].function(tf.zeros((3, 8, 8, 1), tf.uint8))
+        np.testing.assert_allclose(tf.reduce_sum(answer["probabilities"], -1), 1, rtol=1e-5)
+        assert ("reconstruction" in answer) == (decoder != "null")
+        if decoder != "null":
+            assert answer["reconstruction"].shape == (3, 8, 8, 1)
+        assert run.export().is_dir()
+
+
+def test_the_drawing_is_in_the_loss():
+    from kplug_capsule.learner import draw
+
+    task = capsules(
+        info(8),
+        capsnet(info(8), **TINY),
+        margin(),
+        capsule_decoder(info(8), (4, 4)),
+        0.01,
+        keras.optimizers.Adam(),
+        [],
+    )
+    x = tf.constant(np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1)), tf.uint8)
+    y = tf.one_hot([1, 2, 3, 4], 10)
+    found = task.model(x)
+    loss = float(task.model.compute_loss(x, y, found))
+    drawn = draw(task.model.decoder, found, y)
+    wanted = np.mean(np.sum((np.asarray(x).reshape(4, -1) / 255 - np.asarray(drawn)) ** 2, 1)) * 0.01
+    task.model.decoder = None
+    np.testing.assert_allclose(loss, float(task.model.compute_loss(x, y, found)) + wanted, rtol=1e-4)
+
+
+def test_pictures_that_are_too_small():
+    with pytest.raises(SpecError, match="two convolutions of 9x9 need pictures of 17 pixels at least"):
+        capsnet(info(16))(keras.Input((16, 16, 1)))
+
+
+def test_it_is_light():
+    assert no_tensorflow(code="import kplug_capsule").returncode == 0

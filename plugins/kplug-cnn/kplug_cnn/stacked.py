@@ -1,0 +1,51 @@
+"""VGG (Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import layers
+
+from kplug.network import Network
+
+CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+SMALL = 64  # pixels; below that the dense layers of the paper would hold nearly all weights for nothing
+HIDDEN = 4096  # units of a dense layer in the paper
+
+
+def make_vgg(depth: int, width: int, batch_norm: bool, hidden: int | None, dropout: float) -> Network:
+    """A VGG as a layer: images `[b, h, w, c]` to features `[b, hidden]`, or `[b, h', w', c']` where hidden is 0."""
+
+    def network(x: Any) -> tuple[Any, dict[str, Any]]:
+        small = x.shape[1] is not None and x.shape[1] < SMALL
+        units = (8 * width if small else HIDDEN) if hidden is None else hidden
+        pyramid = {}
+        for stage, count in enumerate(CONVOLUTIONS[depth], 1):
+            for number in range(1, count + 1):
+                x = convolve(x, width * min(2 ** (stage - 1), 8), batch_norm, f"block{stage}_conv{number}")
+            pyramid[f"P{stage - 1}"] = x
+            # "same" keeps what a picture of 28 pixels has; where sides are even it is the paper's pooling
+            x = layers.MaxPooling2D(2, 2, "same", name=f"block{stage}_pool")(x)
+        return (add_hidden_layers(x, units, dropout) if units else x), pyramid
+
+    return Network(network, name="vgg")
+
+
+def convolve(x: Any, filters: int, batch_norm: bool, name: str) -> Any:
+    """3x3 convolution and ReLU, with normalization between them where it is wanted."""
+    convolution = layers.Conv2D(
+        filters, 3, 1, "same", use_bias=not batch_norm, kernel_initializer="he_normal", name=name
+    )
+    x = convolution(x)
+    if batch_norm:
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def add_hidden_layers(x: Any, units: int, dropout: float) -> Any:
+    """Two dense layers on all pixels of the last feature map."""
+    x = layers.Flatten(name="flatten")(x)
+    for number in (1, 2):
+        x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"fc{number}")(x)
+        x = layers.Dropout(dropout, name=f"fc{number}_dropout")(x) if dropout else x
+    return x

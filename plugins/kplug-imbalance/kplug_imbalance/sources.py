@@ -1,0 +1,33 @@
+"""Sources that change the sizes of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kplug import SpecError
+from kplug.data import choose_rows
+from kplug.kinds import Split
+
+
+def long_tail(of: Mapping[str, Split], factor: float) -> dict[str, Split]:
+    train = of["train"]
+    labels = train.columns.arrays.get("label")
+    if labels is None or np.asarray(labels).ndim != 1 or not train.classes:
+        raise SpecError("long_tail needs a source with one label an example")
+    return {**of, "train": choose_rows(train, tail_rows(np.asarray(labels), len(train.classes), factor))}
+
+
+def tail_rows(labels: np.ndarray, classes: int, factor: float) -> np.ndarray:
+    """The rows that stay, in their order, int64.
+
+    Args:
+        labels: of all rows.
+        classes: how many there are.
+        factor: size of the first class by that of the last.
+    """
+    largest = np.bincount(labels, minlength=classes).max()
+    sizes = largest * factor ** (-np.arange(classes) / max(classes - 1, 1))
+    kept = [np.flatnonzero(labels == label)[: max(1, int(size + 1e-6))] for label, size in enumerate(sizes)]
+    return np.sort(np.concatenate(kept))

@@ -1,0 +1,166 @@
+"""Losses against the papers' formulas, written out example by example."""
+
+import json
+import math
+
+import keras
+import kplug_imbalance
+import numpy as np
+import pytest
+from kplug_imbalance import LOSSES, cosine_linear, effective_number, focal, ldam, logit_adjusted, weighted_cross_entropy
+
+import kplug
+from kplug import SpecError
+from kplug.kinds import DataInfo, Field
+from kplug.testing import check, no_tensorflow, plugged
+
+COUNTS = (1000, 100, 10)
+LABELS = [0, 1, 2, 2]
+LOGITS = np.array([[2.0, 1.0, -1.0], [0.5, 0.2, 0.1], [-1.0, 3.0, 0.5], [0.0, 0.0, 4.0]], np.float32)
+Y = np.eye(3, dtype=np.float32)[LABELS]
+
+
+def info(counts=COUNTS, label=()):
+    fields = {"image": Field((8, 8, 1), "uint8"), "label": Field(label, "int32")}
+    return DataInfo(fields, classes=("cat", "dog", "emu"), counts=counts)
+
+
+def softmax(logits):
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def p_true(logits):
+    return softmax(logits.astype(np.float64))[range(len(LABELS)), LABELS]
+
+
+def values(loss):
+    return loss.call(keras.ops.convert_to_tensor(Y), keras.ops.convert_to_tensor(LOGITS)).numpy()
+
+
+@pytest.mark.parametrize("component", [*LOSSES, cosine_linear], ids=lambda component: component.__name__)
+def test_the_contract(component):
+    check(component)
+
+
+def test_weighted_cross_entropy():
+    plain = -np.log(p_true(LOGITS))
+    balanced = np.array([1110 / (3 * count) for count in COUNTS])[LABELS]
+    np.testing.assert_allclose(values(weighted_cross_entropy(info())), plain * balanced, rtol=1e-5)
+    by_name = weighted_cross_entropy(info(), {"dog": 2.5})
+    np.testing.assert_allclose(values(by_name), plain * np.array([1, 2.5, 1])[LABELS], rtol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal(gamma):
+    p = p_true(LOGITS)
+    np.testing.assert_allclose(values(focal(info(), gamma)), -((1 - p) ** gamma) * np.log(p), rtol=1e-4)
+
+
+def test_focal_with_a_sure_answer_has_a_finite_gradient():
+    import tensorflow as tf
+
+    logits = tf.constant([[200.0, 0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = focal(info(), 0.5).call(tf.constant([[1.0, 0.0, 0.0]]), logits)
+    assert np.isfinite(tape.gradient(loss, logits).numpy()).all()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9, 0.9999, 1 - 1e-12])
+def test_effective_number(beta):
+    effective = [(1 - beta**n) / (1 - beta) if beta < 1 - 1e-9 else n for n in COUNTS]
+    weights = 1 / np.array(effective)
+    weights *= 3 / weights.sum()
+    np.testing.assert_allclose(
+        values(effective_number(info(), beta)), -np.log(p_true(LOGITS)) * weights[LABELS], rtol=1e-4
+    )
+
+
+def test_ldam_moves_the_true_score_by_the_fourth_root():
+    margins = [0.5 * (10 / count) ** 0.25 for count in COUNTS]
+    assert math.isclose(margins[2], 0.5)
+    moved = LOGITS - 30 * Y * np.array(margins, np.float32)
+    np.testing.assert_allclose(values(ldam(info())), -np.log(p_true(moved)), rtol=1e-4)
+
+
+def test_logit_adjusted_adds_the_logarithm_of_the_share():
+    moved = LOGITS + 0.7 * np.log(np.array(COUNTS) / 1110)
+    np.testing.assert_allclose(values(logit_adjusted(info(), 0.7)), -np.log(p_true(moved)), rtol=1e-5)
+
+
+def test_several_labels():
+    y = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]], np.float32)
+    p = 1 / (1 + np.exp(-LOGITS[:2].astype(np.float64)))
+    right = np.where(y == 1, p, 1 - p)
+    several = info(label=(3,))
+    found = focal(several, 2.0).call(y, LOGITS[:2]).numpy()
+    np.testing.assert_allclose(found, (-((1 - right) ** 2) * np.log(right)).mean(-1), rtol=1e-4)
+    for loss in (ldam, logit_adjusted):
+        with pytest.raises(SpecError, match="one label an example"):
+            loss(several)
+
+
+@pytest.mark.parametrize("loss", [effective_number, ldam, logit_adjusted])
+def test_classes_without_examples(loss):
+    with pytest.raises(SpecError, match="there are none of 'dog'"):
+        loss(info((10, 0, 3)))
+    with pytest.raises(SpecError, match="number of examples of each class"):
+        loss(info(()))
+
+
+def test_weights_of_unknown_classes():
+    for loss in (weighted_cross_entropy, focal, ldam):
+        with pytest.raises(SpecError, match=r"no class named 'dgo'; did you mean 'dog'\? \(classes: cat, dog, emu\)"):
+            loss(info(), weights={"dgo": 2.0})
+
+
+def test_the_head_gives_scaled_cosines():
+    head = cosine_linear(info(), scale=10.0)
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
+    scores = head(x).numpy()
+    kernel = head.get_weights()[0]
+    wanted = 10 * (x / np.linalg.norm(x, axis=1, keepdims=True)) @ (kernel / np.linalg.norm(kernel, axis=0))
+    np.testing.assert_allclose(scores, wanted, rtol=1e-5, atol=1e-5)
+
+
+SPEC = """
+name: uneven
+task:
+  type: classification
+  model: {type: layers, layers: [flatten, {type: dense, units: 16, activation: relu}]}
+  head: HEAD
+  loss: LOSS
+data:
+  source: {type: long_tail, of: digits, factor: 10}
+  validation: 0
+  sampler: {type: class_balanced, batch_size: 100}
+fit: {epochs: 1, stages: [{epochs: 1, set: {CHANGE}}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "loss", "change"),
+    [
+        ("linear", "weighted_cross_entropy", "data.sampler: {type: oversampled, batch_size: 100}"),
+        ("cosine_linear", "{type: ldam, margin: 0.3}", "task.loss.weights: balanced"),
+    ],
+)
+def test_a_spec_trains_deferred(head, loss, change, tmp_path):
+    text = SPEC.replace("HEAD", head).replace("LOSS", loss).replace("CHANGE", change)
+    with plugged(kplug_imbalance):
+        run = kplug.train(kplug.loads(text), tmp_path / "run")
+        assert [row["stage"] for row in run.rows("metrics.jsonl")] == [0, 1]
+        assert np.isfinite(run.result["metrics"]["loss"]), json.dumps(run.result)
+        counts = run.info.counts
+        assert counts[0] == max(counts) and counts[-1] <= counts[0] / 9
+
+
+def test_it_is_light(tmp_path):
+    assert no_tensorflow(code="import kplug_imbalance").returncode == 0
+    file = tmp_path / "spec.yaml"
+    text = SPEC.replace("HEAD", "linear").replace("LOSS", "{type: focal, weights: {'0': -1}}").replace("CHANGE", "")
+    file.write_text(text)
+    found = no_tensorflow("check", str(file))
+    assert found.returncode == 2
+    assert "task.loss.weights" in found.stderr
