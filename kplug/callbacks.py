@@ -21,13 +21,13 @@ class Keeper(keras.callbacks.Callback):
 
     Args:
         run: the directory.
-        monitor: the metric that says which epoch is best, and "minimize" or "maximize".
+        monitor: the metric that says which epoch is best, and "minimize" or "maximize"; none: the last is.
     """
 
-    def __init__(self, run: Run, monitor: tuple[str, str]) -> None:
+    def __init__(self, run: Run, monitor: tuple[str, str] | None) -> None:
         super().__init__()
         self.run = run
-        self.metric, self.direction = monitor
+        self.monitor = monitor
         self.best = math.inf
         self.best_metrics: dict[str, float] = {}
         self.stage = self.step = self.rows = self.first_batch = 0
@@ -54,7 +54,7 @@ class Keeper(keras.callbacks.Callback):
         metrics = in_order(logs or {})
         metrics.setdefault("learning_rate", learning_rate(self.model))
         row = {"stage": self.stage, "epoch": epoch + 1, "step": self.step} | metrics
-        cost = metrics[self.metric] * (1 if self.direction == "minimize" else -1)
+        cost = self.cost(metrics)
         if cost < self.best or not self.best_metrics:
             self.best = cost if not math.isnan(cost) else math.inf
             self.best_metrics = metrics | {"epoch": epoch + 1}
@@ -63,6 +63,13 @@ class Keeper(keras.callbacks.Callback):
         self.rows += 1
         self.run.append("metrics.jsonl", row)
         self.run.append("timings.jsonl", {"epoch": epoch + 1, "seconds": round(seconds, 3)})
+
+    def cost(self, metrics: dict[str, float]) -> float:
+        """Of an epoch; the best has the least."""
+        if self.monitor is None:
+            return -float(self.rows)
+        metric, direction = self.monitor
+        return metrics[metric] * (1 if direction == "minimize" else -1)
 
     def keep(self, model: keras.Model, *names: str) -> None:
         for name in names:

@@ -138,7 +138,7 @@ class Training:
     choices: dict[str, Any]
     data: Data
     learner: Learner
-    monitor: tuple[str, str]
+    monitor: tuple[str, str] | None
     info: FitInfo
 
 

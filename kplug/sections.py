@@ -97,7 +97,7 @@ class FitSection:
 
     Args:
         epochs: how often every training example is seen; 0 makes a run of the initial weights.
-        best: which epoch's weights the run keeps: {minimize: METRIC} or {maximize: METRIC}.
+        best: which epoch's weights the run keeps: that of {minimize: METRIC}, of {maximize: METRIC}, or the last.
         trainable: patterns of layer paths; layers that match none are frozen.
         threads: how many TensorFlow computes with; null: as many as the machine has.
         callbacks: what else happens during training.
@@ -110,7 +110,7 @@ class FitSection:
     """
 
     epochs: Natural = 10
-    best: Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = call(minimize="val_loss")
+    best: Literal["last"] | Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = call(minimize="val_loss")
     trainable: list[Text] = ("*",)  # type: ignore[assignment]
     threads: Count | None = None
     callbacks: list[Callback] = ()  # type: ignore[assignment]

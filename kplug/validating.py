@@ -46,8 +46,10 @@ def reported_names(data: Data, learner: Learner) -> list[str]:
     return [*names, *(f"val_{name}" for name in names if split == "validation")]
 
 
-def best_metric(spec: Spec, names: list[str]) -> tuple[str, str]:
-    """(metric, minimize or maximize) of `fit.best`, checked against what will be reported."""
+def best_metric(spec: Spec, names: list[str]) -> tuple[str, str] | None:
+    """(metric, minimize or maximize) of `fit.best`, checked against what will be reported; none for the last epoch."""
+    if spec["fit.best"] == "last":
+        return None
     ((direction, name),) = spec["fit.best"].items()
     if name in names:
         return name, direction

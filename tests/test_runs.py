@@ -146,6 +146,16 @@ def test_a_metric_that_is_not_reported(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_best_may_be_the_last(tmp_path):
+    """Whatever the loss says: with a rate of this size it rises."""
+    values = {"fit__best": "last", "fit__epochs": 3, "task__optimizer": {"type": "sgd", "learning_rate": 30.0}}
+    run = kplug.train(spec(**values), tmp_path / "run")
+    assert run.result["metrics"]["epoch"] == 3
+    assert run.rows("metrics.jsonl")[-1]["val_loss"] > run.rows("metrics.jsonl")[0]["val_loss"]
+    best, last = ((run.path / f"{name}.weights.h5").read_bytes() for name in ("model", "last"))
+    assert best == last
+
+
 def test_best_may_be_the_largest(tmp_path):
     values = {"fit__best": {"maximize": "val_accuracy"}, "fit__epochs": 3}
     made = kplug.train(spec(**values), tmp_path / "run")
