@@ -104,11 +104,24 @@ def train(
 @cli.command()
 @click.argument("run")
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
+@click.option(
+    "--views",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Mean over so many views of a picture: itself and others, as data.augment makes them.",
+)
+@click.option(
+    "--set", "changes", metavar="PATH=VALUE", multiple=True, help="Change data: the source, the augmentation."
+)
+@click.option("--name", help="Of an evaluation with --views or --set; part of the names of its files.")
 @as_json
-def evaluate(run: str, split: str, as_json: bool) -> None:
+def evaluate(run: str, split: str, views: int, changes: tuple[str, ...], name: str | None, as_json: bool) -> None:
     """Measure a run's kept weights on a split."""
+    values = values_of(changes)
     opened = open_run(run)
-    answer({"run": str(opened.path), "split": split, "metrics": opened.evaluate(split)}, as_json)
+    metrics = opened.evaluate(split, name, views, values)
+    answer({"run": str(opened.path), "split": split, "metrics": metrics}, as_json)
 
 
 @cli.command()

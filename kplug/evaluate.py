@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from kplug.callbacks import in_order
 from kplug.data import Data, open_data, unreadable
 from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.export import export_saved_model, live_predictions, predictor
-from kplug.kinds import FitInfo, Learner, Split
+from kplug.kinds import FitInfo, Learner
 from kplug.parts import load_kept_weights, parts_of, refuse_without_weights
 from kplug.plugins import host
 from kplug.run import Run
+from kplug.views import Predictions
 
 
 def log(message: str) -> None:
@@ -60,10 +62,26 @@ def restored(run: Run) -> Learner:
     return learner
 
 
-def evaluate_run(run: Run, split: str) -> dict[str, float]:
-    """Metrics on a split, kept as `evaluation-SPLIT.json` in the run."""
+# what an evaluation may change of the run's spec: which pictures it sees, not what the run is
+CHANGEABLE = ("data.source", "data.validation", "data.evaluate_with", "data.augment")
+
+
+def evaluate_run(
+    run: Run, split: str, name: str | None = None, views: int = 1, changes: Mapping[str, Any] | None = None
+) -> dict[str, float]:
+    """Metrics on a split, kept as `evaluation-SPLIT.json` in the run, or `evaluation-SPLIT-NAME.json`.
+
+    Args:
+        run: that finished.
+        split: of its source.
+        name: of this evaluation; needed where it is not that of the run's own data.
+        views: test-time augmentation: how many views of a picture, itself and others under `data.augment`, are asked
+            about; predictions are their mean, and metrics those of the plugins that report on predictions.
+        changes: path to value, below `data`.
+    """
+    _refuse_evaluation(name, views, changes or {})
     learner = restored(run)
-    data = open_data(run.spec)
+    data = open_data(run.spec.at(changes) if changes else run.spec)
     if data.info.classes != run.info.classes:
         now, then = listed(data.info.classes), listed(run.info.classes)
         message = f"the source's classes are not those of the run; now {now}; then {then}"
@@ -72,22 +90,43 @@ def evaluate_run(run: Run, split: str) -> dict[str, float]:
     examples = data.split(split)
     log(f"evaluating {run.path} on {len(examples):,} examples of {split}")
     with explained(data, split):
-        values = learner.model.evaluate(data.evaluation(learner, split), verbose=0, return_dict=True)
-        metrics = in_order(values)
-        metrics |= _further_metrics(run, learner, data, split, examples)
-    run.write_json(f"evaluation-{split}.json", {"run": str(run.path), "split": split, "metrics": metrics})
+        metrics = {} if views > 1 else in_order(_values(learner, data, split))
+        metrics |= _further_metrics(run, learner, data, split, f"{split}-{name}" if name else split, views)
+    facts = {"run": str(run.path), "split": split, "views": views, "changes": dict(changes or {}), "metrics": metrics}
+    run.write_json(f"evaluation-{split}{f'-{name}' if name else ''}.json", facts)
     return metrics
 
 
-def _further_metrics(run: Run, learner: Learner, data: Data, split: str, examples: Split) -> dict[str, float]:
-    """What plugins make of the predictions; they are computed only where one asks."""
-    if not host().manager.hook.evaluated.get_hookimpls() or "images" not in learner.serve:
-        return {}
-    ask = predictor(learner, run.info)
-    parts = [ask(images=batch["image"].numpy()) for batch in data.examples(split)]
-    predictions = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    found = host().manager.hook.evaluated(run=run, split=split, predictions=predictions, columns=examples.columns)
-    return {name: float(value) for metrics in found if metrics for name, value in metrics.items()}
+def _values(learner: Learner, data: Data, split: str) -> dict[str, float]:
+    found: dict[str, float] = learner.model.evaluate(data.evaluation(learner, split), verbose=0, return_dict=True)
+    return found
+
+
+def _refuse_evaluation(name: str | None, views: int, changes: Mapping[str, Any]) -> None:
+    if views < 1:
+        raise SpecError(f"there is at least 1 view, the picture itself; received {views}")
+    other = [path for path in changes if not any(f"{path}.".startswith(f"{head}.") for head in CHANGEABLE)]
+    if other:
+        raise SpecError(f"an evaluation cannot change {listed(other)}; it may change {listed(CHANGEABLE)}")
+    if name is None and (changes or views > 1):
+        raise SpecError(
+            "give this evaluation a name, so that it does not replace that of the run's own data: --name NAME"
+        )
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise SpecError(f"a name is letters, digits, '.', '_' and '-'; received {name!r}")
+
+
+def _further_metrics(run: Run, learner: Learner, data: Data, split: str, name: str, views: int) -> dict[str, float]:
+    """What plugins make of the predictions, which are computed where one looks at them."""
+    found: list[Mapping[str, float] | None] = []
+    if "images" in learner.serve:
+        ask, names = predictor(learner, run.info), learner.serve["images"].outputs
+        predictions, columns = Predictions(ask, names, data, split, views), data.split(split).columns
+        hook = host().manager.hook.evaluated
+        found = hook(run=run, split=split, name=name, predictions=predictions, columns=columns)
+    if views > 1 and not any(found):
+        raise SpecError("no plugin reports on the predictions of this task, so that views have no metrics")
+    return {key: float(value) for metrics in found if metrics for key, value in metrics.items()}
 
 
 def predict_files(run: Run, files: list[Path], top: int) -> list[dict[str, Any]]:

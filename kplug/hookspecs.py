@@ -37,13 +37,15 @@ def callbacks(run: Run) -> list[Any]:  # type: ignore[empty-body]
 
 
 @hookspec
-def evaluated(run: Run, split: str, predictions: Any, columns: Any) -> dict[str, float] | None:
+def evaluated(run: Run, split: str, name: str, predictions: Any, columns: Any) -> dict[str, float] | None:
     """After an evaluation: write files into the run, return further metrics by name.
 
     Args:
         run: the evaluated run.
         split: the split's name.
-        predictions: outputs of the task's serving signature, name to array with a row for each example.
+        name: of this evaluation, by which files are told apart: the split's, or one with what `--name` adds.
+        predictions: outputs of the task's serving signature, name to array with a row for each example; a mapping that
+            computes them when the first is looked at.
         columns: `Columns` of the split, rows in the same order.
     """
 

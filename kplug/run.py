@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,11 +91,20 @@ class Run:
     def metrics(self) -> dict[str, float]:
         return self.result["metrics"]
 
-    def evaluate(self, split: str = "test") -> dict[str, float]:
-        """Metrics of the kept weights on a split."""
+    def evaluate(
+        self, split: str = "test", name: str | None = None, views: int = 1, changes: Mapping[str, Any] | None = None
+    ) -> dict[str, float]:
+        """Metrics of the kept weights on a split.
+
+        Args:
+            split: of the run's source.
+            name: of this evaluation, needed with what follows.
+            views: predictions are the mean over the picture and `views - 1` augmented ones, as `data.augment` says.
+            changes: path to value, of `data`: other pictures, other augmentation.
+        """
         from kplug.evaluate import evaluate_run
 
-        return evaluate_run(self, split)
+        return evaluate_run(self, split, name, views, changes)
 
     def predict(self, files: Iterable[str | os.PathLike[str]], top: int = 5) -> list[dict[str, Any]]:
         """What the kept weights say of picture files: a mapping for each."""
@@ -231,7 +240,7 @@ def plugins() -> list[dict[str, str]]:
 
 def _hash(plugin: Any) -> str:
     """A digest of a plugin's source: its package's Python files, or its module's."""
-    file = Path(getattr(plugin, "__file__", None) or sys.modules[type(plugin).__module__].__file__ or __file__)
+    file = Path(getattr(plugin, "__file__", None) or sys.modules[plugin.__module__].__file__ or __file__)
     files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
     digest = hashlib.sha256()
     for source in files:

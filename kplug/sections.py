@@ -110,7 +110,9 @@ class FitSection:
     """
 
     epochs: Natural = 10
-    best: Literal["last"] | Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = call(minimize="val_loss")
+    best: Literal["last"] | Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = call(
+        minimize="val_loss"
+    )
     trainable: list[Text] = ("*",)  # type: ignore[assignment]
     threads: Count | None = None
     callbacks: list[Callback] = ()  # type: ignore[assignment]

@@ -36,7 +36,9 @@ def learner_of(class_weights, source="tiny_pictures", **values):
 
     with plugged(tiny):
         text = SPEC.replace("SOURCE", source)
-        spec = kplug.loads(text).at({"task.class_weights": class_weights, **values})
+        spec = kplug.loads(text).at(
+            {"task.class_weights": class_weights} | {k.replace("__", "."): v for k, v in values.items()}
+        )
         data = open_data(spec)
         if not data.info.multi_label:
             data = Data(spec, data.splits, dataclasses.replace(data.info, counts=(30, 15, 5)))
@@ -178,3 +180,29 @@ def test_what_check_refuses():
         text = SPEC.replace("{type: SOURCE, size: [4, 4]}", "digits")
         with pytest.raises(kplug.SpecError, match=r"task\.class_weights"):
             kplug.loads(text.replace("model: flatten", f"model: flatten\n  class_weights: {json.dumps(wanted)}"))
+
+
+# --- the penalty on kernels -----------------------------------------------------------------------------------------
+
+
+def test_l2_adds_half_the_squares_of_all_kernels():
+    losses = {}
+    for l2 in (0.0, 0.3):
+        data, learner = learner_of(None, task__l2=l2)
+        tf.random.set_seed(0)
+        for weight in learner.model.weights:
+            weight.assign(tf.random.stateless_normal(weight.shape, [1, len(weight.shape)]))
+        x, y, *_ = next(iter(data.evaluation(learner, "train")))
+        losses[l2] = float(learner.model.compute_loss(x, y, learner.model(x)))
+        kernels = [weight for weight in learner.model.weights if len(weight.shape) > 1]
+        assert 0 < len(kernels) < len(learner.model.weights)
+        squares = sum(float(tf.reduce_sum(tf.square(weight))) for weight in kernels)
+    assert losses[0.3] == pytest.approx(losses[0.0] + 0.15 * squares, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_the_contract_holds_with_l2():
+    """On two replicas the penalty counts once."""
+    from kplug.default_plugins.classification import classification
+
+    check(classification, model="flatten", l2=0.1)

@@ -2,7 +2,20 @@
 
 from typing import Literal
 
-from kplug import Architecture, DataInfo, Fraction, Loss, Metric, Optimizer, Positive, Task, Text, call, hookimpl
+from kplug import (
+    Architecture,
+    DataInfo,
+    Fraction,
+    Loss,
+    Metric,
+    NonNegative,
+    Optimizer,
+    Positive,
+    Task,
+    Text,
+    call,
+    hookimpl,
+)
 
 
 @hookimpl
@@ -19,6 +32,7 @@ def classification(
     metrics: list[Metric] = ("accuracy",),  # type: ignore[assignment]
     label_smoothing: Fraction = 0.0,
     class_weights: Literal["balanced"] | dict[Text, Positive] | None = None,
+    l2: NonNegative = 0.0,
 ) -> Task:
     """Tell which class a picture shows; which classes, where the source gives several labels an example.
 
@@ -32,10 +46,12 @@ def classification(
         class_weights: how much an example of each class counts in the training loss; {name: weight}, 1 where none is
             named, or balanced: the rarer the more. Validation and all metrics stay unweighted. An example of several
             labels counts as much as these on average.
+        l2: adds l2 / 2 times the sum of the squares of all trained kernels to the loss, which papers call a weight
+            decay of l2 (biases and normalization are left out); an optimizer's weight_decay does without the loss.
     """
     from kplug.default_plugins.classifier import classifier
 
-    return classifier(data, model, head, loss, optimizer, metrics, label_smoothing, class_weights)
+    return classifier(data, model, head, loss, optimizer, metrics, label_smoothing, class_weights, l2)
 
 
 def cross_entropy(data: DataInfo) -> Loss:

@@ -47,6 +47,7 @@ def classifier(
     metrics: list[Any],
     label_smoothing: float,
     class_weights: Any = None,
+    l2: float = 0.0,
 ) -> Learner:
     """A `Learner` of a network and its head; the parameters are those of the component `classification`."""
     if not data.classes:
@@ -61,6 +62,10 @@ def classifier(
     whole = Classifier(images, logits, name="classifier")
     whole.activation = keras.ops.sigmoid if data.multi_label else keras.ops.softmax
     whole.label_smoothing = label_smoothing
+    if l2:
+        for weight in whole.trainable_weights:
+            if len(weight.shape) > 1:
+                weight.regularizer = keras.regularizers.L2(l2 / 2)
     whole.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
 
     def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What a run shows: curves as pictures, and TensorBoard's logs."""
+"""What a run shows: curves as pictures, TensorBoard's logs, and what its predictions are worth class by class."""
 
 from kplug import hookimpl
 
@@ -8,3 +8,12 @@ def callbacks(run):
     from kplug.default_plugins.curves import Curves, TensorBoardLogs
 
     return [Curves(run), TensorBoardLogs(run)]
+
+
+@hookimpl
+def evaluated(run, name, predictions, columns):
+    if "probabilities" not in predictions or "label" not in columns or not run.info.classes:
+        return None
+    from kplug.default_plugins.scored import report
+
+    return report(run, name, predictions["probabilities"], columns)

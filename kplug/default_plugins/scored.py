@@ -1,78 +1,103 @@
-"""What a classification's predictions are worth, class by class: figures as JSON, and pictures."""
+"""What a classification's predictions are worth, class by class and group by group, in figures."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from kplug.default_plugins.scored_pictures import draw_calibration, draw_confusion, draw_recall
 from kplug.kinds import Columns
 from kplug.run import Run
 
 BINS = 15  # of the calibration error, as Guo et al. 2017
 MOST_VALUES = 20  # of a column by which figures are given
-NAMED = 40  # classes up to which pictures name them
+SUMMARY = ("accuracy", "balanced_accuracy", "worst_recall", "macro_f1", "calibration_error")
 
 
-def report(run: Run, split: str, predictions: Mapping[str, np.ndarray], columns: Columns) -> dict[str, float]:
-    """Write `report-SPLIT.json` and pictures below `plots/`; the metrics that stand for all.
+def report(run: Run, name: str, probabilities: np.ndarray, columns: Columns) -> dict[str, float]:
+    """Write `report-NAME.json` and pictures of it below `plots/`; the metrics that stand for all of it.
 
     Args:
         run: evaluated.
-        split: its split.
-        predictions: with `probabilities`, `[n, classes]`.
-        columns: of the split, with `label`, `[n]`.
+        name: of the evaluation.
+        probabilities: `[n, classes]`.
+        columns: of the split, with `label`, `[n]`, or `[n, classes]` where an example has several.
     """
-    labels, probabilities = np.asarray(columns["label"]), predictions["probabilities"]
-    found = scores(labels, probabilities, run.info.classes)
-    found["by"] = {name: scores_by(column, labels, probabilities) for name, column in few_valued(columns)}
-    run.write_json(f"report-{split}.json", found)
-    run.write(f"plots/confusion-{split}.png", draw_confusion(found))
-    run.write(f"plots/recall-{split}.png", draw_recall(found, run.info.counts))
-    run.write(f"plots/calibration-{split}.png", draw_calibration(found["calibration"]))
-    return {name: found[name] for name in ("balanced_accuracy", "macro_f1", "calibration_error")}
+    labels, classes = np.asarray(columns["label"]), run.info.classes
+    found = scores(labels, probabilities, classes)
+    groups = few_valued(columns)
+    found["by"] = {column: scores_by(values, labels, probabilities, classes) for column, values in groups}
+    run.write_json(f"report-{name}.json", found)
+    run.write(f"plots/confusion-{name}.png", draw_confusion(found))
+    run.write(f"plots/recall-{name}.png", draw_recall(found, run.info.counts))
+    run.write(f"plots/calibration-{name}.png", draw_calibration(found["calibration"], BINS))
+    return {key: found[key] for key in SUMMARY}
 
 
 def scores(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Everything of one split.
+    """Everything of one split. With several labels an example a class is said where its probability is above 1/2.
 
     Args:
-        labels: what is right, `[n]`.
+        labels: what is right, `[n]`, or 0 and 1, `[n, classes]`.
         probabilities: `[n, classes]`.
         classes: names by label.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-    predicted, numbers = probabilities.argmax(-1), np.arange(len(classes))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=numbers, zero_division=0.0
-    )
+    several = labels.ndim == 2
+    right = labels > 0 if several else labels[:, np.newaxis] == np.arange(len(classes))
+    said = probabilities > 0.5 if several else probabilities.argmax(-1)[:, np.newaxis] == np.arange(len(classes))
+    hits, support = (right & said).sum(0), right.sum(0)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + said.sum(0), 1)
     there = support > 0  # a class without examples in the split has no recall
-    bins = calibration(labels == predicted, probabilities.max(-1))
+    rejected = (~right & ~said).sum(0) / np.maximum((~right).sum(0), 1)
+    bins = calibration(right, said, probabilities, several)
     return {
         "examples": len(labels),
-        "accuracy": float((labels == predicted).mean()),
-        "balanced_accuracy": float(recall[there].mean()),
-        "macro_f1": float(f1[there].mean()),
+        "accuracy": float((right == said).mean() if several else hits.sum() / max(len(labels), 1)),
+        # of several labels each is a question of two answers
+        "balanced_accuracy": mean((recall + rejected)[there] / 2 if several else recall[there]),
+        "worst_recall": float(recall[there].min(initial=1.0)),
+        "macro_f1": mean(f1[there]),
         "calibration_error": float(sum(b["share"] * abs(b["accuracy"] - b["confidence"]) for b in bins)),
         "classes": {
             name: {
                 "examples": int(support[i]),
                 "recall": float(recall[i]) if there[i] else None,
-                "precision": float(precision[i]),
+                "precision": float(hits[i] / said[:, i].sum()) if said[:, i].any() else None,
                 "f1": float(f1[i]),
             }
             for i, name in enumerate(classes)
         },
-        "confusion": confusion_matrix(labels, predicted, labels=numbers).tolist(),
+        "confusion": pairs(right, said) if several else (right.T.astype(np.int64) @ said).tolist(),
         "calibration": bins,
     }
 
 
-def calibration(right: np.ndarray, confidence: np.ndarray) -> list[dict[str, float]]:
-    """Bins of confidence of equal width that hold examples: their share, mean confidence and accuracy."""
+def mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def pairs(right: np.ndarray, said: np.ndarray) -> list[list[list[int]]]:
+    """For each class rows: it is not there, it is; columns: it is not said, it is."""
+    return [
+        [[int((~r & ~s).sum()), int((~r & s).sum())], [int((r & ~s).sum()), int((r & s).sum())]]
+        for r, s in zip(right.T, said.T, strict=True)
+    ]
+
+
+def calibration(
+    right: np.ndarray, said: np.ndarray, probabilities: np.ndarray, several: bool
+) -> list[dict[str, float]]:
+    """Bins of confidence of equal width that hold answers: their share, mean confidence and accuracy.
+
+    An answer is the most probable class; with several labels, what is said of each class.
+    """
+    if several:
+        confidence, correct = np.where(said, probabilities, 1 - probabilities).ravel(), (right == said).ravel()
+    else:
+        confidence, correct = probabilities.max(-1), (right & said).any(-1)
     places = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
         {
@@ -80,97 +105,28 @@ def calibration(right: np.ndarray, confidence: np.ndarray) -> list[dict[str, flo
             "to": (place + 1) / BINS,
             "share": float((places == place).mean()),
             "confidence": float(confidence[places == place].mean()),
-            "accuracy": float(right[places == place].mean()),
+            "accuracy": float(correct[places == place].mean()),
         }
         for place in np.unique(places).tolist()
     ]
 
 
 def few_valued(columns: Columns) -> Iterator[tuple[str, np.ndarray]]:
-    """The columns that part the examples into a few groups, but for the labels."""
+    """The columns that part the examples into a few groups, but for labels and files."""
     for name, column in columns.arrays.items():
         values = np.asarray(column)
-        if name != "label" and values.ndim == 1 and 2 <= len(np.unique(values)) <= MOST_VALUES:
+        if name in ("label", "path") or values.ndim != 1 or values.dtype.kind not in "biuUSO":
+            continue
+        if 2 <= len(np.unique(values)) <= MOST_VALUES:
             yield name, values
 
 
-def scores_by(column: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, dict[str, float]]:
-    """Figures of the examples of each value of a column."""
-    from sklearn.metrics import recall_score
-
-    predicted, found = probabilities.argmax(-1), {}
+def scores_by(
+    column: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    """The summary of the examples of each value of a column."""
+    found = {}
     for value in np.unique(column):
-        chosen = column == value
-        of_group, answers = labels[chosen], predicted[chosen]
-        found[str(value)] = {
-            "examples": int(chosen.sum()),
-            "accuracy": float((of_group == answers).mean()),
-            "balanced_accuracy": float(recall_score(of_group, answers, labels=np.unique(of_group), average="macro")),
-        }
+        of_group = scores(labels[column == value], probabilities[column == value], classes)
+        found[str(value)] = {key: of_group[key] for key in ("examples", *SUMMARY)}
     return found
-
-
-# --- pictures ------------------------------------------------------------------------------------------------------
-
-
-def draw_confusion(found: Mapping[str, Any]) -> bytes:
-    """Rows: what is right; columns: what was said; colours: shares of a row; numbers: examples."""
-    names, counts = list(found["classes"]), np.asarray(found["confusion"])
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = float(np.clip(2.5 + 0.45 * len(names), 4, 14))
-    figure, axis = new_figure(side, side)
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(names) <= NAMED:
-        axis.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
-        axis.set_yticks(range(len(names)), names)
-    if len(names) <= NAMED / 2:
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                color = "white" if shares[row, column] > 0.5 else "black"
-                axis.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
-    axis.set(xlabel="predicted", ylabel="is", title=f"balanced accuracy {found['balanced_accuracy']:.3f}")
-    return as_png(figure)
-
-
-def draw_recall(found: Mapping[str, Any], counts: tuple[int, ...]) -> bytes:
-    """Recall of every class, the most frequent in training first."""
-    rows = [(name, one["recall"], counts[i] if counts else 0) for i, (name, one) in enumerate(found["classes"].items())]
-    rows = sorted((row for row in rows if row[1] is not None), key=lambda row: -row[2])
-    figure, axis = new_figure(float(np.clip(2 + 0.4 * len(rows), 5, 16)), 3.6)
-    axis.bar(range(len(rows)), [recall for _, recall, _ in rows], width=0.8, color="tab:blue")
-    axis.axhline(found["balanced_accuracy"], color="black", linewidth=0.8, linestyle="--", label="mean")
-    if len(rows) <= NAMED:
-        labels = [f"{name}\n{count:,}" if counts else name for name, _, count in rows]
-        axis.set_xticks(range(len(rows)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-    else:
-        axis.set(xlabel="classes, from the most frequent in training to the rarest")
-    axis.set(ylim=(0, 1), ylabel="recall", title="recall by class" + (", and training examples" if counts else ""))
-    axis.legend(frameon=False)
-    return as_png(figure)
-
-
-def draw_calibration(bins: list[dict[str, float]]) -> bytes:
-    """Accuracy by confidence, beside how many predictions have it."""
-    figure, axis = new_figure(4.2, 4.2)
-    places = [(b["from"] + b["to"]) / 2 for b in bins]
-    axis.bar(places, [b["share"] for b in bins], width=1 / BINS, color="lightgrey", label="share of the predictions")
-    axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--")
-    axis.plot(
-        [b["confidence"] for b in bins], [b["accuracy"] for b in bins], marker="o", markersize=4, label="accuracy"
-    )
-    axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", title="calibration")
-    axis.legend(frameon=False, loc="upper left")
-    return as_png(figure)
-
-
-def new_figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-def as_png(figure: Any) -> bytes:
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()

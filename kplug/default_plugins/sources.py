@@ -1,6 +1,9 @@
 """Where the pictures come from."""
 
-from kplug import FilePath, Fraction, Natural, Source, Text, hookimpl
+from typing import Any, Literal
+
+from kplug import Augmentation, DataInfo, FilePath, Fraction, Natural, Seed, Source, SpecError, Text, hookimpl, rule
+from kplug.errors import Problem
 
 
 @hookimpl
@@ -107,4 +110,37 @@ def tfds(
     )
 
 
-COMPONENTS = [digits, folder, table, arrays, tfds]
+def _go_by_one_row(augment: list[dict[str, Any]]) -> None:
+    from kplug.plugins import host
+
+    message = "goes by the classes of the whole data, as what mixes examples or labels does; a row is changed by itself"
+    problems = [
+        Problem(f"'{node['type']}' {message}", ("augment", position))
+        for position, node in enumerate(augment)
+        if DataInfo in host().registry.find("augmentation", node["type"]).injected.values()
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+@rule(_go_by_one_row)
+def augmented(
+    of: Source,
+    augment: list[Augmentation],
+    splits: list[Literal["train", "validation", "test"]] = ("test",),  # type: ignore[assignment]
+    seed: Seed = 0,
+) -> Source:
+    """Change pictures once and for all, each by what its row and the seed say: how robust is a network?
+
+    Args:
+        of: the source whose pictures are changed.
+        augment: what changes a picture, in this order; none that mixes examples or changes labels.
+        splits: those whose pictures are changed; a validation set that the host sets apart from train counts as train.
+        seed: another seed changes them otherwise.
+    """
+    from kplug.default_plugins.distorting import distort
+
+    return distort(of, augment, splits, seed)
+
+
+COMPONENTS = [digits, folder, table, arrays, tfds, augmented]

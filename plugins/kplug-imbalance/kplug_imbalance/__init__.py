@@ -11,6 +11,7 @@ from kplug import (
     DataInfo,
     Fraction,
     Loss,
+    Metric,
     NonNegative,
     Positive,
     Sampler,
@@ -28,7 +29,7 @@ Factor = Annotated[float, Ge(1)]
 
 @hookimpl
 def components():
-    return [*LOSSES, cosine_linear, *SAMPLERS, long_tail]
+    return [*LOSSES, cosine_linear, balanced_accuracy, *SAMPLERS, long_tail]
 
 
 # --- losses --------------------------------------------------------------------------------------------------------
@@ -115,6 +116,20 @@ def cosine_linear(data: DataInfo, scale: Positive = 30.0, dropout: Fraction = 0.
     from kplug_imbalance.heads import cosine_linear as make
 
     return make(len(data.classes), scale, dropout)
+
+
+# --- metric --------------------------------------------------------------------------------------------------------
+
+
+def balanced_accuracy(data: DataInfo) -> Metric:
+    """Mean recall of the classes, each as important as any other (Brodersen et al. 2010).
+
+    It is by what the best epoch is known where classes are uneven: `fit.best: {maximize: val_balanced_accuracy}`. A
+    class without examples does not count.
+    """
+    from kplug_imbalance.metrics import balanced_accuracy as make
+
+    return make(data)
 
 
 # --- samplers ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,16 @@ import keras
 import kplug_imbalance
 import numpy as np
 import pytest
-from kplug_imbalance import LOSSES, cosine_linear, effective_number, focal, ldam, logit_adjusted, weighted_cross_entropy
+from kplug_imbalance import (
+    LOSSES,
+    balanced_accuracy,
+    cosine_linear,
+    effective_number,
+    focal,
+    ldam,
+    logit_adjusted,
+    weighted_cross_entropy,
+)
 
 import kplug
 from kplug import SpecError
@@ -164,3 +173,29 @@ def test_it_is_light(tmp_path):
     found = no_tensorflow("check", str(file))
     assert found.returncode == 2
     assert "task.loss.weights" in found.stderr
+
+
+# --- the metric ----------------------------------------------------------------------------------------------------
+
+
+def test_the_contract_of_balanced_accuracy():
+    check(balanced_accuracy)
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn():
+    from sklearn.metrics import balanced_accuracy_score
+
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.choice(2, 100, p=[0.8, 0.2]), rng.random((100, 3)).astype("float32")
+    metric = balanced_accuracy(info())
+    for part in (slice(60), slice(60, None)):
+        metric.update_state(np.eye(3, dtype="float32")[labels[part]], probabilities[part])
+    # an answer of the third class, of which there is no example, is wrong all the same
+    wanted = np.mean([(probabilities[labels == c].argmax(-1) == c).mean() for c in (0, 1)])
+    assert float(metric.result()) == pytest.approx(wanted)
+    two = probabilities[:, :2]
+    metric.reset_state()
+    metric.update_state(np.eye(3, dtype="float32")[labels], np.pad(two, ((0, 0), (0, 1))))
+    assert float(metric.result()) == pytest.approx(balanced_accuracy_score(labels, two.argmax(-1)))
+    with pytest.raises(SpecError, match="one label an example"):
+        balanced_accuracy(info(label=(3,)))
