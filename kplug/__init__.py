@@ -22,6 +22,8 @@ from kplug.kinds import (
     FilePath,
     FitInfo,
     Fraction,
+    ImageArchitecture,
+    Known,
     Learner,
     Loss,
     Metric,
@@ -45,6 +47,7 @@ from kplug.kinds import (
     Text,
     Unit,
     call,
+    known,
     rule,
 )
 from kplug.spec import Spec, load, loads
@@ -77,6 +80,8 @@ __all__ = [
     "FilePath",
     "FitInfo",
     "Fraction",
+    "ImageArchitecture",
+    "Known",
     "Learner",
     "Loss",
     "Metric",
@@ -103,6 +108,7 @@ __all__ = [
     "Unit",
     "call",
     "hookimpl",
+    "known",
     "load",
     "loads",
     "rule",

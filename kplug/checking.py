@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kplug.component import UNIONS, Component, Registry, holds_nodes, kind_of, section
+from kplug.component import UNIONS, Component, Registry, holds_nodes, kind_of, knowing, section
 from kplug.errors import Path, Problem, SpecError, did_you_mean, listed, shown_value, with_article
 from kplug.kinds import Call, Kind
 from kplug.leaves import adapter, as_json, either, leaf_problems, noun
@@ -147,16 +147,8 @@ class Checker:
 
     def _rules(self, component: Component, arguments: dict[str, Any], path: Path) -> None:
         for check in component.rules:
-            try:
-                check(**{name: plain(arguments[name]) for name in inspect.signature(check).parameters})
-            except ValueError as error:
-                self.problem(str(error), path)
-            except SpecError as error:
-                for problem in error.problems:
-                    self.problem(problem.message, (*path, *problem.path))
-            except Exception as error:
-                error.add_note(f"in the rule of {component.kind or 'section'} '{component.name}' of {component.owner}")
-                raise
+            if not knowing(check):
+                self.problem.of_rule(check, component, arguments, path)
 
     def _leaf(self, annotation: Any, value: Any, path: Path) -> Any:
         problems = leaf_problems(annotation, value)
@@ -196,6 +188,27 @@ class Problems(list[Problem]):
 
     def __call__(self, message: str, path: Path, key: bool = False, mark: Path | None = None) -> None:
         self.append(Problem(message, path, self.marks.where(path if mark is None else mark, key)))
+
+    def of_rule(
+        self,
+        check: Any,
+        component: Component,
+        arguments: dict[str, Any],
+        path: Path,
+        given: dict[str, Any] | None = None,
+    ) -> None:
+        """Note what a rule finds wrong with the arguments of a component, and with what it is given beside them."""
+        wanted = [name for name in inspect.signature(check).parameters if name in arguments]
+        try:
+            check(**{name: plain(arguments[name]) for name in wanted}, **(given or {}))
+        except ValueError as error:
+            self(str(error), path)
+        except SpecError as error:
+            for problem in error.problems:
+                self(problem.message, (*path, *problem.path))
+        except Exception as error:
+            error.add_note(f"in the rule of {component.kind or 'section'} '{component.name}' of {component.owner}")
+            raise
 
 
 def nodes(tree: Any) -> Iterator[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from kplug.errors import SpecError, did_you_mean, listed
+from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.kinds import DataInfo
 
 
@@ -27,13 +27,35 @@ def class_weight_vector(wanted: Literal["balanced"] | Mapping[str, float] | None
     if wanted == "balanced":
         return numpy.asarray(_balanced(data), numpy.float32)
     given = dict(wanted or {})
-    for name in given:
-        if name not in data.classes:
-            known = listed(data.classes)
-            raise SpecError(
-                f"class_weights: no class named '{name}'{did_you_mean(name, data.classes)} (classes: {known})"
-            )
+    for _, message in _unknown(given, data.classes):
+        raise SpecError(f"class_weights: {message}")
     return numpy.asarray([given.get(name, 1.0) for name in data.classes], numpy.float32)
+
+
+def refuse_unknown_classes(parameter: str, weights: Any, classes: tuple[str, ...] | None) -> None:
+    """What rules on weights of classes are made of.
+
+    Args:
+        parameter: of the component, that holds the weights.
+        weights: what a spec says of them; by name where it is a mapping.
+        classes: that there are; None: they are not known yet.
+
+    Raises:
+        SpecError: a name is none of them.
+    """
+    if problems := [Problem(message, (parameter, name)) for name, message in _unknown(weights, classes)]:
+        raise SpecError(problems)
+
+
+def _unknown(weights: Any, classes: tuple[str, ...] | None) -> list[tuple[str, str]]:
+    """Names in weights that are no class, and what there is to say of them."""
+    if not isinstance(weights, Mapping) or classes is None:
+        return []
+    return [
+        (name, f"no class named '{name}'{did_you_mean(name, classes)} (classes: {listed(classes)})")
+        for name in weights
+        if name not in classes
+    ]
 
 
 def _balanced(data: DataInfo) -> list[float]:

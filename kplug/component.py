@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from kplug.errors import SpecError, did_you_mean, listed, shown_value, with_article
-from kplug.kinds import INJECTED, KINDS, Kind
+from kplug.kinds import INJECTED, KINDS, Kind, Known
 
 REQUIRED = inspect.Parameter.empty
 KPLUG = "kplug"  # the distribution whose names win
@@ -87,10 +87,19 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
         else:
             parameters[p.name] = Parameter(p.name, hints[p.name], _default(function, p))
     rules = tuple(getattr(function, "kplug_rules", ()))
-    for check in rules:
+    tells = tuple(filter(None, [getattr(function, "kplug_known", None)]))
+    for check in (*rules, *tells):
         if unknown := [key for key in inspect.signature(check).parameters if key not in parameters]:
+            unknown = [key for key in unknown if key not in knowing(check)]
+        if unknown:
             raise BadComponent(f"{name}: its rule takes {listed(unknown)}, which is no parameter of it")
     return Component(function, name, kind, parameters, injected, distribution, version, rules)
+
+
+def knowing(check: Callable[..., None]) -> list[str]:
+    """The parameters of a rule that want to know the data."""
+    annotated = inspect.signature(check).parameters.values()
+    return [p.name for p in annotated if p.annotation in (Known, "Known", "kplug.Known")]
 
 
 # --- what an annotation says ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from kplug.checking import Checker, Node, Problems, plain
 from kplug.errors import Path, Problem, SpecError, did_you_mean, dotted, shown_value
 from kplug.kinds import Located
+from kplug.known_data import check_against_data
 from kplug.plugins import host
 from kplug.sections import FORMAT, SpecSection
 from kplug.yaml12 import Marks, dump, parse
@@ -217,6 +218,8 @@ def _read(data: Any, marks: Marks) -> tuple[Any, list[Problem]]:
         problems(f"this kplug reads format {FORMAT}; received {shown_value(data['kplug'])}", ("kplug",))
         return None, problems
     root = Checker(host().registry, problems).check(SpecSection, data, ())
+    if not problems:
+        check_against_data(root, problems)
     return root, list(problems)
 
 

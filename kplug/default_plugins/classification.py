@@ -1,11 +1,13 @@
 """Image classification: one class a picture, or several."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from kplug import (
     Architecture,
     DataInfo,
     Fraction,
+    ImageArchitecture,
+    Known,
     Loss,
     Metric,
     NonNegative,
@@ -15,6 +17,7 @@ from kplug import (
     Text,
     call,
     hookimpl,
+    rule,
 )
 
 
@@ -23,9 +26,16 @@ def components():
     return [classification, cross_entropy, accuracy]
 
 
+def _weights_are_of_classes(class_weights: Any, data: Known) -> None:
+    from kplug.class_weights import refuse_unknown_classes
+
+    refuse_unknown_classes("class_weights", class_weights, data.classes)
+
+
+@rule(_weights_are_of_classes)
 def classification(
     data: DataInfo,
-    model: Architecture,
+    model: ImageArchitecture,
     head: Architecture = "linear",
     loss: Loss = "cross_entropy",
     optimizer: Optimizer = call("adamw", learning_rate=1e-3),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,9 @@ def _distorted(split: Split, augment: Sequence[Augment], seed: int) -> Split:
 
     example = tf.data.Dataset.range(1).map(split.load).element_spec | {"image": tf.TensorSpec(shape, tf.uint8)}
     example |= {name: tf.TensorSpec(array.shape[1:], array.dtype) for name, array in _numeric(split.columns).items()}
-    for position, change in enumerate(augment):
-        _try(change, example, position)
+    with _refusing():
+        for position, change in enumerate(augment):
+            _try(change, example, position)
     return Split(split.columns, load, split.classes, shape, False, split.vocabulary)
 
 
@@ -89,6 +91,17 @@ def _try(augment: Augment, example: Mapping[str, tf.TensorSpec], position: int) 
             raise SpecError(
                 f"augment.{position} lets a picture depend on the others of its batch; here each is changed by itself"
             )
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Inside, what an augmentation refuses while it becomes a graph stays the SpecError that it raised."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error.__context__, SpecError):
+            raise error.__context__ from None
+        raise
 
 
 def _take_any_size(augment: Any, example: Mapping[str, tf.TensorSpec], position: int) -> None:

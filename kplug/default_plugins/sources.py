@@ -2,7 +2,21 @@
 
 from typing import Any, Literal
 
-from kplug import Augmentation, DataInfo, FilePath, Fraction, Natural, Seed, Source, SpecError, Text, hookimpl, rule
+from kplug import (
+    Augmentation,
+    DataInfo,
+    FilePath,
+    Fraction,
+    Natural,
+    Seed,
+    Source,
+    SpecError,
+    Text,
+    hookimpl,
+    known,
+    rule,
+)
+from kplug.default_plugins import unopened
 from kplug.errors import Problem
 
 
@@ -11,6 +25,7 @@ def components():
     return COMPONENTS
 
 
+@known(unopened.digits)
 def digits() -> Source:
     """Read the 1,797 scanned digits, 8 by 8 pixels, that scikit-learn ships: no download, trains in seconds."""
     from kplug.default_plugins.memory import open_digits
@@ -18,6 +33,7 @@ def digits() -> Source:
     return open_digits()
 
 
+@known(unopened.folder)
 def folder(path: FilePath, test: Fraction = 0.2, classes: FilePath | None = None) -> Source:
     """Read pictures (jpg, png, bmp, gif) from class folders: `path/cat/1.jpg`, or `path/train/cat/1.jpg`.
 
@@ -78,6 +94,7 @@ def arrays(path: FilePath, test: Fraction = 0.2) -> Source:
     return open_arrays(path, test)
 
 
+@known(unopened.tfds)
 def tfds(
     name: Text,
     data_dir: FilePath | None = None,
@@ -123,6 +140,7 @@ def _go_by_one_row(augment: list[dict[str, Any]]) -> None:
         raise SpecError(problems)
 
 
+@known(unopened.wrapped)
 @rule(_go_by_one_row)
 def augmented(
     of: Source,

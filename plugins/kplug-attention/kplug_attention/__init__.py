@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kplug import Architecture, Count, Fraction, Odd, Positive, hookimpl, rule
+from kplug import Architecture, Count, Fraction, Known, Odd, Positive, hookimpl, rule
 
 kplug_api = 1
 
@@ -21,6 +21,13 @@ def _heads_divide_the_width(size: str, width: int | None, heads: int | None) -> 
         raise ValueError(f"{heads} heads do not divide a width of {width}")
 
 
+def _patch_divides_the_picture(patch: int, data: Known) -> None:
+    from kplug_attention.patches import refuse_other_sizes
+
+    refuse_other_sizes(patch, *data.image[:2])
+
+
+@rule(_patch_divides_the_picture)
 @rule(_heads_divide_the_width)
 def vit(
     size: Literal["Ti", "S", "B"] = "B",

@@ -3,7 +3,6 @@ https://arxiv.org/abs/2012.12877)."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +10,8 @@ import keras
 from keras import layers
 
 from kplug import SpecError
-from kplug.errors import listed
 from kplug.network import Network
+from kplug_attention.patches import refuse_other_sizes
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,9 @@ def make_vit(width: int, depth: int, block: Block, patch: int, pooling: str) -> 
     """A ViT as a layer: images `[b, h, w, c]` to `[b, width]`, or to `[b, patches, width]` without pooling."""
 
     def network(x: Any) -> Any:
-        refuse_other_sizes(x, patch)
+        if None in x.shape[1:3]:
+            raise SpecError("vit needs pictures of one size, since its positions are learned: set data.image.size")
+        refuse_other_sizes(patch, *x.shape[1:3])
         x = layers.Conv2D(width, patch, patch, name="patches")(x)
         x = layers.Reshape((-1, width), name="tokens")(x)
         x = Positions(class_token=pooling == "token", name="positions")(x)
@@ -47,19 +48,6 @@ def make_vit(width: int, depth: int, block: Block, patch: int, pooling: str) -> 
 def make_transformer_block(block: Block) -> Network:
     """A block as a layer: `[b, ..., width]` to the same shape."""
     return Network(lambda x: apply_block(x, block, "block"), name="transformer_block")
-
-
-def refuse_other_sizes(x: Any, patch: int) -> None:
-    height, width = x.shape[1:3]
-    if height is None or width is None:
-        raise SpecError("vit needs pictures of one size, since its positions are learned: set data.image.size")
-    if height % patch or width % patch:
-        common = math.gcd(height, width)
-        fitting = [side for side in range(1, common + 1) if common % side == 0]
-        raise SpecError(
-            f"a patch of {patch} pixels does not divide a picture of {height}x{width}; those of {listed(fitting)} do, "
-            "or change data.image.size"
-        )
 
 
 class Positions(layers.Layer):

@@ -1,6 +1,6 @@
 """Classes of uneven size: losses and samplers that make up for it, and a source that makes it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -10,6 +10,7 @@ from kplug import (
     Count,
     DataInfo,
     Fraction,
+    Known,
     Loss,
     Metric,
     NonNegative,
@@ -19,6 +20,8 @@ from kplug import (
     Text,
     Unit,
     hookimpl,
+    known,
+    rule,
 )
 
 kplug_api = 1
@@ -32,9 +35,16 @@ def components():
     return [*LOSSES, cosine_linear, balanced_accuracy, *SAMPLERS, long_tail]
 
 
+def _weights_are_of_classes(weights: Any, data: Known) -> None:
+    from kplug.class_weights import refuse_unknown_classes
+
+    refuse_unknown_classes("weights", weights, data.classes)
+
+
 # --- losses --------------------------------------------------------------------------------------------------------
 
 
+@rule(_weights_are_of_classes)
 def weighted_cross_entropy(data: DataInfo, weights: Weights = "balanced") -> Loss:
     """Cross-entropy in which examples of some classes count more (King and Zeng 2001).
 
@@ -47,6 +57,7 @@ def weighted_cross_entropy(data: DataInfo, weights: Weights = "balanced") -> Los
     return weighted(data, weights)
 
 
+@rule(_weights_are_of_classes)
 def focal(data: DataInfo, gamma: NonNegative = 2.0, weights: Weights | None = None) -> Loss:
     """Cross-entropy in which examples that are already easy fade (Lin et al. 2017).
 
@@ -72,6 +83,7 @@ def effective_number(data: DataInfo, beta: Fraction = 0.9999, gamma: NonNegative
     return make(data, beta, gamma)
 
 
+@rule(_weights_are_of_classes)
 def ldam(data: DataInfo, margin: Positive = 0.5, scale: Positive = 30.0, weights: Weights | None = None) -> Loss:
     """Cross-entropy with a margin that is the larger the rarer the class, label-distribution-aware (Cao et al. 2019).
 
@@ -208,6 +220,11 @@ SAMPLERS = [oversampled, undersampled, class_balanced, weighted, repeat_factor]
 # --- source --------------------------------------------------------------------------------------------------------
 
 
+def _as_it_was(of: Known) -> Known:
+    return of
+
+
+@known(_as_it_was)
 def long_tail(of: Source, factor: Factor = 100.0) -> Source:
     """Make the training examples of a source uneven: class i of C keeps n * factor^(-i / (C - 1)) (Cui et al. 2019).
 
