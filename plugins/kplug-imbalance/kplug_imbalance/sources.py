@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,11 @@ def long_tail(of: Mapping[str, Split], factor: float) -> dict[str, Split]:
     labels = train.columns.arrays.get("label")
     if labels is None or np.asarray(labels).ndim != 1 or not train.classes:
         raise SpecError("long_tail needs a source with one label an example")
-    return {**of, "train": choose_rows(train, tail_rows(np.asarray(labels), len(train.classes), factor))}
+    chosen = choose_rows(train, tail_rows(np.asarray(labels), len(train.classes), factor))
+    sizes = np.bincount(chosen.columns["label"], minlength=len(train.classes))
+    weight = {"weight": (1 / sizes[chosen.columns["label"]]).astype(np.float32)}
+    columns = replace(chosen.columns, arrays={**chosen.columns.arrays, **weight})
+    return {**of, "train": replace(chosen, columns=columns)}
 
 
 def tail_rows(labels: np.ndarray, classes: int, factor: float) -> np.ndarray:

@@ -141,3 +141,15 @@ def test_the_long_tail_leaves_other_splits_alone():
 
 def test_the_contract_of_long_tail():
     check(long_tail, of="digits", factor=10.0)
+
+
+def test_the_weights_of_long_tail_draw_all_classes_alike():
+    from kplug.tiny import tiny_pictures
+
+    train = long_tail(tiny_pictures(examples=300), 20.0)["train"]
+    labels, weights = train.columns["label"], train.columns["weight"]
+    for label in range(3):
+        assert weights[labels == label].sum() == pytest.approx(1, rel=1e-5)
+    drawn = weighted(train.columns, "weight", batch_size=10)(np.random.default_rng(0))
+    shares = np.bincount(labels[drawn.ravel()], minlength=3) / drawn.size
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.12)
