@@ -7,10 +7,10 @@ from typing import Any
 
 import keras
 from keras import layers
+from kplug_cnn.pictures import fit_stride
 from kplug_cnn.residual import (
     BLOCKS,
     EXPANSION,
-    SMALL,
     add_shortcut,
     basic_block,
     bottleneck_block,
@@ -34,7 +34,7 @@ def make_botnet(depth: int, width: int, heads: int, stem: str, last_stride: int)
     def network(x: Any) -> tuple[Any, dict[str, Any]]:
         if None in x.shape[1:3]:
             raise SpecError("botnet needs pictures of one size, since its positions are learned: set data.image.size")
-        small = stem == "small" or (stem == "auto" and x.shape[1] < SMALL)
+        small = fit_stride(x, stem, "botnet", small=4 * last_stride, large=16 * last_stride)
         x, level = small_stem(x, width) if small else large_stem(x, width)
         pyramid = {}
         for stage, blocks in enumerate(BLOCKS[depth]):

@@ -1,6 +1,22 @@
 """Capsule networks: their signatures, free of TensorFlow."""
 
-from kplug import Architecture, Count, DataInfo, Loss, Metric, NonNegative, Odd, Optimizer, Task, Unit, call, hookimpl
+from kplug import (
+    Architecture,
+    Count,
+    DataInfo,
+    ImageArchitecture,
+    Known,
+    Loss,
+    Metric,
+    NonNegative,
+    Odd,
+    Optimizer,
+    Task,
+    Unit,
+    call,
+    hookimpl,
+    rule,
+)
 
 kplug_api = 1
 
@@ -10,9 +26,16 @@ def components():
     return [capsules, capsnet, capsule_decoder, margin]
 
 
+@hookimpl
+def callbacks(run):
+    from kplug_capsule.picture import RoutingPicture
+
+    return [RoutingPicture(run)]
+
+
 def capsules(
     data: DataInfo,
-    model: Architecture = "capsnet",
+    model: ImageArchitecture = "capsnet",
     loss: Loss = "margin",
     decoder: Architecture | None = "capsule_decoder",
     reconstruction: NonNegative = 0.0005,
@@ -38,6 +61,13 @@ def capsules(
     return make_learner(data, model, loss, decoder, reconstruction, optimizer, metrics)
 
 
+def _convolutions_fit_the_picture(kernel_size: int, data: Known) -> None:
+    from kplug_capsule.pictures import refuse_small
+
+    refuse_small(kernel_size, *data.image[:2])
+
+
+@rule(_convolutions_fit_the_picture)
 def capsnet(
     data: DataInfo,
     filters: Count = 256,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ from keras import layers
 
 from kplug import SpecError
 from kplug.network import Network
+from kplug_capsule.pictures import refuse_small
 
 ops = keras.ops
 
@@ -22,16 +25,12 @@ def make_capsnet(
     def network(x: Any) -> Any:
         if None in x.shape[1:3]:
             raise SpecError("capsnet needs pictures of one size, each place has weights: set data.image.size")
-        least = 2 * kernel_size - 1
-        if min(x.shape[1:3]) < least:
-            raise SpecError(
-                f"two convolutions of {kernel_size}x{kernel_size} need pictures of {least} pixels at least, these have "
-                f"{x.shape[1]}x{x.shape[2]}: take a smaller kernel_size, or make them larger with data.image.size"
-            )
+        refuse_small(kernel_size, *x.shape[1:3])
         x = layers.Conv2D(filters, kernel_size, activation="relu", kernel_initializer="he_normal", name="conv")(x)
         x = layers.Conv2D(primary * primary_size, kernel_size, 2, name="primary")(x)
+        places = tuple(x.shape[1:3])
         x = layers.Reshape((-1, primary_size), name="primary_capsules")(x)
-        return RoutedCapsules(classes, size, iterations, name="class_capsules")(squash(x))
+        return RoutedCapsules(classes, size, iterations, name="class_capsules", places=places)(squash(x))
 
     return Network(network, name="capsnet")
 
@@ -55,11 +54,16 @@ class RoutedCapsules(layers.Layer):
         size: their features.
         iterations: of the routing, at least 1.
         name: the layer's name.
+        places: rows and columns of the grid that the capsules below stand on, the kinds of one place side by side; None
+            where they stand on none.
     """
 
-    def __init__(self, classes: int, size: int, iterations: int, name: str) -> None:
+    def __init__(
+        self, classes: int, size: int, iterations: int, name: str, places: tuple[int, int] | None = None
+    ) -> None:
         super().__init__(name=name)
-        self.classes, self.size, self.iterations = classes, size, iterations
+        self.classes, self.size, self.iterations, self.places = classes, size, iterations, places
+        self.seen: list[Any] | None = None
 
     def build(self, input_shape: Any) -> None:
         _, count, below = input_shape
@@ -67,21 +71,39 @@ class RoutedCapsules(layers.Layer):
         self.kernel = self.add_weight((self.classes, count, below, self.size), normal, name="kernel")
 
     def call(self, inputs: Any) -> Any:
+        if self.seen is not None:
+            self.seen.append(inputs)
         return self.route(inputs)[0]
 
     def route(self, inputs: Any) -> tuple[Any, Any]:
         """The capsules above, and how much each below sends to each, `[b, classes, n]`, which sums to 1 over them."""
+        *_, last = self.steps(inputs)
+        return last
+
+    def steps(self, inputs: Any) -> Iterator[tuple[Any, Any]]:
+        """What `route` gives, after each iteration.
+
+        Gradients pass through the last one alone: the agreements that led there are taken as they are.
+        """
         votes = ops.einsum("bnd,cnds->bcns", inputs, self.kernel)
-        # how the routing comes about is no path for gradients but in its last step, as in the authors' code
         fixed = ops.stop_gradient(votes)
         logits = ops.zeros_like(fixed[..., 0])
         for number in range(self.iterations):
             shares = ops.softmax(logits, axis=1)
             last = number == self.iterations - 1
             above = squash(ops.einsum("bcn,bcns->bcs", shares, votes if last else fixed))
+            yield above, shares
             if not last:
                 logits = logits + ops.einsum("bcs,bcns->bcn", above, fixed)
-        return above, shares
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[Any]]:
+        """Inside, what the layer is called with is listed, however deep in a model it stands; not in a graph."""
+        self.seen = []
+        try:
+            yield self.seen
+        finally:
+            self.seen = None
 
 
 def squash(capsules: Any) -> Any:

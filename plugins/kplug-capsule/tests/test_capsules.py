@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kplug_capsule import capsnet, capsule_decoder, capsules, margin
+from kplug_capsule.picture import routed_layer, routing_of
 from kplug_capsule.routing import RoutedCapsules, squash
 
 import kplug
@@ -80,6 +81,30 @@ def test_what_a_capsule_sends_sums_to_one():
     np.testing.assert_allclose(tf.reduce_sum(shares, 1), 1, rtol=1e-5)
 
 
+def test_the_steps_of_the_routing_end_with_what_it_gives():
+    layer = RoutedCapsules(4, 5, 3, name="routed")
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32"))
+    layer(x)
+    steps = list(layer.steps(x))
+    assert len(steps) == 3
+    np.testing.assert_array_equal(steps[0][1], np.full((2, 4, 6), 0.25, "float32"))
+    for one, other in zip(steps[-1], layer.route(x), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_gradients_pass_through_the_last_step_alone():
+    """With the last shares taken as constants, the gradient is the same."""
+    layer = RoutedCapsules(4, 5, 3, name="routed")
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32"))
+    layer(x)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        above, shares = layer.route(x)
+        votes = tf.einsum("bnd,cnds->bcns", x, layer.kernel)
+        plain = squash(tf.einsum("bcn,bcns->bcs", tf.constant(shares.numpy()), votes))
+    np.testing.assert_allclose(tape.gradient(above, x), tape.gradient(plain, x), rtol=1e-4, atol=1e-6)
+
+
 def test_squash_keeps_directions_and_has_a_gradient_at_zero():
     x = tf.constant([[3.0, 4.0], [0.0, 0.0]])
     with tf.GradientTape() as tape:
@@ -123,6 +148,62 @@ def test_a_spec_trains_and_draws(decoder, tmp_path):
         if decoder != "null":
             assert answer["reconstruction"].shape == (3, 8, 8, 1)
         assert run.export().is_dir()
+
+
+def test_a_training_leaves_a_picture_of_its_routing(tmp_path):
+    with plugged(kplug_capsule):
+        spec = kplug.loads(SPEC.replace("DECODER", "{type: capsule_decoder, hidden: [16, 16]}"))
+        run = kplug.train(spec.at({"fit.epochs": 1}), tmp_path / "run")
+    picture = tf.io.decode_png((run.path / "plots/routing.png").read_bytes())
+    assert min(picture.shape[:2]) > 500 and len(np.unique(picture)) > 50
+
+
+@pytest.mark.parametrize("decoder", [True, False])
+def test_the_numbers_of_the_picture(decoder):
+    """Against the paper's procedure in NumPy, from the primary capsules on."""
+    drawer = capsule_decoder(info(12), (4, 4)) if decoder else None
+    keras.utils.set_random_seed(0)
+    network = capsnet(info(12), **TINY | {"filters": 16})  # no primary capsule is all zeros
+    task = capsules(info(12), network, margin(), drawer, 0.01, keras.optimizers.Adam(), [])
+    images = np.random.default_rng(0).integers(0, 256, (3, 12, 12, 1)).astype("uint8")
+    layer = routed_layer(task.model)
+    layer.kernel.assign(layer.kernel * 100)  # so that the shares differ
+    found = routing_of(task.model, layer, images)
+    assert found.shares.shape == (3, 3, 10, 4, 4) and layer.seen is None
+
+    inside = network.network
+    grid = keras.Model(inside.inputs[0], inside.get_layer("primary").output)(images / np.float32(255)).numpy()
+    kernel = np.asarray(layer.kernel)
+    for example in range(3):
+        below = squashed(grid[example].reshape(-1, TINY["primary_size"]))  # rows, columns, kinds
+        votes = np.einsum("nd,cnds->ncs", below, kernel)
+        b = np.zeros((len(below), 10))
+        for iteration in range(3):
+            c = np.exp(b) / np.exp(b).sum(1, keepdims=True)
+            v = squashed((c[:, :, None] * votes).sum(0))
+            b = b + (votes * v).sum(-1)
+            for row, column in np.ndindex(4, 4):
+                kinds = c.reshape(4, 4, TINY["primary"], 10)[row, column]
+                sent = found.shares[iteration, example, :, row, column]
+                np.testing.assert_allclose(sent, kinds.mean(0), rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(found.lengths[iteration, example], np.linalg.norm(v, axis=-1), atol=1e-3)
+        assert found.winners[example] == np.linalg.norm(v, axis=-1).argmax()
+    assert np.ptp(found.shares[-1]) > 0.01
+    served = task.serve["images"].function(tf.constant(images))
+    np.testing.assert_allclose(found.lengths[-1], served["lengths"], rtol=1e-4)
+    if decoder:
+        np.testing.assert_allclose(found.drawn, served["reconstruction"], rtol=1e-4)
+    else:
+        assert found.drawn is None
+
+
+def test_a_network_without_capsules_has_no_such_picture(tmp_path):
+    with plugged(kplug_capsule):
+        spec = (
+            SPEC[: SPEC.index("task:")] + "task: {type: classification, model: flatten}\n" + SPEC[SPEC.index("data:") :]
+        )
+        run = kplug.train(kplug.loads(spec), tmp_path / "run")
+    assert (run.path / "plots/curves.png").exists() and not (run.path / "plots/routing.png").exists()
 
 
 def test_the_drawing_is_in_the_loss():

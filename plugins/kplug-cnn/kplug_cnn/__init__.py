@@ -4,16 +4,70 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt, Le
 
-from kplug import Architecture, Count, Fraction, Natural, NonNegative, Odd, Positive, hookimpl, rule
+from kplug import Architecture, Count, Fraction, Known, Natural, NonNegative, Positive, hookimpl, rule
+from kplug_cnn.blocks import (
+    dense_block,
+    dense_transition,
+    depthwise_separable_block,
+    fused_inverted_residual_block,
+    inception_block,
+    inverted_residual_block,
+    residual_block,
+    vgg_block,
+)
+from kplug_cnn.pictures import (
+    blocks_of_densenet,
+    fit_alexnet,
+    fit_densenet,
+    fit_inception,
+    fit_stride,
+    fit_vgg,
+    pictures_of,
+)
 
 kplug_api = 1
 
 
 @hookimpl
 def components():
-    return [*NETWORKS, depthwise_separable_block, inverted_residual_block]
+    return [*NETWORKS, *BLOCKS]
 
 
+# --- which pictures they take ----------------------------------------------------------------------------------------
+
+
+def _alexnet_fits(stem: str, data: Known) -> None:
+    fit_alexnet(pictures_of(data), stem)
+
+
+def _vgg_fits(data: Known) -> None:
+    fit_vgg(pictures_of(data))
+
+
+def _inception_fits(stem: str, version: str, data: Known) -> None:
+    fit_inception(pictures_of(data), stem, version)
+
+
+def _densenet_fits(stem: str, depth: int, data: Known) -> None:
+    fit_densenet(pictures_of(data), stem, blocks_of_densenet(depth))
+
+
+def _resnet_fits(stem: str, data: Known) -> None:
+    fit_stride(pictures_of(data), stem, "resnet")
+
+
+def _mobilenet_fits(stem: str, data: Known) -> None:
+    fit_stride(pictures_of(data), stem, "mobilenet")
+
+
+def _efficientnet_fits(stem: str, data: Known) -> None:
+    fit_stride(pictures_of(data), stem, "efficientnet")
+
+
+# --- networks --------------------------------------------------------------------------------------------------------
+
+
+@rule(_alexnet_fits)
 def alexnet(
     width_multiplier: Positive = 1.0,
     stem: Literal["auto", "small", "large"] = "auto",
@@ -34,6 +88,7 @@ def alexnet(
     return make_alexnet(width_multiplier, stem, hidden, dropout)
 
 
+@rule(_vgg_fits)
 def vgg(
     depth: Literal[11, 13, 16, 19] = 16,
     width: Count = 64,
@@ -56,22 +111,29 @@ def vgg(
     return make_vgg(depth, width, batch_norm, hidden, dropout)
 
 
+@rule(_resnet_fits)
 def resnet(
     depth: Literal[18, 34, 50, 101, 152] = 50,
     width: Count = 64,
     stem: Literal["auto", "small", "large"] = "auto",
+    version: Literal["v1", "v2"] = "v1",
+    drop_path: Fraction = 0.0,
 ) -> Architecture:
-    """Residual network (He et al. 2016).
+    """Residual network (He et al. 2016a and, with normalization before convolution, 2016b).
 
     Args:
         depth: layers with weights; from 50 on, blocks are bottlenecks of three convolutions.
         width: filters of the first stage; each later stage has twice as many.
         stem: large halves the picture twice (7x7 convolution, pooling), small keeps its size (3x3 convolution), auto is
             small where the picture has fewer than 64 pixels in height.
+        version: v1 normalizes and activates after each convolution, v2 before it, so that nothing stands in the way
+            of the shortcuts.
+        drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by the last block in training;
+            blocks before it have less, the first none.
     """
     from kplug_cnn.residual import make_resnet
 
-    return make_resnet(depth, width, stem)
+    return make_resnet(depth, width, stem, version, drop_path)
 
 
 def _only_v3_has_a_hidden_layer(version: str, hidden: bool) -> None:
@@ -79,6 +141,7 @@ def _only_v3_has_a_hidden_layer(version: str, hidden: bool) -> None:
         raise ValueError(f"mobilenet {version} has no hidden layer; v3_small and v3_large have one")
 
 
+@rule(_mobilenet_fits)
 @rule(_only_v3_has_a_hidden_layer)
 def mobilenet(
     version: Literal["v1", "v2", "v3_small", "v3_large"] = "v2",
@@ -103,54 +166,7 @@ def mobilenet(
     return make_mobilenet(version, width_multiplier, stem, momentum, hidden)
 
 
-def depthwise_separable_block(
-    filters: Count,
-    kernel_size: Odd = 3,
-    stride: Literal[1, 2] = 1,
-    activation: Literal["relu", "relu6", "silu", "hard_silu"] = "relu6",
-    momentum: Fraction = 0.99,
-) -> Architecture:
-    """Depthwise and 1x1 convolution, each normalized and activated: MobileNet v1's block (Howard et al. 2017).
-
-    Args:
-        filters: channels of the output.
-        kernel_size: height and width of the depthwise kernel, in pixels.
-        stride: 2 halves height and width.
-        activation: after each convolution.
-        momentum: of batch normalization, how slowly its moving statistics follow.
-    """
-    from kplug_cnn.mobile import Row, make_block
-
-    row = Row(filters, stride, expansion=0, size=kernel_size, activation=activation)
-    return make_block(row, momentum, "depthwise_separable_block")
-
-
-def inverted_residual_block(
-    filters: Count,
-    kernel_size: Odd = 3,
-    stride: Literal[1, 2] = 1,
-    expansion: Positive = 6.0,
-    squeeze: bool = False,
-    activation: Literal["relu", "relu6", "silu", "hard_silu"] = "relu6",
-    momentum: Fraction = 0.99,
-) -> Architecture:
-    """Expansion, depthwise convolution, projection and a shortcut: MobileNet v2's block (Sandler et al. 2018).
-
-    Args:
-        filters: channels of the output; the shortcut is there where as many come in and the stride is 1.
-        kernel_size: height and width of the depthwise kernel, in pixels.
-        stride: 2 halves height and width.
-        expansion: inner channels by those that come in; 1 leaves the expansion out.
-        squeeze: weigh the inner channels by squeeze-and-excitation (Hu et al. 2018), as MobileNet v3 does.
-        activation: after the first two convolutions; the projection has none.
-        momentum: of batch normalization, how slowly its moving statistics follow.
-    """
-    from kplug_cnn.mobile import Row, make_block
-
-    row = Row(filters, stride, expansion, kernel_size, squeeze, activation)
-    return make_block(row, momentum, "inverted_residual_block")
-
-
+@rule(_inception_fits)
 def inception(
     version: Literal["v1", "v3"] = "v3",
     width_multiplier: Positive = 1.0,
@@ -169,6 +185,7 @@ def inception(
     return make_inception(version, width_multiplier, stem)
 
 
+@rule(_densenet_fits)
 def densenet(
     depth: Literal[40, 100, 121, 169, 190, 201, 250, 264] = 121,
     growth: Count | None = None,
@@ -192,6 +209,7 @@ def densenet(
     return make_densenet(depth, growth, compression, stem, dropout)
 
 
+@rule(_efficientnet_fits)
 def efficientnet(
     version: Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "v2_s"] = "b0",
     compound: NonNegative | None = None,
@@ -219,3 +237,5 @@ def efficientnet(
 
 
 NETWORKS = [alexnet, vgg, inception, resnet, densenet, mobilenet, efficientnet]
+BLOCKS = [vgg_block, inception_block, residual_block, dense_block, dense_transition, depthwise_separable_block]
+BLOCKS += [inverted_residual_block, fused_inverted_residual_block]

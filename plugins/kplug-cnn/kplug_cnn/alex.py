@@ -6,27 +6,19 @@ from typing import Any
 
 from keras import layers
 
-from kplug import SpecError
 from kplug.network import Network
+from kplug_cnn.pictures import fit_alexnet
 
 FILTERS = (64, 192, 384, 256, 256)
-SMALL = 64  # pixels; below that the stem of the paper leaves too little to look at
 HIDDEN = 4096  # units of a dense layer in the paper
 SMALL_HIDDEN = 512
-LEAST = 63  # pixels that the large stem needs
 
 
 def make_alexnet(width_multiplier: float, stem: str, hidden: int | None, dropout: float) -> Network:
     """An AlexNet as a layer: images `[b, h, w, c]` to features `[b, hidden]`."""
 
     def network(x: Any) -> Any:
-        small = stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
-        if not small and None not in x.shape[1:3] and min(x.shape[1:3]) < LEAST:
-            height, width = x.shape[1:3]
-            raise SpecError(
-                f"alexnet needs pictures of {LEAST} pixels at least, these have {height}x{width}: take stem: small, or "
-                "make them larger with data.image.size"
-            )
+        small = fit_alexnet(x, stem)
         units = (SMALL_HIDDEN if small else HIDDEN) if hidden is None else hidden
         x = convolve_all(x, [max(1, round(filters * width_multiplier)) for filters in FILTERS], small)
         return add_hidden_layers(x, units, dropout)

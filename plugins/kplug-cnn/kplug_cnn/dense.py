@@ -7,9 +7,9 @@ from typing import Any
 from keras import layers
 
 from kplug.network import Network
+from kplug_cnn.pictures import fit_densenet
 
 IMAGENET = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 264: (6, 12, 64, 48)}
-SMALL = 64  # pixels; below that the stem of the paper leaves too little to look at
 BOTTLENECK = 4  # filters of a layer's 1x1 convolution by the growth
 
 
@@ -19,20 +19,34 @@ def make_densenet(depth: int, growth: int | None, compression: float, stem: str,
     rate = growth or (32 if depth in IMAGENET else 12)
 
     def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        fits = depth not in IMAGENET or (x.shape[1] is not None and x.shape[1] < SMALL)
-        small = stem == "small" or (stem == "auto" and fits)
+        small = fit_densenet(x, stem, len(blocks))
         x, level = small_stem(x, 2 * rate) if small else large_stem(x, 2 * rate)
         pyramid = {}
         for number, count in enumerate(blocks, 1):
             x = dense_block(x, count, rate, dropout, f"block{number}")
             if number < len(blocks):
                 pyramid[f"P{level + number - 1}"] = x
-                x = transition(x, int(x.shape[-1] * compression), f"transition{number}")
+                x = transition(x, compressed(x, compression), f"transition{number}")
         x = activate(x, "last")
         pyramid[f"P{level + len(blocks) - 1}"] = x
         return x, pyramid
 
     return Network(network, name="densenet")
+
+
+def make_block(count: int, growth: int, dropout: float) -> Network:
+    """A block as a layer: features `[b, h, w, c]` to `[b, h, w, c + count * growth]`."""
+    return Network(lambda x: dense_block(x, count, growth, dropout, "block"), name="dense_block")
+
+
+def make_transition(compression: float) -> Network:
+    """A transition as a layer: features `[b, h, w, c]` to `[b, h / 2, w / 2, compression * c]`."""
+    return Network(lambda x: transition(x, compressed(x, compression), "transition"), name="dense_transition")
+
+
+def compressed(x: Any, compression: float) -> int:
+    """The channels behind a transition."""
+    return max(1, int(x.shape[-1] * compression))
 
 
 def large_stem(x: Any, filters: int) -> tuple[Any, int]:

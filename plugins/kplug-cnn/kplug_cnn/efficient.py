@@ -10,10 +10,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from kplug import SpecError
 from kplug.network import Network
+from kplug_cnn.pictures import fit_stride
 
-SMALL = 64  # pixels; below that the first two strides of the paper leave too little to look at
 WIDER, DEEPER = 1.1, 1.2  # the papers' alpha and beta: by how much a step of the compound coefficient scales
 SIZES = {  # width and depth multiplier, as the authors rounded them
     **{"b0": (1.0, 1.0), "b1": (1.0, 1.1), "b2": (1.1, 1.2), "b3": (1.2, 1.4), "b4": (1.4, 1.8), "b5": (1.6, 2.2)},
@@ -87,8 +86,7 @@ def make_efficientnet(
     options = Options((0.9 if version == "v2_s" else 0.99) if momentum is None else momentum, drop_path)
 
     def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        small = stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
-        refuse_tiny_pictures(x, 8 if small else 32)
+        small = fit_stride(x, stem, "efficientnet")
         level = 0 if small else 1
         x = convolve(x, rounded(first * wide), 3, 1 if small else 2, options, "stem")
         x, pyramid = apply_stages(x, scaled_stages(stages, wide, deep, small), level, options)
@@ -97,6 +95,12 @@ def make_efficientnet(
         return x, pyramid | {list(pyramid)[-1]: x}
 
     return Network(network, name="efficientnet")
+
+
+def make_fused_block(stage: Stage, momentum: float, drop_path: float) -> Network:
+    """One fused block as a layer: features `[b, h, w, c]` to `[b, h', w', filters]`."""
+    options = Options(momentum, drop_path)
+    return Network(lambda x: fused_block(x, stage, options, "block"), name="fused_inverted_residual_block")
 
 
 def rounded(filters: float, divisor: int = 8) -> int:
@@ -117,16 +121,6 @@ def scaled_stages(stages: tuple[Stage, ...], wide: float, deep: float, small: bo
         )
         for number, stage in enumerate(stages)
     ]
-
-
-def refuse_tiny_pictures(x: Any, stride: int) -> None:
-    height, width = x.shape[1:3]
-    if None not in (height, width) and min(height, width) < stride:
-        remedy = "; stem: small has a stride of 8" if stride == 32 else ""
-        raise SpecError(
-            f"efficientnet has a stride of {stride} pixels, the picture only {height}x{width}: "
-            f"make it larger with data.image.size{remedy}"
-        )
 
 
 def apply_stages(x: Any, stages: list[Stage], level: int, options: Options) -> tuple[Any, dict[str, Any]]:

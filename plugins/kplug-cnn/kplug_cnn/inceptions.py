@@ -7,11 +7,9 @@ from typing import Any
 
 from keras import layers
 
-from kplug import SpecError
 from kplug.network import Network
+from kplug_cnn.pictures import fit_inception
 
-SMALL = 64  # pixels; below that the stem of the paper leaves too little to look at
-LEAST = 75  # pixels that v3 needs
 # filters of a GoogLeNet module: 1x1; 3x3 after its reduction; 5x5 after its reduction; after pooling
 GOOGLENET = {
     "3a": (64, (96, 128), (16, 32), 32),
@@ -32,12 +30,17 @@ def make_inception(version: str, width_multiplier: float, stem: str) -> Network:
     return Network(lambda x: build(x, width_multiplier, stem), name="inception")
 
 
+def make_module(filters: Any) -> Network:
+    """A GoogLeNet module as a layer: features `[b, h, w, c]` to `[b, h, w, filters of all four branches]`."""
+    return Network(lambda x: googlenet_module(x, filters, "block"), name="inception_block")
+
+
 # --- GoogLeNet -----------------------------------------------------------------------------------------------------
 
 
 def googlenet(x: Any, width: float, stem: str) -> tuple[Any, dict[str, Any]]:
     """Nine modules; every convolution is normalized, as in the later version of the paper's authors (v2)."""
-    small = stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
+    small = fit_inception(x, stem, "v1")
     level, pyramid = 0 if small else 2, {}
     if small:
         x = convolve(x, scaled(192, width), 3, "stem3")
@@ -52,11 +55,11 @@ def googlenet(x: Any, width: float, stem: str) -> tuple[Any, dict[str, Any]]:
             if not (small and name == "3a"):
                 x = layers.MaxPooling2D(3, 2, "same", name=f"pool{name[0]}")(x)
                 level += 1
-        x = googlenet_module(x, filters, width, f"module{name}")
+        x = googlenet_module(x, filters, f"module{name}", width)
     return x, pyramid | {f"P{level}": x}
 
 
-def googlenet_module(x: Any, filters: Any, width: float, name: str) -> Any:
+def googlenet_module(x: Any, filters: Any, name: str, width: float = 1.0) -> Any:
     """1x1, 3x3, 5x5 and pooling side by side."""
     one, (reduce3, three), (reduce5, five), pooled = filters
     branches = [
@@ -73,13 +76,7 @@ def googlenet_module(x: Any, filters: Any, width: float, name: str) -> Any:
 
 def inception_v3(x: Any, width: float, stem: str) -> tuple[Any, dict[str, Any]]:
     """Eleven modules whose large kernels are made of smaller ones; the small stem keeps the picture's size."""
-    small = stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
-    if not small and None not in x.shape[1:3] and min(x.shape[1:3]) < LEAST:
-        height, other = x.shape[1:3]
-        raise SpecError(
-            f"inception v3 needs pictures of {LEAST} pixels at least, these have {height}x{other}: take stem: small, "
-            "or make them larger with data.image.size"
-        )
+    small = fit_inception(x, stem, "v3")
     padding, pyramid, level = "same" if small else "valid", {}, 0 if small else 3
     x = small_stem(x, width) if small else large_stem(x, width)
     for number, pooled in enumerate((32, 64, 64)):

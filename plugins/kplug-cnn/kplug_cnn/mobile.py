@@ -10,10 +10,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from kplug import SpecError
 from kplug.network import Network
-
-SMALL = 64  # pixels; below that the first two strides of the paper leave too little to look at
+from kplug_cnn.pictures import fit_stride
 
 
 @dataclass(frozen=True)
@@ -129,8 +127,7 @@ def make_mobilenet(version: str, multiplier: float, stem: str, momentum: float |
     momentum = table.momentum if momentum is None else momentum
 
     def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        small = stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
-        refuse_tiny_pictures(x, 8 if small else 32)
+        small = fit_stride(x, stem, "mobilenet")
         filters = table.stem if version.startswith("v3") else scaled(table.stem, multiplier, version)
         x = convolve(x, filters, 3, 1 if small else 2, table.activation, momentum, "stem")
         x, pyramid = apply_blocks(x, scaled_rows(version, multiplier, small), 0 if small else 1, momentum)
@@ -160,16 +157,6 @@ def scaled_rows(version: str, multiplier: float, small: bool) -> list[Row]:
         replace(row, filters=scaled(row.filters, multiplier, version), stride=1 if number == kept else row.stride)
         for number, row in enumerate(rows)
     ]
-
-
-def refuse_tiny_pictures(x: Any, stride: int) -> None:
-    height, width = x.shape[1:3]
-    if None not in (height, width) and min(height, width) < stride:
-        remedy = "; stem: small has a stride of 8" if stride == 32 else ""
-        raise SpecError(
-            f"mobilenet has a stride of {stride} pixels, the picture only {height}x{width}: "
-            f"make it larger with data.image.size{remedy}"
-        )
 
 
 def apply_blocks(x: Any, rows: list[Row], level: int, momentum: float) -> tuple[Any, dict[str, Any]]:

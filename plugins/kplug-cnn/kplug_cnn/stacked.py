@@ -7,9 +7,9 @@ from typing import Any
 from keras import layers
 
 from kplug.network import Network
+from kplug_cnn.pictures import fit_vgg
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-SMALL = 64  # pixels; below that the dense layers of the paper would hold nearly all weights for nothing
 HIDDEN = 4096  # units of a dense layer in the paper
 
 
@@ -17,18 +17,34 @@ def make_vgg(depth: int, width: int, batch_norm: bool, hidden: int | None, dropo
     """A VGG as a layer: images `[b, h, w, c]` to features `[b, hidden]`, or `[b, h', w', c']` where hidden is 0."""
 
     def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        small = x.shape[1] is not None and x.shape[1] < SMALL
+        small = fit_vgg(x)  # the paper's dense layers would hold nearly all weights
         units = (8 * width if small else HIDDEN) if hidden is None else hidden
         pyramid = {}
         for stage, count in enumerate(CONVOLUTIONS[depth], 1):
-            for number in range(1, count + 1):
-                x = convolve(x, width * min(2 ** (stage - 1), 8), batch_norm, f"block{stage}_conv{number}")
+            x = convolve_repeatedly(x, width * min(2 ** (stage - 1), 8), count, batch_norm, f"block{stage}")
             pyramid[f"P{stage - 1}"] = x
-            # "same" keeps what a picture of 28 pixels has; where sides are even it is the paper's pooling
-            x = layers.MaxPooling2D(2, 2, "same", name=f"block{stage}_pool")(x)
+            x = pool(x, f"block{stage}")
         return (add_hidden_layers(x, units, dropout) if units else x), pyramid
 
     return Network(network, name="vgg")
+
+
+def make_block(filters: int, count: int, batch_norm: bool) -> Network:
+    """A stack and its pooling as a layer: features `[b, h, w, c]` to `[b, h / 2, w / 2, filters]`."""
+    return Network(
+        lambda x: pool(convolve_repeatedly(x, filters, count, batch_norm, "block"), "block"), name="vgg_block"
+    )
+
+
+def convolve_repeatedly(x: Any, filters: int, count: int, batch_norm: bool, name: str) -> Any:
+    for number in range(1, count + 1):
+        x = convolve(x, filters, batch_norm, f"{name}_conv{number}")
+    return x
+
+
+def pool(x: Any, name: str) -> Any:
+    """Half the size; "same" keeps what a picture of 28 pixels has, and is the paper's pooling where sides are even."""
+    return layers.MaxPooling2D(2, 2, "same", name=f"{name}_pool")(x)
 
 
 def convolve(x: Any, filters: int, batch_norm: bool, name: str) -> Any:

@@ -1,0 +1,114 @@
+"""How a network goes by the size of its pictures; free of TensorFlow, so that `kplug check` can say it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kplug import Known, SpecError
+
+SMALL = 64  # pixels; below that the stem of the papers leaves too little to look at
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Stands for a tensor of them: `shape` is (None, height, width, channels)."""
+
+    shape: tuple[int | None, ...]
+
+
+def pictures_of(data: Known) -> Pictures:
+    return Pictures((None, *data.image))
+
+
+# Each of these says whether the stem is the small one, and raises SpecError where pictures are too small for it.
+
+
+def fit_alexnet(x: Any, stem: str) -> bool:
+    return fit_stride(x, stem, "alexnet", small=8) if takes_small_stem(x, stem) else fit_least(x, 63, "alexnet")
+
+
+def fit_inception(x: Any, stem: str, version: str) -> bool:
+    if version == "v1" or takes_small_stem(x, stem):
+        return fit_stride(x, stem, f"inception {version}", small=4)
+    return fit_least(x, 75, f"inception {version}")
+
+
+def blocks_of_densenet(depth: int) -> int:
+    """Four in those for ImageNet, three in those for small pictures."""
+    return 4 if depth in (121, 169, 201, 264) else 3
+
+
+def fit_densenet(x: Any, stem: str, blocks: int) -> bool:
+    """With three blocks auto is always the small stem."""
+    shrinking = 2 ** (blocks - 1)  # of the transitions
+    return fit_stride(x, "small" if stem == "auto" and blocks == 3 else stem, "densenet", shrinking, 4 * shrinking)
+
+
+def fit_stride(x: Any, stem: str, network: str, small: int = 8, large: int = 32) -> bool:
+    """For networks that pictures of one stride fit: of the whole, in pixels, with the one stem and the other."""
+    found = takes_small_stem(x, stem)
+    refuse_under_stride(x, small if found else large, network, small_stride=small)
+    return found
+
+
+def fit_least(x: Any, least: int, network: str) -> bool:
+    refuse_under(x, least, network, small_stem=True)
+    return False
+
+
+def fit_vgg(x: Any) -> bool:
+    """17 pixels leave the last of five poolings more than one."""
+    refuse_under(x, 17, "vgg")
+    return x.shape[1] is not None and x.shape[1] < SMALL
+
+
+# --- what they are made of -------------------------------------------------------------------------------------------
+
+
+def takes_small_stem(x: Any, stem: str) -> bool:
+    """Whether `auto` is small for these pictures `[b, h, w, c]`."""
+    return stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
+
+
+def refuse_under_stride(x: Any, stride: int, network: str, small_stride: int | None = None) -> None:
+    """Raise where a side of the picture is less than the stride of the network.
+
+    Args:
+        x: pictures `[b, h, w, c]`.
+        stride: of the whole network, in pixels.
+        network: its name.
+        small_stride: that of its small stem, which the message then offers.
+    """
+    if is_under(x, stride):
+        remedy = f"; stem: small has a stride of {small_stride}" if small_stride and small_stride < stride else ""
+        raise SpecError(
+            f"{network} has a stride of {stride} pixels, the picture only {shown(x)}: "
+            f"make it larger with data.image.size{remedy}"
+        )
+
+
+def refuse_under(x: Any, least: int, network: str, small_stem: bool = False) -> None:
+    """Raise where a side of the picture has fewer pixels than convolutions or pooling without padding need.
+
+    Args:
+        x: pictures `[b, h, w, c]`.
+        least: pixels.
+        network: its name.
+        small_stem: it has a small stem, which the message then offers.
+    """
+    if is_under(x, least):
+        remedy = "take stem: small, or " if small_stem else ""
+        raise SpecError(
+            f"{network} needs pictures of {least} pixels at least, these have {shown(x)}: "
+            f"{remedy}make them larger with data.image.size"
+        )
+
+
+def is_under(x: Any, least: int) -> bool:
+    """True where a side that is known is less."""
+    return any(side is not None and side < least for side in x.shape[1:3])
+
+
+def shown(x: Any) -> str:
+    return "x".join("?" if side is None else str(side) for side in x.shape[1:3])
