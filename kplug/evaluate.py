@@ -17,6 +17,7 @@ from kplug.callbacks import in_order
 from kplug.data import Data, open_data, unreadable
 from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.export import export_saved_model, live_predictions, predictor
+from kplug.following import values_follow
 from kplug.kinds import FitInfo, Learner
 from kplug.parts import load_kept_weights, parts_of, refuse_without_weights
 from kplug.plugins import host
@@ -56,7 +57,7 @@ def restored(run: Run) -> Learner:
     """The run's learner in its export's precision, with the weights it kept; nothing of its source is touched."""
     refuse_without_weights(run)
     spec = run.kept_spec
-    with parts_of(run):
+    with parts_of(run), values_follow():
         learner = build_learner(spec, run.info, FitInfo(steps=1, epochs=1), spec["export.precision"])
     load_kept_weights(run, learner.model)
     return learner

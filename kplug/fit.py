@@ -38,6 +38,7 @@ from kplug.continuing import (
 from kplug.data import Data, open_data
 from kplug.errors import BlownUp, dotted
 from kplug.evaluate import explained, log
+from kplug.following import NOTES, Notes, noted, values_follow
 from kplug.kinds import DataInfo, FitInfo, Learner
 from kplug.memory import refuse_too_large
 from kplug.parts import find_parts, keep_parts, parts_of
@@ -70,13 +71,17 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
     if cluster.share(b"begun" if begun else b"new") == b"begun":
         return go_on_with(run, spec, cluster)  # type: ignore[arg-type]
     data = open_data(spec)
-    training = prepare(data, 0, cluster, Hardware.here(cluster.replicas))
+    notes = Notes({})
+    with noted(notes):
+        training = prepare(data, 0, cluster, Hardware.here(cluster.replicas))
     sources = find_parts(spec)
     with directory_of(cluster, run) as directory:
         made = Run.create(spec, directory)
         with owned(made), parts_of(made):
             keep_parts(made, sources)
             made.write_json("data.json", data.info.to_json())
+            if notes.known:
+                made.write_json(NOTES, notes.known)
             keep_samples(made, data)
             made.describe_environment(training.choices | {"cluster": cluster.to_json()})
             log(f"run {made.path}: {describe(data, training)}")
@@ -122,7 +127,7 @@ def go_on_with(directory: str | os.PathLike[str], spec: Spec, cluster: Cluster) 
             found = found.unfinished()
         hardware = Hardware.from_json(run.read_json("environment.json")["chosen"]["hardware"])
         with parts_of(run):
-            training = prepare(data, found.state["stage"] if found else 0, cluster, hardware)
+            training = prepare_again(data, found, cluster, hardware)
             run = run.rewritten(spec)
             log(f"run {run.path} goes on after step {found.state['keeper']['step'] if found else 0}")
             return train_stages(run, data, training, found)
@@ -159,6 +164,14 @@ def prepare(data: Data, stage: int, cluster: Cluster, hardware: Hardware) -> Tra
     return Training(stage, cluster, hardware, made, data, learner, monitor, info)
 
 
+def prepare_again(data: Data, found: Checkpoint | None, cluster: Cluster, hardware: Hardware) -> Training:
+    """As `prepare`, for the stage of a checkpoint, whose weights follow; for the first stage where there is none."""
+    if not found:
+        return prepare(data, 0, cluster, hardware)
+    with values_follow():
+        return prepare(data, found.state["stage"], cluster, hardware)
+
+
 def build_as_chosen(data: Data, info: FitInfo, cluster: Cluster, hardware: Hardware) -> tuple[Learner, str]:
     """The learner, in the precision that the rules give its model, and that precision."""
     policy = choices.precision(data.spec, hardware)
@@ -190,7 +203,7 @@ def train_stages(run: Run, data: Data, training: Training, found: Checkpoint | N
             if cluster.is_multi_worker:
                 raise
             found = set_back(run, keeper, error)
-        training = prepare(data, found.state["stage"] if found else 0, cluster, hardware)
+        training = prepare_again(data, found, cluster, hardware)
 
     # the result
     metrics = keeper.best_metrics or first_metrics(last.data, last.learner, cluster)
@@ -203,7 +216,8 @@ def train_from(run: Run, data: Data, training: Training, keeper: kept.Keeper, fo
     train_stage(run, training, keeper, found)
     for stage in range(training.stage + 1, len(data.spec.stages())):
         weights = {weight.path: weight.numpy() for weight in training.learner.model.weights}
-        training = prepare(data, stage, training.cluster, training.hardware)
+        with values_follow(weights):
+            training = prepare(data, stage, training.cluster, training.hardware)
         carry_over(weights, training.learner.model)
         train_stage(run, training, keeper, None)
     return training

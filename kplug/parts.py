@@ -20,6 +20,7 @@ from kplug.checking import nodes
 from kplug.disk import digest_of, sync
 from kplug.errors import Path as Place
 from kplug.errors import Problem, SpecError, did_you_mean, listed
+from kplug.following import NOTES, Notes, noted, values_follow
 from kplug.kinds import DataInfo, FitInfo, Learner, TrainedRun
 from kplug.reusing import TrainedPart, names_as_if_alone
 from kplug.run import BEST, KEPT, Run, naming_errors
@@ -46,7 +47,7 @@ def trained_part(path: str, name: str) -> keras.Layer:
     try:
         run = _run_of(path)
         refuse_without_weights(run)
-        with names_as_if_alone() as keep_names, parts_of(run):
+        with names_as_if_alone() as keep_names, parts_of(run), values_follow():
             learner = _rebuild(run)
             load_kept_weights(run, learner.model)
             part = _part(learner, name)
@@ -104,10 +105,12 @@ def load_kept_weights(run: Run, model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def parts_of(run: Run) -> Iterator[None]:
-    """Inside, `from_run` reads the copies that this run keeps, and no other run."""
+    """Inside, `from_run` reads the copies that this run keeps, and no other run; what components found is known."""
     token = _rebuilt.set(run)
+    known = run.read_json(NOTES) if (run.path / NOTES).exists() else {}
     try:
-        yield
+        with noted(Notes(known, lambda notes: run.write_json(NOTES, notes))):
+            yield
     finally:
         _rebuilt.reset(token)
 
@@ -186,12 +189,13 @@ def _run_of(path: str) -> Run:
 
 def _copy(source: Path, target: Path) -> None:
     target.mkdir(parents=True)
-    for name in NEEDED:
-        shutil.copyfile(source / name, target / name)
+    for name in (*NEEDED, NOTES):
+        if name != NOTES or (source / name).exists():
+            shutil.copyfile(source / name, target / name)
     if (source / PARTS).is_dir():
         shutil.copytree(source / PARTS, target / PARTS)
 
 
 def _entry(parts: Path, folder: str) -> dict[str, Any]:
-    names = [name for name in (*NEEDED, f"{PARTS}/{INDEX}") if (parts / folder / name).exists()]
+    names = [name for name in (*NEEDED, NOTES, f"{PARTS}/{INDEX}") if (parts / folder / name).exists()]
     return {"folder": folder, "sha256": {name: digest_of(parts / folder / name) for name in names}}

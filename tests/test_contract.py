@@ -55,6 +55,31 @@ SMALL = {
     "depthwise_separable_block": {"filters": 4},
     "inverted_residual_block": {"filters": 4},
     "mobilenet": {"version": "v3_small", "width_multiplier": 0.1},
+    "fused_inverted_residual_block": {"filters": 4},
+    "residual_block": {"filters": 4},
+    "dense_block": {"layers": 2},
+    "vgg_block": {"filters": 4},
+    "inception_block": {
+        **{"filters_1x1": 2, "reduce_3x3": 3, "filters_3x3": 4},
+        **{"reduce_5x5": 1, "filters_5x5": 2, "pool_projection": 1},
+    },
+    "alexnet": {"width_multiplier": 0.05, "hidden": 8},
+    "vgg": {"depth": 11, "width": 2, "hidden": 8},
+    "inception": {"version": "v1", "width_multiplier": 0.03},
+    "densenet": {"depth": 40, "growth": 2},
+    "efficientnet": {"width_multiplier": 0.1},
+    "cct": {"width": 8, "depth": 1, "heads": 2},
+    "botnet": {"depth": 18, "width": 4, "heads": 2},
+    "cnn_rnn": {"filters": [4, 4], "units": 3},
+    "capsnet": {"filters": 4, "kernel_size": 3, "primary": 2, "primary_size": 3, "size": 4},
+    "capsule_decoder": {"hidden": [4, 4]},
+    "capsules": {
+        "model": {"type": "capsnet", "filters": 4, "kernel_size": 3, "primary": 2, "primary_size": 3, "size": 4},
+        "decoder": {"type": "capsule_decoder", "hidden": [4, 4]},
+    },
+    "weighted": {"column": "weight"},
+    "augmented": {"of": "digits", "augment": ["random_flip"]},
+    "long_tail": {"of": "digits", "factor": 10.0},
     "transformer_block": {"heads": 1},
     "vit": {"width": 8, "depth": 1, "heads": 2, "patch": 4},
     "classification": {"model": "flatten"},
@@ -101,6 +126,8 @@ def shape_of(name):
         return [SEQUENCE, SEQUENCE]
     if name in OF_SEQUENCES:
         return SEQUENCE
+    if name == "capsule_decoder":
+        return (12,)
     if name in OF_FEATURES:
         return VECTOR if name == "repeat_vector" else FEATURES
     return next((shape for ending, shape in OF_AXES.items() if ending in name), None)
@@ -161,7 +188,7 @@ def arguments_of_source(name, tmp_path):
         if not TFDS.is_dir():
             pytest.skip(f"there are no datasets in {TFDS}")
         return {"name": "mnist", "data_dir": str(TFDS), "train": "train[:50]", "test": "test[:20]", "download": False}
-    return {}
+    return small_of(name)
 
 
 # --- the tests -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,88 @@
+"""Image backbones of KerasHub as architectures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kplug import SpecError
+from kplug.following import found_once, keeps_initial_values
+from kplug.network import Network
+from kplug.reusing import names_as_if_alone
+from kplug_pretrained.preprocessing import with_three_channels
+from kplug_pretrained.weight_files import assign_weights
+
+
+def make_backbone(preset: str, weights: bool, pooling: str | None) -> Network:
+    """A backbone as a layer; `kplug_pretrained.hub` says the parameters."""
+    try:
+        import keras_hub
+    except ModuleNotFoundError as error:
+        raise SpecError(f"{error}; hub needs KerasHub: pip install 'kplug-pretrained[hub]'") from error
+
+    def network(images: Any) -> Any:
+        known = found_once(f"preset {preset}", lambda: _described(preset))
+        model = keras.saving.deserialize_keras_object(known["backbone"])
+        _refuse_unfit(preset, model, images)
+        if weights and keeps_initial_values(model.weights):
+            with tf.init_scope(), names_as_if_alone():
+                source = _read(preset, lambda: keras_hub.models.Backbone.from_preset(preset))
+                values = [keras.ops.convert_to_numpy(weight) for weight in source.weights]
+                assign_weights(model, list(zip(model.weights, values, strict=True)))
+        pictures = with_three_channels(images)
+        if known["rescaling"] is not None:
+            pictures = keras.layers.Rescaling(*known["rescaling"], name="to_preset")(pictures)
+        levels = dict(getattr(model, "pyramid_outputs", None) or {})
+        features, *tensors = keras.Model(model.inputs, [model.output, *levels.values()])(pictures)
+        if pooling:
+            reduce = keras.ops.mean if pooling == "mean" else keras.ops.max
+            features = reduce(features, axis=list(range(1, len(features.shape) - 1)))
+        return features, dict(zip(levels, tensors, strict=True))
+
+    return Network(network, name="hub")
+
+
+def _read(preset: str, read: Any) -> Any:
+    try:
+        return read()
+    except Exception as error:  # KerasHub asks several servers, each with errors of its own
+        reason = str(error).partition("\n")[0].strip()
+        raise SpecError(f"the preset '{preset}' cannot be read: {reason}") from error
+
+
+def _refuse_unfit(preset: str, model: Any, images: Any) -> None:
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or len(model.outputs) != 1:
+        raise SpecError(f"the preset '{preset}' is of {type(model).__name__}, which is no backbone of pictures alone")
+    size, channels = shapes[0][1:3], images.shape[-1]
+    if any(mine not in (None, its) for mine, its in zip(size, images.shape[1:3], strict=True)):
+        shown = "x".join(str(n) for n in images.shape[1:3])
+        raise SpecError(
+            f"the preset '{preset}' takes pictures of {size[0]}x{size[1]}, received {shown}; "
+            f"set data.image.size: {list(size)}"
+        )
+    if channels not in (1, 3):
+        raise SpecError(f"the preset '{preset}' takes pictures of 3 channels, or of 1; received {channels}")
+
+
+def _described(preset: str) -> dict[str, Any]:
+    """All of a preset but its weights, as JSON."""
+    import keras_hub
+
+    model = _read(preset, lambda: keras_hub.models.Backbone.from_preset(preset, load_weights=False))
+    return {"backbone": keras.saving.serialize_keras_object(model), "rescaling": _rescaling(preset)}
+
+
+def _rescaling(preset: str) -> list[Any] | None:
+    """Scale and offset that bring 0 to 1 to the range that the preset's converter makes of bytes."""
+    from keras_hub.layers import ImageConverter
+
+    try:
+        converter = ImageConverter.from_preset(preset)
+    except (ValueError, FileNotFoundError):  # it says so for a preset of a backbone alone
+        return None
+    scale = 1.0 if converter.scale is None else converter.scale
+    offset = 0.0 if converter.offset is None else converter.offset
+    return [[255.0 * s for s in scale] if isinstance(scale, list | tuple) else 255.0 * scale, offset]

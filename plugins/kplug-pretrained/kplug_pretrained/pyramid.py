@@ -1,0 +1,80 @@
+"""Where a network of Keras layers halves the picture: its last tensor at each stride."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+LEVELS = (2, 3, 4, 5)  # strides 4 to 32
+PADDING = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
+
+
+def pyramid_levels(model: keras.Model) -> dict[str, Any]:
+    """`P2` (stride 4) to `P5` (stride 32), those that there are, to tensors of the model.
+
+    A level is the last tensor at its stride that everything after it comes from, so that no branch of a block that
+    goes on to the next stride is taken for it; a network of cells that look back by two, as NASNet's, has none, and
+    there it is the last one that joins several.
+
+    Args:
+        model: a functional one, of pictures to features with height and width.
+    """
+    steps = _steps(model)
+    strides: dict[int, int] = {id(model.inputs[0]): 1}
+    for layer, inputs, output in steps:
+        strides[id(output)] = max(strides[id(tensor)] for tensor in inputs) * stride_of(layer)
+    through = _tensors_on_every_way(steps)
+    levels = {}
+    for level in LEVELS:
+        there = [
+            (layer, inputs, output)
+            for layer, inputs, output in steps
+            if strides[id(output)] == 2**level and len(output.shape) == 4 and not isinstance(layer, PADDING)
+        ]
+        best = [step for step in there if id(step[2]) in through] or [s for s in there if len(s[1]) > 1] or there
+        if best:
+            levels[f"P{level}"] = best[-1][2]
+    return levels
+
+
+def _steps(model: keras.Model) -> list[tuple[Any, list[Any], Any]]:
+    """(layer, inputs, output) of every layer that the output needs, each after those that it takes from."""
+    found = []
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if node.input_tensors:
+                found.append((node.operation, node.input_tensors, node.outputs[0]))
+    return found
+
+
+def _tensors_on_every_way(steps: list[tuple[Any, list[Any], Any]]) -> set[int]:
+    """Ids of the outputs that no connection passes by: nothing after them takes from anything before them."""
+    place = {id(output): number for number, (_, _, output) in enumerate(steps)}
+    reach = [number for number in range(len(steps))]  # of each output, the last step that takes it
+    for number, (_, inputs, _) in enumerate(steps):
+        for tensor in inputs:
+            if id(tensor) in place:
+                reach[place[id(tensor)]] = max(reach[place[id(tensor)]], number)
+    found, furthest = set(), 0
+    for number, (_, _, output) in enumerate(steps):
+        if furthest <= number:
+            found.add(id(output))
+        furthest = max(furthest, reach[number])
+    return found
+
+
+def stride_of(layer: Any) -> int:
+    """By how much a layer divides height and width."""
+    if isinstance(layer, keras.Sequential):
+        return _product(stride_of(inner) for inner in layer.layers)
+    strides = getattr(layer, "strides", 1)
+    return int(max(strides) if isinstance(strides, tuple | list) else strides)
+
+
+def _product(numbers: Iterable[int]) -> int:
+    product = 1
+    for number in numbers:
+        product *= number
+    return product
