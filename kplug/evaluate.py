@@ -89,7 +89,8 @@ def evaluate_run(
         raise SpecError([Problem(message, ("data", "source"), str(run.path))])
     data = Data(data.spec, data.splits, run.info)
     examples = data.split(split)
-    log(f"evaluating {run.path} on {len(examples):,} examples of {split}")
+    over = f", {views} views of each" if views > 1 else ""
+    log(f"evaluating {run.path} on {len(examples):,} examples of {split}{over}")
     with explained(data, split):
         metrics = {} if views > 1 else in_order(_values(learner, data, split))
         metrics |= _further_metrics(run, learner, data, split, f"{split}-{name}" if name else split, views)

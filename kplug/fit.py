@@ -38,7 +38,7 @@ from kplug.continuing import (
 from kplug.data import Data, open_data
 from kplug.errors import BlownUp, dotted
 from kplug.evaluate import explained, log
-from kplug.following import NOTES, Notes, noted, values_follow
+from kplug.following import Notes, noted, values_follow
 from kplug.kinds import DataInfo, FitInfo, Learner
 from kplug.memory import refuse_too_large
 from kplug.parts import find_parts, keep_parts, parts_of
@@ -77,11 +77,9 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
     sources = find_parts(spec)
     with directory_of(cluster, run) as directory:
         made = Run.create(spec, directory)
-        with owned(made), parts_of(made):
+        with owned(made), parts_of(made, notes.known):
             keep_parts(made, sources)
             made.write_json("data.json", data.info.to_json())
-            if notes.known:
-                made.write_json(NOTES, notes.known)
             keep_samples(made, data)
             made.describe_environment(training.choices | {"cluster": cluster.to_json()})
             log(f"run {made.path}: {describe(data, training)}")

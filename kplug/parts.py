@@ -104,9 +104,16 @@ def load_kept_weights(run: Run, model: keras.Model) -> None:
 
 
 @contextlib.contextmanager
-def parts_of(run: Run) -> Iterator[None]:
-    """Inside, `from_run` reads the copies that this run keeps, and no other run; what components found is known."""
+def parts_of(run: Run, found: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Inside, `from_run` reads the copies that this run keeps, and no other run; what components found is known.
+
+    Args:
+        run: whose network is built.
+        found: what they found before the run had a directory.
+    """
     token = _rebuilt.set(run)
+    if found:
+        run.write_json(NOTES, found)
     known = run.read_json(NOTES) if (run.path / NOTES).exists() else {}
     try:
         with noted(Notes(known, lambda notes: run.write_json(NOTES, notes))):

@@ -35,7 +35,7 @@ def test_its_name_is_that_of_its_file_and_it_has_a_lab_note(path):
 def on_tiny_pictures(spec):
     """The same on a few pictures in memory: a source in a source is put there, and weights on the disk are left out."""
     source = "data.source"
-    while isinstance(inner := spec[source].arguments.get("of"), Node):
+    while isinstance(spec[source].arguments.get("of"), Node):
         source += ".of"
     values = {source: TINY, "fit.epochs": 1, "data.sampler.batch_size": BATCH, "fit.threads": None}
     if spec["data.validation"]:

@@ -58,6 +58,7 @@ def scores(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ..
         "accuracy": float((right == said).mean() if several else hits.sum() / max(len(labels), 1)),
         # of several labels each is a question of two answers
         "balanced_accuracy": mean((recall + rejected)[there] / 2 if several else recall[there]),
+        "mean_recall": mean(recall[there]),  # with one label an example the same
         "worst_recall": float(recall[there].min(initial=1.0)),
         "macro_f1": mean(f1[there]),
         "calibration_error": float(sum(b["share"] * abs(b["accuracy"] - b["confidence"]) for b in bins)),

@@ -46,14 +46,14 @@ def draw_recall(found: Mapping[str, Any], counts: tuple[int, ...]) -> bytes:
     rows = sorted((row for row in rows if row[1] is not None), key=lambda row: -row[2])
     figure, axis = new_figure(float(np.clip(2 + 0.4 * len(rows), 5, 16)), 3.6)
     axis.bar(range(len(rows)), [recall for _, recall, _ in rows], width=0.8, color="tab:blue")
-    axis.axhline(found["balanced_accuracy"], color="black", linewidth=0.8, linestyle="--", label="mean")
+    axis.axhline(found["mean_recall"], color="black", linewidth=0.8, linestyle="--")
     if len(rows) <= NAMED:
         labels = [f"{name}\n{count:,}" if counts else name for name, _, count in rows]
         axis.set_xticks(range(len(rows)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     else:
         axis.set(xlabel="classes, from the most frequent in training to the rarest")
-    axis.set(ylim=(0, 1), ylabel="recall", title="recall by class" + (", and training examples" if counts else ""))
-    axis.legend(frameon=False)
+    of = " (and training examples)" if counts else ""
+    axis.set(ylim=(0, 1), ylabel="recall", title=f"recall by class{of}, mean {found['mean_recall']:.3f}")
     return as_png(figure)
 
 
