@@ -22,8 +22,6 @@ from kplug.kinds import (
     FilePath,
     FitInfo,
     Fraction,
-    ImageArchitecture,
-    Known,
     Learner,
     Loss,
     Metric,
@@ -47,9 +45,9 @@ from kplug.kinds import (
     Text,
     Unit,
     call,
-    known,
     rule,
 )
+from kplug.knowledge import ImageArchitecture, Known, known
 from kplug.spec import Spec, load, loads
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from kplug.errors import SpecError, did_you_mean, listed, shown_value, with_article
-from kplug.kinds import INJECTED, KINDS, Kind, Known
+from kplug.kinds import INJECTED, KINDS, Kind
+from kplug.knowledge import Known
 
 REQUIRED = inspect.Parameter.empty
 KPLUG = "kplug"  # the distribution whose names win

@@ -59,14 +59,6 @@ KINDS: dict[str, Kind] = {
     )
 }
 
-
-@dataclass(frozen=True)
-class SeesImages:
-    """Marks a parameter whose node gets the data's images themselves, so that their size is known to its rules."""
-
-
-ImageArchitecture = Annotated[Architecture, SeesImages()]
-
 # --- constrained types ---------------------------------------------------------------------------------------------
 
 Positive = Annotated[float, Gt(0)]
@@ -129,35 +121,6 @@ def rule(check: Callable[..., None]) -> Callable[[F], F]:
 
     def add(function: F) -> F:
         function.kplug_rules = (*getattr(function, "kplug_rules", ()), check)  # type: ignore[attr-defined]
-        return function
-
-    return add
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a spec says of its data, and its source of itself, before anything is opened: `kplug check` goes by it.
-
-    Args:
-        image: height, width and channels of the images that a network gets, None where one is not known; for a node
-            that does not get the data's images, all None.
-        classes: class names by label; None where they are not known.
-    """
-
-    image: tuple[int | None, int | None, int | None] = (None, None, None)
-    classes: tuple[str, ...] | None = None
-
-
-def known(tell: Callable[..., Known]) -> Callable[[F], F]:
-    """Let a source say what it knows of its data without being opened.
-
-    Args:
-        tell: takes parameters of the source by name, a source among them as its `Known`; free of TensorFlow, quick, and
-            without errors: what it cannot find out it leaves None.
-    """
-
-    def add(function: F) -> F:
-        function.kplug_known = tell  # type: ignore[attr-defined]
         return function
 
     return add

@@ -9,7 +9,7 @@ from typing import Any
 
 from kplug.checking import Node, Problems, plain
 from kplug.component import knowing
-from kplug.kinds import Known, SeesImages
+from kplug.knowledge import Known, SeesImages
 
 
 def check_against_data(root: Node, problems: Problems) -> None:

@@ -46,8 +46,19 @@ def leaf_problems(annotation: Any, value: Any) -> list[tuple[str, Path]]:
 def _union_problems(annotation: Any, members: list[Any], value: Any) -> list[tuple[str, Path]]:
     """What is wrong inside the member that the value is nearest to, or that it is none of them."""
     found = [leaf_problems(member, value) for member in members]
+    alike = [problems for member, problems in zip(members, found, strict=True) if _origin(member) is type(value)]
+    if len(alike) == 1:  # the only mapping, where one was written, or the only list
+        return alike[0]
     inside = [problems for problems in found if all(path for _, path in problems)]
     return min(inside, key=len) if inside else [(f"{shown_value(value)} is not {noun(annotation)}", ())]
+
+
+def _origin(annotation: Any) -> Any:
+    """`dict` or `list` of an annotation that asks for one."""
+    if typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    found = typing.get_origin(annotation)
+    return list if found is tuple else found
 
 
 _NOUNS = {

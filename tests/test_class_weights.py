@@ -77,9 +77,15 @@ def test_what_is_refused(wanted, data, message):
 
 
 def test_an_unknown_class_is_refused_before_a_run_is_made(tmp_path):
-    spec = kplug.loads(SPEC.replace("{type: SOURCE, size: [4, 4]}", "digits")).at({"task.class_weights": {"eight": 2}})
-    with pytest.raises(kplug.SpecError, match=r"task: class_weights: no class named 'eight'"):
-        kplug.train(spec, tmp_path / "run")
+    from kplug import tiny
+
+    wrong = {"task.class_weights": {"eight": 2}}
+    with pytest.raises(kplug.SpecError, match=r"task\.class_weights\.eight: no class named 'eight'"):
+        kplug.loads(SPEC.replace("{type: SOURCE, size: [4, 4]}", "digits")).at(wrong)
+    with plugged(tiny):  # whose classes are not known before it is opened
+        spec = kplug.loads(SPEC.replace("SOURCE", "tiny_pictures")).at(wrong)
+        with pytest.raises(kplug.SpecError, match=r"task: class_weights: no class named 'eight'"):
+            kplug.train(spec, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

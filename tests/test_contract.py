@@ -1,4 +1,5 @@
-"""Every component that is installed keeps its contract; architectures one a file, all with KPLUG_TEST_ALL=1."""
+"""Every component that is installed keeps its contract: kplug's own, of its architectures one a file, and with
+KPLUG_TEST_ALL=1 all, those of plugins too, which have tests of their own."""
 
 import os
 from pathlib import Path
@@ -77,6 +78,7 @@ SMALL = {
         "model": {"type": "capsnet", "filters": 4, "kernel_size": 3, "primary": 2, "primary_size": 3, "size": 4},
         "decoder": {"type": "capsule_decoder", "hidden": [4, 4]},
     },
+    "pretrained": {"name": "MobileNet", "weights": None, "width_multiplier": 0.25},
     "weighted": {"column": "weight"},
     "augmented": {"of": "digits", "augment": ["random_flip"]},
     "long_tail": {"of": "digits", "factor": 10.0},
@@ -134,6 +136,7 @@ def shape_of(name):
 
 
 ELSEWHERE = {
+    "hub",  # needs KerasHub, which is an extra: plugins/kplug-pretrained
     "from_run",  # needs a run: tests/test_from_run.py
     "multi_worker",  # needs other processes: tests/test_multi_worker.py
     "mirrored",  # needs several devices: tests/test_replicas.py
@@ -142,6 +145,8 @@ ELSEWHERE = {
 
 def chosen():
     every = [(kind, name, component) for kind in KINDS for name, component in host().registry.of_kind(kind)]
+    if not EVERYTHING:
+        every = [entry for entry in every if entry[2].distribution == "kplug"]
     wanted = {name for _, name, _ in every} if EVERYTHING else one_of_each_file(every)
     return [
         pytest.param(*entry, id=f"{entry[0]}-{entry[1]}")
@@ -180,6 +185,9 @@ def arguments_of_source(name, tmp_path):
     if name in ("folder", "table"):
         write_pictures(tmp_path / "pictures")
         return {"path": str(tmp_path / "pictures" / ("table.csv" if name == "table" else ""))}
+    if name == "class_names":
+        (tmp_path / "names.txt").write_text("cat\ndog\n")
+        return {"file": str(tmp_path / "names.txt"), "image_size": [8, 8]}
     if name == "arrays":
         images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), np.uint8)
         np.savez(tmp_path / "all.npz", images=images, labels=np.arange(20) % 4)
