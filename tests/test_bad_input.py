@@ -203,7 +203,7 @@ def test_a_full_disk_names_the_file_and_keeps_the_rest(photos, tmp_path):
     assert not [name for name in left if name.startswith(".")]
 
 
-@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("split", ["train", pytest.param("val", marks=pytest.mark.slow)])
 def test_a_picture_that_breaks_a_training_is_named(split, tmp_path):
     rng = np.random.default_rng(0)
     for folder in ("train", "val"):

@@ -38,6 +38,7 @@ def found(tmp_path_factory):
     return answer
 
 
+@pytest.mark.slow
 def test_the_first_line_is_the_spec_and_every_other_changes_something(found):
     base, *others = found["alternatives"]
     assert base["precision"] == "float32"
@@ -48,6 +49,7 @@ def test_the_first_line_is_the_spec_and_every_other_changes_something(found):
     assert "mixed_bfloat16" in {row["precision"] for row in others}
 
 
+@pytest.mark.slow
 def test_the_parts_are_no_slower_than_the_whole(found):
     assert found["input_seconds"] > 0
     assert found["model_seconds"] > 0
@@ -56,6 +58,7 @@ def test_the_parts_are_no_slower_than_the_whole(found):
     assert all(0 < row["share_of_peak"] < 1 for row in found["alternatives"] if "problem" not in row)
 
 
+@pytest.mark.slow
 def test_report_names_what_to_set(found):
     slow, fast = found["alternatives"][0], dict(found["alternatives"][1])
     fast |= {"speedup": 3.0, "speedup_quartiles": [2.5, 3.5], "precision": "mixed_bfloat16"}
@@ -65,6 +68,7 @@ def test_report_names_what_to_set(found):
     assert "times as fast" not in unsure
 
 
+@pytest.mark.slow
 def test_report_of_an_alternative_that_fails(found):
     broken = dict.fromkeys(KEYS, "x") | {"problem": "XLA has no such operation"}
     assert "not timed: XLA has no such operation" in report(

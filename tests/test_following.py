@@ -82,6 +82,7 @@ def test_a_stage_that_needs_more_asks_for_more(tmp_path):
     assert ASKED == [2, 4]
 
 
+@pytest.mark.slow
 def test_a_part_of_another_run_brings_what_that_run_found(tmp_path):
     train(tmp_path / "first")
     run = train(tmp_path / "second", f"{{type: from_run, run: {tmp_path}/first, part: model}}")

@@ -114,6 +114,7 @@ def fill_and_resume(folder, full, whole):
     return last
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written(whole, tmp_path):
     fill_and_resume(tmp_path, LIMIT, whole)
 

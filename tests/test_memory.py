@@ -216,6 +216,7 @@ def limited(tmp_path, written, blind):
 WIDE = "[{type: conv2d, filters: 512, kernel_size: 3}, relu, {type: conv2d, filters: 16, kernel_size: 1}]"
 
 
+@pytest.mark.slow
 def test_a_process_with_too_little_memory_refuses_before_the_first_step(tmp_path):
     done = limited(tmp_path, text(WIDE, 1200), blind=False)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr

@@ -78,6 +78,7 @@ def test_a_batch_that_two_cannot_share_is_refused(tmp_path):
     assert code == 2 and "a batch of 61 cannot be shared evenly by 2 replicas; 60 or 62 can" in said
 
 
+@pytest.mark.slow
 def test_a_killed_run_on_two_devices_goes_on(tmp_path):
     text = SPEC.replace("NORM", ", batch_normalization, {type: dropout, rate: 0.5}").replace("STRATEGY", TWO)
     code, _, said = trained(tmp_path, "two", text, "--set", "fit.checkpoint={steps: 5, seconds: null, keep: 2}")

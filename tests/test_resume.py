@@ -54,7 +54,13 @@ def killed_at(path, step, text=SPEC):
     return killed_after(step, kplug.loads(text), path)
 
 
-@pytest.mark.parametrize("step", [3, 6, 12, 13, 16, 17, 24, 26, 38, 48])
+FAST = (3, 16, 26)  # in the first epoch, at the end of one, in the second stage
+
+
+@pytest.mark.parametrize(
+    "step",
+    [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in (3, 6, 12, 13, 16, 17, 24, 26, 38, 48)],
+)
 def test_a_stopped_run_ends_as_the_whole_one(whole, tmp_path, step):
     stopped = killed_at(tmp_path / "run", step)
     assert not stopped.finished

@@ -68,7 +68,7 @@ def as_file(picture):
         return file.getvalue()
 
 
-@pytest.mark.parametrize("endpoint", ["serving_default", "images"])
+@pytest.mark.parametrize("endpoint", ["serving_default", pytest.param("images", marks=pytest.mark.slow)])
 def test_served_equals_trained(run, pictures, tmp_path, endpoint):
     from kplug.images import resize
 

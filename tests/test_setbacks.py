@@ -69,7 +69,9 @@ def killed(path, written, last):
     return Run.open(path)
 
 
-@pytest.fixture(scope="module", params=list(RATES))
+@pytest.fixture(
+    scope="module", params=["plain", *(pytest.param(n, marks=pytest.mark.slow) for n in RATES if n != "plain")]
+)
 def whole(request, tmp_path_factory):
     """A training that went back, with the rates of all its steps."""
     watcher = Watcher()
@@ -109,7 +111,7 @@ def test_killed_and_resumed_it_ends_as_the_whole_one(whole, tmp_path):
 
 
 @pytest.mark.parametrize("whole", ["plain"], indirect=True)
-@pytest.mark.parametrize("when", [0, 1, 2])
+@pytest.mark.parametrize("when", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_while_it_goes_back(whole, tmp_path, monkeypatch, when):
     """Before the row is written, before checkpoints are removed, and before that is noted."""
     _, run, _ = whole
@@ -130,6 +132,7 @@ def test_killed_while_it_goes_back(whole, tmp_path, monkeypatch, when):
     assert everything(resume(tmp_path / "run")) == everything(run)
 
 
+@pytest.mark.slow
 def test_before_the_first_checkpoint_it_goes_back_to_the_initial_weights(tmp_path):
     written = text("100.0", times=9).replace("steps: 4", "steps: null").replace("seconds: null", "seconds: 1e9")
     run = train(kplug.loads(written), tmp_path / "run")
