@@ -19,6 +19,7 @@ import tensorflow as tf
 from kplug.disk import digest_of, sync
 from kplug.errors import Problem, SpecError
 from kplug.run import Run, naming_errors
+from kplug.weights import finalize
 
 NAME = re.compile(r"ckpt-(\d+)-(\d+)")  # stage, step
 LEFT = re.compile(NAME.pattern + r"\.(tmp|old)-\d+")
@@ -55,6 +56,7 @@ class Checkpoint:
             raise SpecError([Problem(message, where=str(self.path))])
         reader = tf.train.Checkpoint(variables=list(variables.values()))
         reader.read(str(self.path / "variables")).assert_consumed()
+        finalize(model)
 
 
 class Checkpoints:

@@ -9,13 +9,16 @@ from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.kinds import DataInfo
 
 
-def class_weight_vector(wanted: Literal["balanced"] | Mapping[str, float] | None, data: DataInfo) -> Any:
+def class_weight_vector(
+    wanted: Literal["balanced"] | Mapping[str, float] | None, data: DataInfo, parameter: str = "class_weights"
+) -> Any:
     """The weight of each class, float32 `[classes]`.
 
     Args:
         wanted: "balanced" is n / (classes * count), as in scikit-learn, n being the sum of the counts: the mean over
             all labels is 1; a mapping gives classes by name, and 1 to those that it does not name; None is 1 for all.
         data: knows the classes and how many training examples each has.
+        parameter: of the component, as messages call it.
 
     Raises:
         SpecError: there are no classes, none of that name, or one without examples that is to be balanced.
@@ -23,12 +26,12 @@ def class_weight_vector(wanted: Literal["balanced"] | Mapping[str, float] | None
     import numpy
 
     if not data.classes:
-        raise SpecError("class_weights: the source gives no classes to be weighted")
+        raise SpecError(f"{parameter}: the source gives no classes to be weighted")
     if wanted == "balanced":
-        return numpy.asarray(_balanced(data), numpy.float32)
+        return numpy.asarray(_balanced(data, parameter), numpy.float32)
     given = dict(wanted or {})
     for _, message in _unknown(given, data.classes):
-        raise SpecError(f"class_weights: {message}")
+        raise SpecError(f"{parameter}: {message}")
     return numpy.asarray([given.get(name, 1.0) for name in data.classes], numpy.float32)
 
 
@@ -58,13 +61,13 @@ def _unknown(weights: Any, classes: tuple[str, ...] | None) -> list[tuple[str, s
     ]
 
 
-def _balanced(data: DataInfo) -> list[float]:
+def _balanced(data: DataInfo, parameter: str) -> list[float]:
     if not data.counts:
-        raise SpecError("class_weights: balanced needs the number of examples of each class, which the source lacks")
+        raise SpecError(f"{parameter}: balanced needs the number of examples of each class, which the source lacks")
     empty = [f"'{name}'" for name, count in zip(data.classes, data.counts, strict=True) if not count]
     if empty:
         raise SpecError(
-            f"class_weights: balanced divides by the number of training examples, and there are none of "
+            f"{parameter}: balanced divides by the number of training examples, and there are none of "
             f"{listed(empty)}; give weights by name, such as {{{data.classes[0]}: 2.0}}, or leave these classes out"
         )
     total = sum(data.counts)

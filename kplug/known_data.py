@@ -41,7 +41,7 @@ def _of_source(source: Node) -> Known:
     values = {name: source.arguments[name] for name in inspect.signature(tell).parameters}
     known = {name: _of_source(v) if isinstance(v, Node) else plain(v) for name, v in values.items()}
     found: Known = tell(**known)
-    return found
+    return found if found.classes else replace(found, classes=None)
 
 
 def _walk(tree: Any, seen: bool) -> Iterator[tuple[Node, bool]]:

@@ -67,7 +67,7 @@ class Run:
 
     @cached_property
     def spec(self) -> Spec:
-        return load(self.path / "spec.yaml")
+        return load(self.path / "spec.yaml", of_a_run=True)
 
     @cached_property
     def info(self) -> DataInfo:

@@ -7,7 +7,7 @@ import difflib
 import os
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FileSystemPath
 from typing import Any, Literal
 
@@ -33,11 +33,13 @@ class Spec:
         data: what was written, as plain data.
         marks: where each value was written.
         root: the same as typed nodes, with every default.
+        of_a_run: it was checked when the run began; rules on the data are not asked again, as the source may be gone.
     """
 
     data: dict[str, Any]
     marks: Marks
     root: Node
+    of_a_run: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self.data == other.data
@@ -59,7 +61,7 @@ class Spec:
 
     def filled(self) -> Spec:
         """The same spec with every default written out."""
-        return Spec(plain(self.root), self.marks, self.root)
+        return replace(self, data=plain(self.root))
 
     def at(self, values: Mapping[str, Any]) -> Spec:
         """The filled spec with other values at some paths, parents before children.
@@ -70,11 +72,11 @@ class Spec:
         Raises:
             SpecError: a path does not exist, or a value does not fit.
         """
-        return _check(*_put(plain(self.root), self.marks, _overrides(values)))
+        return _check(*_put(plain(self.root), self.marks, _overrides(values)), of_a_run=self.of_a_run)
 
     def absolute(self) -> Spec:
         """The filled spec with every file path made absolute."""
-        return Spec(plain(_absolute(self.root)), self.marks, _absolute(self.root))
+        return replace(self, data=plain(_absolute(self.root)), root=_absolute(self.root))
 
     def stages(self) -> list[tuple[int, Spec]]:
         """(epochs, spec) of every stage of the training: the spec itself, then what `fit.stages` makes of it.
@@ -90,7 +92,7 @@ class Spec:
                 if path[0] in ("kplug", "name", "seed", "export") or path[:2] in OF_THE_RUN:
                     message = f"a stage cannot change {dotted(path)}, which belongs to the run as a whole"
                     raise SpecError([Problem(message, (*here, dotted(path)), self.where((*here, dotted(path))))])
-            found.append((stage["epochs"], _check(*_put(plain(self.root), self.marks, values), whole=False)))
+            found.append((stage["epochs"], _check(*_put(plain(self.root), self.marks, values), False, self.of_a_run)))
         return found
 
     def is_file_path(self, path: Path) -> bool:
@@ -113,17 +115,18 @@ class Spec:
         return self.marks.where(path)
 
 
-def load(path: str | os.PathLike[str], values: Mapping[str, Any] | None = None) -> Spec:
+def load(path: str | os.PathLike[str], values: Mapping[str, Any] | None = None, of_a_run: bool = False) -> Spec:
     """A spec from a YAML file.
 
     Args:
         path: the file.
         values: dotted path to value, put in before the spec is checked, as `Spec.at` does.
+        of_a_run: the file is that of a run, whose source may be another by now, or gone.
 
     Raises:
         SpecError: with every problem that was found.
     """
-    return loads(_read_file(path), str(path), _overrides(values or {}))
+    return loads(_read_file(path), str(path), _overrides(values or {}), of_a_run)
 
 
 def load_with(path: str | os.PathLike[str], changes: typing.Iterable[str]) -> Spec:
@@ -141,15 +144,22 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
         raise SpecError([Problem(f"{(error.strerror or str(error)).lower()}{hint}", where=str(path))]) from None
 
 
-def loads(text: str | bytes, source: str = "spec", overrides: Mapping[Path, tuple[Any, str]] | None = None) -> Spec:
+def loads(
+    text: str | bytes,
+    source: str = "spec",
+    overrides: Mapping[Path, tuple[Any, str]] | None = None,
+    of_a_run: bool = False,
+) -> Spec:
     """A spec from YAML text; `source` stands for the file's name in messages."""
     data, marks = parse(text, source)
     if not overrides:
-        return _check(data, marks)
-    root, problems = _read(data, marks)
+        return _check(data, marks, of_a_run=of_a_run)
+    root, problems = _read(data, marks, of_a_run)
     if not isinstance(root, Node):
         raise _error(problems)
-    return _check(*_put(plain(root), marks, overrides))  # what is wrong in `root` is still in it, unless put right
+    return _check(
+        *_put(plain(root), marks, overrides), of_a_run=of_a_run
+    )  # what is wrong in `root` is still in it, unless put right
 
 
 def _overrides(values: Mapping[str, Any]) -> dict[Path, tuple[Any, str]]:
@@ -209,7 +219,7 @@ def _step_into(inside: Any, step: Any, path: Path, where: str) -> Any:
     raise SpecError([Problem(message, path, where)])
 
 
-def _read(data: Any, marks: Marks) -> tuple[Any, list[Problem]]:
+def _read(data: Any, marks: Marks, of_a_run: bool = False) -> tuple[Any, list[Problem]]:
     problems = Problems(marks)
     if data is None:
         problems("the file is empty; a spec has at least name, task and data", ())
@@ -218,17 +228,17 @@ def _read(data: Any, marks: Marks) -> tuple[Any, list[Problem]]:
         problems(f"this kplug reads format {FORMAT}; received {shown_value(data['kplug'])}", ("kplug",))
         return None, problems
     root = Checker(host().registry, problems).check(SpecSection, data, ())
-    if not problems:
+    if not problems and not of_a_run:
         check_against_data(root, problems)
     return root, list(problems)
 
 
-def _check(data: Any, marks: Marks, whole: bool = True) -> Spec:
+def _check(data: Any, marks: Marks, whole: bool = True, of_a_run: bool = False) -> Spec:
     """The spec that the data is; `whole` has its stages checked too."""
-    root, problems = _read(data, marks)
+    root, problems = _read(data, marks, of_a_run)
     if problems:
         raise _error(problems)
-    spec = Spec(data, marks, root)
+    spec = Spec(data, marks, root, of_a_run)
     if whole:
         spec.stages()
     return spec

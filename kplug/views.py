@@ -32,12 +32,18 @@ class Predictions(Mapping[str, np.ndarray]):
     def __init__(
         self, ask: Callable[..., dict[str, np.ndarray]], names: Mapping[str, str], data: Data, split: str, views: int
     ) -> None:
-        self.ask, self.names, self.data, self.split, self.views = ask, tuple(names), data, split, views
+        self.ask, self.data, self.split, self.views = ask, data, split, views
+        self.names = tuple(names) if views == 1 else tuple(self._numbers())
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.names:
             raise KeyError(name)
         return self._found[name]
+
+    def _numbers(self) -> list[str]:
+        """The outputs that a mean can be taken of; that there are views to be had is seen on the way."""
+        batch = next(iter(view(self.data, self.split, 1)))
+        return [name for name, value in self.ask(images=batch["image"].numpy()).items() if value.dtype.kind == "f"]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -50,7 +56,7 @@ class Predictions(Mapping[str, np.ndarray]):
         found = self._of_view(0)
         if self.views == 1:
             return found
-        found = {name: value for name, value in found.items() if value.dtype.kind == "f"}
+        found = {name: found[name] for name in self.names}
         for number in range(1, self.views):
             for name, value in self._of_view(number).items():
                 if name in found:

@@ -51,8 +51,16 @@ def carry_over(weights: Mapping[str, Any], model: keras.Model) -> None:
             weight.assign(left.pop(weight.path))
         else:
             new.append(weight.path)
+    finalize(model)
     if new or left:
         log(f"not carried over: {listed([*left, *new])}")
+
+
+def finalize(model: keras.Model) -> None:
+    """After weights were assigned: let layers see it that compute with copies of theirs, as Normalization does."""
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
 
 
 def optimizers_of(model: keras.Model) -> list[Any]:

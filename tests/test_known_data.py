@@ -201,3 +201,37 @@ def test_a_check_knows_without_tensorflow(tmp_path):
     done = no_tensorflow("check", "spec.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert "spec.yaml:2:68: task.class_weights.owls: no class named 'owls'; did you mean 'owl'?" in done.stderr
+
+
+def test_a_run_is_opened_whatever_became_of_its_source(tmp_path):
+    """A class that its weights name is gone from the folder, then the folder is."""
+    import shutil
+
+    import kplug
+    from kplug.run import Run
+
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(6):
+            (tmp_path / "pets" / name / f"{number}.png").write_bytes(png())
+    weighted = {"task.class_weights": {"cat": 2.0}, "fit.epochs": 0, "data.sampler.batch_size": 4}
+    source = f"{{type: folder, path: {tmp_path}/pets, test: 0}}"
+    run = kplug.train(spec(source=source, size="[4, 4]").at(weighted), tmp_path / "run")
+    wanted = run.predict([tmp_path / "pets/dog/0.png"])
+    shutil.rmtree(tmp_path / "pets" / "cat")
+    again = Run.open(tmp_path / "run")
+    assert again.predict([tmp_path / "pets/dog/0.png"]) == wanted
+    other = again.spec.at({"data.source": "digits", "task.model": {"type": "grid", "side": 3}})
+    assert other["task.model.side"] == 3, "other data may be asked about, which are brought to the run's size"
+    with pytest.raises(SpecError, match="no class named 'cat'"):
+        loads(again.spec.dump())
+
+
+def test_a_file_of_names_may_begin_with_a_mark(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "names.txt").write_text("\ufeffcat\ndog\n", encoding="utf-8")
+    assert told(f"{{type: folder, path: {tmp_path}, classes: {tmp_path}/names.txt}}").classes == ("cat", "dog")
+
+
+def test_no_classes_is_not_known():
+    assert told("{type: folder, path: tests/bad}").classes is None

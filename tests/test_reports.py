@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 
 import kplug
 from kplug import Columns, Source, SpecError, hookimpl, tiny
-from kplug.default_plugins.scored import calibration, few_valued, scores, scores_by
+from kplug.default_plugins.scored import calibration, details, few_valued, scores, scores_by
 from kplug.plugins import using
 from kplug.testing import plugged
 
@@ -26,12 +26,13 @@ def some(count=200, seed=0):
 def test_scores_are_those_of_scikit_learn():
     labels, probabilities = some()
     said, present = probabilities.argmax(-1), [0, 1, 2]
-    found = scores(labels, probabilities, CLASSES)
+    found = scores(labels, probabilities, CLASSES) | details(labels, probabilities, CLASSES)
     recalls = reference.recall_score(labels, said, labels=present, average=None)
     assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, said))
     assert found["balanced_accuracy"] == pytest.approx(recalls.mean())
     assert found["worst_recall"] == pytest.approx(recalls.min())
-    assert found["macro_f1"] == pytest.approx(reference.f1_score(labels, said, labels=present, average="macro"))
+    assert set(said) == set(range(4)), "the class that is absent is said all the same, which macro F1 counts"
+    assert found["macro_f1"] == pytest.approx(reference.f1_score(labels, said, average="macro"))
     assert found["confusion"] == reference.confusion_matrix(labels, said, labels=range(4)).tolist()
     precisions = reference.precision_score(labels, said, labels=range(4), average=None, zero_division=0)
     for i, one in enumerate(found["classes"].values()):
@@ -44,7 +45,7 @@ def test_scores_of_several_labels_are_those_of_scikit_learn():
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, (100, 4)).astype("float32")
     probabilities = np.clip(0.6 * labels + 0.5 * rng.random((100, 4)), 0, 1)
-    found = scores(labels, probabilities, CLASSES)
+    found = scores(labels, probabilities, CLASSES) | details(labels, probabilities, CLASSES)
     said = probabilities > 0.5
     assert found["macro_f1"] == pytest.approx(reference.f1_score(labels, said, average="macro"))
     assert found["confusion"] == reference.multilabel_confusion_matrix(labels, said).tolist()
@@ -55,7 +56,7 @@ def test_scores_of_several_labels_are_those_of_scikit_learn():
 def test_the_calibration_error_by_hand():
     labels = np.array([0, 0, 0, 1])
     probabilities = np.array([[0.99, 0.01], [0.98, 0.02], [0.55, 0.45], [0.55, 0.45]])
-    found = scores(labels, probabilities, ("a", "b"))
+    found = scores(labels, probabilities, ("a", "b")) | details(labels, probabilities, ("a", "b"))
     assert found["calibration_error"] == pytest.approx(0.5 * abs(1 - 0.985) + 0.5 * abs(0.5 - 0.55))
     assert [bin_["share"] for bin_ in found["calibration"]] == [0.5, 0.5]
 
@@ -69,8 +70,10 @@ def test_a_confidence_of_one_has_a_bin():
 def test_groups():
     labels, probabilities = some(60)
     hospital = np.array(["a", "b", "b"] * 20, object)
-    columns = Columns(60, {"label": labels, "hospital": hospital, "age": np.arange(60), "path": hospital})
-    assert [name for name, _ in few_valued(columns)] == ["hospital"]
+    arrays = {"label": labels, "hospital": hospital, "age": np.arange(60), "path": hospital}
+    arrays |= {"ward": np.array([1.0, np.nan, 2.0] * 20), "shift": np.array(["day", None] * 30, object)}
+    groups = {name: sorted(set(words)) for name, words in few_valued(Columns(60, arrays))}
+    assert groups == {"hospital": ["a", "b"], "ward": ["1.0", "2.0", "nan"], "shift": ["None", "day"]}
     found = scores_by(hospital, labels, probabilities, CLASSES)
     of_b = hospital == "b"
     assert found["b"]["examples"] == 40

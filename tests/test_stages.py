@@ -72,3 +72,31 @@ def test_no_epochs_and_then_a_stage(tmp_path):
 def test_a_wrong_stage_is_refused_by_check(stages, message):
     with pytest.raises(kplug.SpecError, match=message):
         staged(stages)
+
+
+def test_normalization_computes_with_the_weights_that_are_carried_over_or_restored(tmp_path):
+    """The layer keeps copies of them, which an assignment does not reach."""
+    import keras
+
+    from kplug.checkpoint import Checkpoint
+    from kplug.weights import carry_over, finalize
+
+    def made():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Normalization(name="normalization")], name="m")
+        return model
+
+    x = np.random.default_rng(0).normal(3, 2, (8, 3)).astype("float32")
+    trained = made()
+    trained.layers[0].adapt(x)
+    wanted = trained(x).numpy()
+    assert abs(wanted.mean()) < 1e-5
+    fresh = made()
+    carry_over({weight.path: weight.numpy() for weight in trained.weights}, fresh)
+    np.testing.assert_allclose(fresh(x), wanted, atol=1e-6)
+    fresh = made()
+    for mine, theirs in zip(fresh.weights, trained.weights, strict=True):
+        mine.assign(theirs)
+    assert not np.allclose(fresh(x), wanted), "Keras does it itself by now: finalize can go"
+    finalize(fresh)
+    np.testing.assert_allclose(fresh(x), wanted, atol=1e-6)
+    assert Checkpoint.restore.__code__.co_names.count("finalize") == 1

@@ -52,7 +52,8 @@ def classification(
         loss: compares scores (logits) with targets, float [batch, classes].
         optimizer: changes the weights.
         metrics: compare probabilities with targets.
-        label_smoothing: the share of each target that is spread over all classes, in the loss alone.
+        label_smoothing: the share of each target that is spread over all classes, in the loss alone; a loss that has a
+            method `with_label_smoothing(share)`, such as one that weighs by the targets as they are, does it itself.
         class_weights: how much an example of each class counts in the training loss; {name: weight}, 1 where none is
             named, or balanced: the rarer the more. Validation and all metrics stay unweighted. An example of several
             labels counts as much as these on average.

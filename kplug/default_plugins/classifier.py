@@ -61,7 +61,10 @@ def classifier(
         raise SpecError(f"{len(data.classes)} classes need as many scores a picture; head gave the shape {shape}")
     whole = Classifier(images, logits, name="classifier")
     whole.activation = keras.ops.sigmoid if data.multi_label else keras.ops.softmax
-    whole.label_smoothing = label_smoothing
+    if label_smoothing and hasattr(loss, "with_label_smoothing"):
+        loss = loss.with_label_smoothing(label_smoothing)
+    else:
+        whole.label_smoothing = label_smoothing
     if l2:
         for weight in whole.trainable_weights:
             if len(weight.shape) > 1:

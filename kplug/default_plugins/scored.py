@@ -26,7 +26,7 @@ def report(run: Run, name: str, probabilities: np.ndarray, columns: Columns) -> 
         columns: of the split, with `label`, `[n]`, or `[n, classes]` where an example has several.
     """
     labels, classes = np.asarray(columns["label"]), run.info.classes
-    found = scores(labels, probabilities, classes)
+    found = scores(labels, probabilities, classes) | details(labels, probabilities, classes)
     groups = few_valued(columns)
     found["by"] = {column: scores_by(values, labels, probabilities, classes) for column, values in groups}
     run.write_json(f"report-{name}.json", found)
@@ -36,8 +36,16 @@ def report(run: Run, name: str, probabilities: np.ndarray, columns: Columns) -> 
     return {key: found[key] for key in SUMMARY}
 
 
+def answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is right and what is said, bool `[n, classes]`; of several labels a class is said above 1/2."""
+    every = np.arange(probabilities.shape[1])
+    if labels.ndim == 2:
+        return labels > 0, probabilities > 0.5
+    return labels[:, np.newaxis] == every, probabilities.argmax(-1)[:, np.newaxis] == every
+
+
 def scores(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Everything of one split. With several labels an example a class is said where its probability is above 1/2.
+    """The figures that stand for a split, or for a group of its examples.
 
     Args:
         labels: what is right, `[n]`, or 0 and 1, `[n, classes]`.
@@ -45,11 +53,10 @@ def scores(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ..
         classes: names by label.
     """
     several = labels.ndim == 2
-    right = labels > 0 if several else labels[:, np.newaxis] == np.arange(len(classes))
-    said = probabilities > 0.5 if several else probabilities.argmax(-1)[:, np.newaxis] == np.arange(len(classes))
-    hits, support = (right & said).sum(0), right.sum(0)
+    right, said = answers(labels, probabilities)
+    hits, support, predicted = (right & said).sum(0), right.sum(0), said.sum(0)
     recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(support + said.sum(0), 1)
+    f1 = 2 * hits / np.maximum(support + predicted, 1)
     there = support > 0  # a class without examples in the split has no recall
     rejected = (~right & ~said).sum(0) / np.maximum((~right).sum(0), 1)
     bins = calibration(right, said, probabilities, several)
@@ -60,20 +67,35 @@ def scores(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ..
         "balanced_accuracy": mean((recall + rejected)[there] / 2 if several else recall[there]),
         "mean_recall": mean(recall[there]),  # with one label an example the same
         "worst_recall": float(recall[there].min(initial=1.0)),
-        "macro_f1": mean(f1[there]),
+        "macro_f1": mean(f1[there | (predicted > 0)]),
         "calibration_error": float(sum(b["share"] * abs(b["accuracy"] - b["confidence"]) for b in bins)),
+    }
+
+
+def details(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Class by class, pair by pair and bin by bin; the arguments are those of `scores`."""
+    several = labels.ndim == 2
+    right, said = answers(labels, probabilities)
+    hits, support, predicted = (right & said).sum(0), right.sum(0), said.sum(0)
+    return {
         "classes": {
             name: {
                 "examples": int(support[i]),
-                "recall": float(recall[i]) if there[i] else None,
-                "precision": float(hits[i] / said[:, i].sum()) if said[:, i].any() else None,
-                "f1": float(f1[i]),
+                "recall": float(hits[i] / support[i]) if support[i] else None,
+                "precision": float(hits[i] / predicted[i]) if predicted[i] else None,
+                "f1": float(2 * hits[i] / max(support[i] + predicted[i], 1)),
             }
             for i, name in enumerate(classes)
         },
-        "confusion": pairs(right, said) if several else (right.T.astype(np.int64) @ said).tolist(),
-        "calibration": bins,
+        "confusion": pairs(right, said) if several else confusion(labels, probabilities.argmax(-1), len(classes)),
+        "calibration": calibration(right, said, probabilities, several),
     }
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, count: int) -> list[list[int]]:
+    """Rows: what is right; columns: what was said."""
+    found = np.bincount(labels.astype(np.int64) * count + predicted, minlength=count * count)
+    return found.reshape(count, count).tolist()
 
 
 def mean(values: np.ndarray) -> float:
@@ -113,13 +135,14 @@ def calibration(
 
 
 def few_valued(columns: Columns) -> Iterator[tuple[str, np.ndarray]]:
-    """The columns that part the examples into a few groups, but for labels and files."""
+    """The columns that part the examples into a few groups, as text, but for labels and files."""
     for name, column in columns.arrays.items():
         values = np.asarray(column)
-        if name in ("label", "path") or values.ndim != 1 or values.dtype.kind not in "biuUSO":
+        if name in ("label", "path") or values.ndim != 1:
             continue
-        if 2 <= len(np.unique(values)) <= MOST_VALUES:
-            yield name, values
+        words = values.astype(str)  # a number or None too
+        if 2 <= len(np.unique(words)) <= MOST_VALUES:
+            yield name, words
 
 
 def scores_by(

@@ -34,7 +34,7 @@ def tfds(name: str, data_dir: str | None, image: str, label: str | None) -> Know
     place = Path(os.path.expanduser(data_dir or "~/tensorflow_datasets")) / name.replace(":", "/")
     with contextlib.suppress(OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
         (file,) = [place / "features.json"] if (place / "features.json").exists() else place.glob("*/features.json")
-        features = json.loads(file.read_text())["featuresDict"]["features"]
+        features = json.loads(file.read_text(encoding="utf-8"))["featuresDict"]["features"]
         shape = features[image]["image"]["shape"]["dimensions"]
         height, width, channels = (int(side) if int(side) > 0 else None for side in shape)
         names = None if label is None else _class_names(file.parent, label, features.get(label, {}))
@@ -55,4 +55,4 @@ def wrapped(of: Known) -> Known:
 
 
 def _lines(file: Path) -> tuple[str, ...]:
-    return tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
+    return tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())

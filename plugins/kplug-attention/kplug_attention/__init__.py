@@ -128,6 +128,13 @@ def cct(
     return make_cct(width, depth, block, kernel_size, convolutions)
 
 
+def _the_stem_fits_the_picture(stem: str, last_stride: int, data: Known) -> None:
+    from kplug_cnn.pictures import fit_stride, pictures_of
+
+    fit_stride(pictures_of(data), stem, "botnet", small=4 * last_stride, large=16 * last_stride)
+
+
+@rule(_the_stem_fits_the_picture)
 def botnet(
     depth: Literal[18, 34, 50, 101, 152] = 50,
     width: Count = 64,

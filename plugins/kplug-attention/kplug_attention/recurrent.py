@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from kplug import SpecError
 from kplug.network import Network
 
 
@@ -15,6 +16,8 @@ def make_cnn_rnn(filters: list[int], cell: str, units: int, bidirectional: bool,
     """The network as a layer: images `[b, h, w, c]` to `[b, units]`, or `[b, 2 * units]` in both directions."""
 
     def network(x: Any) -> Any:
+        if None in x.shape[1:3]:
+            raise SpecError("cnn_rnn needs pictures of one size, which is the sequence's: set data.image.size")
         for number, count in enumerate(filters, 1):
             x = stage(x, count, f"stage{number}")
         x = layers.Dropout(dropout, name="dropout")(x) if dropout else x

@@ -41,12 +41,12 @@ class Capsules(keras.Model):
     reconstruction = 0.0
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **more: Any
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        loss = super().compute_loss(x=x, y=y, y_pred=logits_of(y_pred), sample_weight=sample_weight, **more)
+        loss = super().compute_loss(x, y, logits_of(y_pred), sample_weight, training)
         if self.decoder is None:
             return loss
-        drawn = draw(self.decoder, y_pred, ops.cast(y, y_pred.dtype))
+        drawn = draw(self.decoder, y_pred, ops.cast(y, y_pred.dtype), training)
         wanted = ops.reshape(ops.cast(x, "float32") / 255, ops.shape(drawn))
         # as Keras does with losses: a mean over all replicas' examples
         squares = keras.losses.MeanSquaredError()(wanted, drawn) * drawn.shape[-1]
@@ -95,10 +95,10 @@ def make_learner(
     return Learner(whole, prepare, {"images": signature}, parts)
 
 
-def draw(decoder: Any, capsules: Any, chosen: Any) -> Any:
+def draw(decoder: Any, capsules: Any, chosen: Any, training: bool = False) -> Any:
     """The picture, flat, that the chosen capsules draw: `chosen` `[b, classes]` masks the others."""
     masked = capsules * chosen[..., None]
-    return decoder(ops.reshape(masked, (-1, capsules.shape[1] * capsules.shape[2])))
+    return decoder(ops.reshape(masked, (-1, capsules.shape[1] * capsules.shape[2])), training=training)
 
 
 def lengths_of(capsules: Any) -> Any:

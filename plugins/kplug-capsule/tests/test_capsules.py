@@ -235,3 +235,21 @@ def test_pictures_that_are_too_small():
 
 def test_it_is_light():
     assert no_tensorflow(code="import kplug_capsule").returncode == 0
+
+
+def test_a_decoder_is_trained_in_training_and_not_beyond():
+    seen = []
+
+    class Watched(keras.layers.Layer):
+        def call(self, x, training=None):
+            seen.append(training)
+            return keras.ops.sigmoid(x[:, :1] + keras.ops.zeros((1, 64)))
+
+    task = capsules(info(8), capsnet(info(8), **TINY), margin(), Watched(), 0.01, keras.optimizers.Adam(), [])
+    x, y = tf.zeros((4, 8, 8, 1), tf.uint8), tf.one_hot([1, 2, 3, 4], 10)
+    task.model.train_on_batch(x, y)
+    assert seen[-1] is True
+    task.model.test_on_batch(x, y)
+    assert seen[-1] is False
+    task.serve["images"].function(x)
+    assert seen[-1] is False

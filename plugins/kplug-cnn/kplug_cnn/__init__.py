@@ -228,8 +228,8 @@ def efficientnet(
         stem: large has a stride of 32 in all, small leaves the first two strides out and has one of 8, auto is small
             where the picture has fewer than 64 pixels in height.
         momentum: of batch normalization, how slowly its moving statistics follow; null is 0.99, in v2 0.9.
-        drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by the last block in training;
-            blocks before it have less, the first none.
+        drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by a block with a shortcut in
+            training; it grows from none in the first block towards this behind the last.
     """
     from kplug_cnn.efficient import make_efficientnet
 

@@ -18,7 +18,8 @@ class Pictures:
 
 
 def pictures_of(data: Known) -> Pictures:
-    return Pictures((None, *data.image))
+    """As far as they are known; without a height, by which the stem is chosen, nothing is."""
+    return Pictures((None, *data.image) if data.image[0] is not None else (None, None, None, data.image[2]))
 
 
 # Each of these says whether the stem is the small one, and raises SpecError where pictures are too small for it.

@@ -79,3 +79,11 @@ def test_a_check_knows_it_before_the_data_is_opened(spec_of):
                 good.at({"data.image.size": [3, 3]})
             with pytest.raises(SpecError, match=r"task\.model: .* pixels"):
                 good.at({"data.source": "digits", "data.image.size": [2, 2]})
+
+
+def test_without_a_height_nothing_is_refused_beforehand():
+    from kplug_cnn.pictures import fit_alexnet, fit_stride, pictures_of
+
+    data = kplug.Known((None, 28, 1))
+    assert fit_stride(pictures_of(data), "auto", "resnet") is False
+    assert fit_alexnet(pictures_of(data), "auto") is False

@@ -25,6 +25,7 @@ class Adjusted(keras.losses.Loss):
         multi_label: a sigmoid per class instead of a softmax.
         gamma: of the focal loss.
         adjust: (targets, logits) to the logits that are compared.
+        label_smoothing: share of the targets that is spread over all classes, once weights were taken of them.
     """
 
     def __init__(
@@ -34,14 +35,22 @@ class Adjusted(keras.losses.Loss):
         multi_label: bool,
         gamma: float = 0.0,
         adjust: Callable[[Any, Any], Any] = lambda targets, logits: logits,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(name=name)
         self.weights, self.multi_label, self.gamma, self.adjust = weights, multi_label, gamma, adjust
+        self.label_smoothing = label_smoothing
+
+    def with_label_smoothing(self, share: float) -> Adjusted:
+        """The same of targets that it smooths itself, after it has taken weights and margins of them."""
+        return Adjusted(self.name, self.weights, self.multi_label, self.gamma, self.adjust, share)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         targets = ops.cast(y_true, y_pred.dtype)
-        values = (self._of_sigmoids if self.multi_label else self._of_softmax)(targets, self.adjust(targets, y_pred))
-        return values * example_weights(targets, self.weights)
+        logits, weights = self.adjust(targets, y_pred), example_weights(targets, self.weights)
+        spread = 0.5 if self.multi_label else 1 / targets.shape[-1]
+        targets = targets * (1 - self.label_smoothing) + self.label_smoothing * spread
+        return (self._of_sigmoids if self.multi_label else self._of_softmax)(targets, logits) * weights
 
     def _of_softmax(self, targets: Any, logits: Any) -> Any:
         logs = ops.log_softmax(logits, axis=-1)
@@ -60,11 +69,11 @@ class Adjusted(keras.losses.Loss):
 
 
 def weighted(data: DataInfo, weights: Weights) -> keras.losses.Loss:
-    return Adjusted("weighted_cross_entropy", class_weight_vector(weights, data), data.multi_label)
+    return Adjusted("weighted_cross_entropy", class_weight_vector(weights, data, "weights"), data.multi_label)
 
 
 def focal(data: DataInfo, gamma: float, weights: Weights) -> keras.losses.Loss:
-    return Adjusted("focal", class_weight_vector(weights, data), data.multi_label, gamma)
+    return Adjusted("focal", class_weight_vector(weights, data, "weights"), data.multi_label, gamma)
 
 
 def effective_number(data: DataInfo, beta: float, gamma: float) -> keras.losses.Loss:
@@ -79,7 +88,7 @@ def effective_number(data: DataInfo, beta: float, gamma: float) -> keras.losses.
 def ldam(data: DataInfo, margin: float, scale: float, weights: Weights) -> keras.losses.Loss:
     counts = known_counts(data, "ldam", multi_label=False)
     margins = (scale * margin * (counts.min() / counts) ** 0.25).astype(np.float32)
-    vector = class_weight_vector(weights, data)
+    vector = class_weight_vector(weights, data, "weights")
     return Adjusted("ldam", vector, False, adjust=lambda targets, logits: logits - targets * margins)
 
 

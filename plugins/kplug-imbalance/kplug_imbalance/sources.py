@@ -17,6 +17,8 @@ def long_tail(of: Mapping[str, Split], factor: float) -> dict[str, Split]:
     labels = train.columns.arrays.get("label")
     if labels is None or np.asarray(labels).ndim != 1 or not train.classes:
         raise SpecError("long_tail needs a source with one label an example")
+    if "weight" in train.columns:
+        raise SpecError("long_tail gives a column 'weight', and the source has one already")
     chosen = choose_rows(train, tail_rows(np.asarray(labels), len(train.classes), factor))
     sizes = np.bincount(chosen.columns["label"], minlength=len(train.classes))
     weight = {"weight": (1 / sizes[chosen.columns["label"]]).astype(np.float32)}

@@ -199,3 +199,39 @@ def test_balanced_accuracy_is_that_of_scikit_learn():
     assert float(metric.result()) == pytest.approx(balanced_accuracy_score(labels, two.argmax(-1)))
     with pytest.raises(SpecError, match="one label an example"):
         balanced_accuracy(info(label=(3,)))
+
+
+# --- with label smoothing --------------------------------------------------------------------------------------------
+
+
+def test_smoothing_changes_no_weight():
+    """As the task's class_weights, which are taken of the targets as they are."""
+    share, weights = 0.1, {"cat": 0.2, "emu": 10.0}
+    smooth = Y * (1 - share) + share / 3
+    wanted = -(smooth * np.log(softmax(LOGITS))).sum(-1) * np.array([0.2, 1, 10])[LABELS]
+    loss = weighted_cross_entropy(info(), weights).with_label_smoothing(share)
+    np.testing.assert_allclose(values(loss), wanted, rtol=1e-5)
+    assert weighted_cross_entropy(info(), weights).label_smoothing == 0
+
+
+def test_the_task_leaves_the_smoothing_to_the_loss():
+    from kplug.build import build_learner
+    from kplug.data import open_data
+    from kplug.kinds import FitInfo
+
+    with plugged(kplug_imbalance):
+        spec = kplug.loads("{name: a, task: {type: classification, model: flatten}, data: {source: digits}}")
+        found = []
+        for values_ in (
+            {"task.loss": {"type": "weighted_cross_entropy", "weights": {"1": 5.0}}},
+            {"task.class_weights": {"1": 5.0}},
+        ):
+            spec_ = spec.at({"task.label_smoothing": 0.2, **values_})
+            data = open_data(spec_)
+            learner = build_learner(spec_, data.info, FitInfo(steps=1, epochs=1), "float32")
+            for weight in learner.model.weights:
+                weight.assign(keras.random.normal(weight.shape, seed=len(weight.shape)))
+            batch = next(iter(data.examples("train")))
+            x, y, *weight = learner.prepare(batch, None, True)
+            found.append(float(learner.model.compute_loss(x, y, learner.model(x), *weight)))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kplug import Architecture, DataInfo, FilePath, Natural, Positive, Size, Source, Text, hookimpl, rule
+from kplug import Architecture, DataInfo, FilePath, Known, Natural, Positive, Size, Source, Text, hookimpl, known, rule
 
 kplug_api = 1
 
@@ -49,6 +49,8 @@ Application = Literal[
     "VGG19",
     "Xception",
 ]
+# pixels under which Keras refuses a network; 32 where nothing is said, the stride of all of them
+LEAST = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}
 WITH_WIDTHS = ("MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small")
 
 
@@ -67,6 +69,23 @@ def _classifiers_pool_by_themselves(include_top: bool, pooling: str | None) -> N
         raise ValueError(f"include_top: true gives scores, which pooling: {pooling} would not change; leave one out")
 
 
+def _imagenet_has_1000_classes(name: str, weights: str | None, include_top: bool, data: Known) -> None:
+    if include_top and weights == "imagenet" and data.classes is not None and len(data.classes) != 1000:
+        raise ValueError(
+            f"{name} with weights: imagenet tells 1000 classes, the source has {len(data.classes)}; include_top: false "
+            "gives features, on which a head learns them"
+        )
+
+
+def _a_small_picture_leaves_something(name: str, data: Known) -> None:
+    least = LEAST.get(name, 32)
+    if any(side is not None and side < least for side in data.image[:2]):
+        shown = "x".join("?" if side is None else str(side) for side in data.image[:2])
+        raise ValueError(f"pictures of {shown} are too small for {name}; make them larger with data.image.size")
+
+
+@rule(_a_small_picture_leaves_something)
+@rule(_imagenet_has_1000_classes)
 @rule(_only_mobilenets_have_widths)
 @rule(_classifiers_pool_by_themselves)
 def pretrained(
@@ -113,6 +132,17 @@ def hub(preset: Text, weights: bool = True, pooling: Literal["mean", "max"] | No
     return make_backbone(preset, weights, pooling)
 
 
+def _told_by_the_file(file: str, image_size: list[int], skip: int) -> Known:
+    import contextlib
+    from pathlib import Path
+
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        lines = Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        return Known((image_size[0], image_size[1], 3), tuple(line.strip() for line in lines if line.strip())[skip:])
+    return Known()
+
+
+@known(_told_by_the_file)
 def class_names(file: FilePath, image_size: Size = (224, 224), skip: Natural = 0) -> Source:
     """The names of classes, for a network that knows them already; its pictures are blank, one a class.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import keras
@@ -24,7 +25,7 @@ def make_backbone(preset: str, weights: bool, pooling: str | None) -> Network:
 
     def network(images: Any) -> Any:
         known = found_once(f"preset {preset}", lambda: _described(preset))
-        model = keras.saving.deserialize_keras_object(known["backbone"])
+        model = _backbone(preset, known["class"], known["config"])
         _refuse_unfit(preset, model, images)
         if weights and keeps_initial_values(model.weights):
             with tf.init_scope(), names_as_if_alone():
@@ -72,7 +73,18 @@ def _described(preset: str) -> dict[str, Any]:
     import keras_hub
 
     model = _read(preset, lambda: keras_hub.models.Backbone.from_preset(preset, load_weights=False))
-    return {"backbone": keras.saving.serialize_keras_object(model), "rescaling": _rescaling(preset)}
+    described = {"class": type(model).__name__, "config": model.get_config(), "rescaling": _rescaling(preset)}
+    return json.loads(json.dumps(described))  # type: ignore[no-any-return]
+
+
+def _backbone(preset: str, name: str, config: dict[str, Any]) -> Any:
+    """KerasHub's class of that name, and no other: what a preset says is never looked up beyond its backbones."""
+    import keras_hub
+
+    found = getattr(keras_hub.models, name, None)
+    if not (isinstance(found, type) and issubclass(found, keras_hub.models.Backbone)):
+        raise SpecError(f"the preset '{preset}' is of '{name}', which is no backbone of KerasHub")
+    return found.from_config(dict(config))
 
 
 def _rescaling(preset: str) -> list[Any] | None:

@@ -16,6 +16,7 @@ import keras
 from keras.src.utils.naming import to_snake_case
 
 from kplug.errors import SpecError, did_you_mean
+from kplug.weights import finalize
 
 SHOWN = 5  # differing tensors that a message names
 Shape = tuple[int, ...]
@@ -94,9 +95,7 @@ def assign_weights(model: keras.Model, values: Sequence[tuple[Any, Any]]) -> Non
         now = keras.ops.convert_to_numpy(variable)
         if not (now == value.astype(now.dtype)).all():
             raise RuntimeError(f"{variable.path} did not take the value that was read for it; are there NaN in it?")
-    for layer in model._flatten_layers(include_self=False, recursive=True):
-        if hasattr(layer, "finalize_state"):  # Normalization computes with copies
-            layer.finalize_state()
+    finalize(model)
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
