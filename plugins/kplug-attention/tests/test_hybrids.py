@@ -165,3 +165,14 @@ def test_a_spec_trains_a_step(model, tmp_path):
 
 def test_it_is_light():
     assert no_tensorflow(code="import kplug_attention").returncode == 0
+
+
+def test_a_check_knows_pictures_that_are_too_small():
+    with plugged(kplug_attention):
+        text = "{name: a, task: {type: classification, model: MODEL}, data: {source: digits}}"
+        with pytest.raises(SpecError, match="botnet has a stride of 8 pixels, the picture only 6x6"):
+            kplug.loads(text.replace("MODEL", "{type: botnet, last_stride: 2}")).at({"data.image.size": [6, 6]})
+        with pytest.raises(
+            SpecError, match="a patch of 16 pixels does not divide a picture of 8x8; those of 1, 2, 4, 8"
+        ):
+            kplug.loads(text.replace("MODEL", "vit"))

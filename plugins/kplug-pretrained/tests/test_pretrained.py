@@ -354,3 +354,23 @@ def test_a_stage_that_brings_another_network_reads_its_weights(host, small, smal
     found = values_of(run)
     for weight in small.weights:
         np.testing.assert_array_equal(found[f"pretrained/{weight.path}"], weight)
+
+
+def test_a_check_knows_what_does_not_fit():
+    text = "{name: a, task: {type: classification, model: MODEL}, data: {source: digits, image: {size: SIZE}}}"
+    with plugged(kplug_pretrained):
+        small = text.replace("MODEL", "{type: pretrained, name: Xception}").replace("SIZE", "[64, 99]")
+        with pytest.raises(kplug.SpecError, match="pictures of 64x99 are too small for Xception"):
+            kplug.loads(small)
+        top = text.replace("MODEL", "{type: pretrained, name: VGG16, include_top: true}").replace("SIZE", "[224, 224]")
+        with pytest.raises(kplug.SpecError, match="weights: imagenet tells 1000 classes, the source has 10"):
+            kplug.loads(top)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_least_size_is_that_of_keras(name):
+    """What `kplug check` refuses, Keras refuses too."""
+    least = kplug_pretrained.LEAST.get(name, 32)
+    with pytest.raises(ValueError, match=r"at least|negative dimension|too small"):
+        getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(least - 1, least - 1, 3))
