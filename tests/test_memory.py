@@ -233,6 +233,7 @@ def test_a_process_with_too_little_memory_refuses_before_the_first_step(tmp_path
 WIDER = "[{type: up_sampling2d, size: [16, 16]}, {type: global_average_pooling2d}]"
 
 
+@pytest.mark.slow
 def test_memory_that_is_exhausted_is_said_with_a_batch_that_should_fit(tmp_path):
     done = limited(tmp_path, text(WIDER, 1200), blind=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr

@@ -250,6 +250,7 @@ def stranger(folder, version):
     return str(folder)
 
 
+@pytest.mark.slow
 def test_workers_with_different_plugin_versions_are_refused(tmp_path):
     (tmp_path / "spec.yaml").write_text(CASES["plain"])
     hosts, processes = [f"127.0.0.1:{port}" for port in free_ports(2)], []

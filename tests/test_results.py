@@ -78,6 +78,7 @@ def place(trained, tmp_path):
     return Path(shutil.copytree(trained[0], tmp_path / "place"))
 
 
+@pytest.mark.slow
 def test_a_stopped_training_is_gone_on_with(trained):
     place, (said, code, files), _ = trained
     assert code == 130, said
@@ -87,6 +88,7 @@ def test_a_stopped_training_is_gone_on_with(trained):
     assert (place / "runs" / "plain" / "1" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_what_fails_is_told_and_the_others_are_made(trained):
     place, _, ended = trained
     assert ended.returncode == 1
@@ -99,6 +101,7 @@ def test_what_fails_is_told_and_the_others_are_made(trained):
     assert sorted(path.name for path in (place / "specs" / "results").iterdir()) == ["plain-0.json", "wide-0.json"]
 
 
+@pytest.mark.slow
 def test_rows_say_what_the_runs_say(trained):
     place = trained[0]
     rows = [line.split(" | ") for line in page(place).splitlines() if line.startswith("| [")]
@@ -118,6 +121,7 @@ def test_rows_say_what_the_runs_say(trained):
     assert "\ntools/results --seeds 0 plain wide\n" in page(place)
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice(place):
     before, runs = page(place), sorted(place.glob("runs/*/*"))
     (place / "specs" / "RESULTS.md").unlink()
@@ -128,6 +132,7 @@ def test_nothing_is_trained_twice(place):
     assert results(place, "--check").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_clone_without_runs_keeps_its_rows(place):
     before = page(place)
     shutil.rmtree(place / "runs" / "wide")
@@ -140,6 +145,7 @@ def test_a_clone_without_runs_keeps_its_rows(place):
     assert page(place) == before
 
 
+@pytest.mark.slow
 def test_a_changed_spec_has_no_row(place):
     shutil.rmtree(place / "runs")
     write_spec(place / "specs", "plain", filters=5)
@@ -151,6 +157,7 @@ def test_a_changed_spec_has_no_row(place):
     assert "[wide]" in page(place)
 
 
+@pytest.mark.slow
 def test_a_spec_that_is_gone_has_no_row(place):
     (place / "specs" / "wide.yaml").unlink()
     done = results(place, "--check")
@@ -158,6 +165,7 @@ def test_a_spec_that_is_gone_has_no_row(place):
     assert "wide.yaml is gone" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_changed_note_is_no_changed_spec(place):
     write_spec(place / "specs", "plain", note="# paper: about 5 % on a bad day (Somebody)")
     assert "RESULTS.md is not what the records make" in results(place, "--check").stderr
@@ -166,6 +174,7 @@ def test_a_changed_note_is_no_changed_spec(place):
     assert results(place, "--check").returncode == 0
 
 
+@pytest.mark.slow
 def test_what_is_typed_is_told(place):
     with open(place / "specs" / "RESULTS.md", "a") as file:
         file.write("| best | 100 % |\n")
@@ -184,6 +193,7 @@ def digest(monkeypatch):
     return digest
 
 
+@pytest.mark.slow
 def test_a_figure_that_the_run_does_not_have_is_told(place, digest):
     record = json.loads(record_file(place).read_text())
     record["metrics"]["accuracy"] = 1.0
@@ -195,15 +205,17 @@ def test_a_figure_that_the_run_does_not_have_is_told(place, digest):
     assert results(place, "--check").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_record_outlives_new_defaults(place, digest):
     shutil.rmtree(place / "runs")
     record = json.loads(record_file(place).read_text())
     del record["filled"]["task"]["model"]["layers"][0]["kernel_constraint"]  # as if it came later
     record_file(place).write_text(json.dumps(record | {"digest": digest(record)}))
-    done = results(place, "--check")
+    done = results(place, "--check", "--without-runs")
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "told"), [("result.json", "did not finish; no row"), ("evaluation-test.json", "is not measured")]
 )
@@ -217,6 +229,7 @@ def test_a_run_that_lacks_something_is_told(place, missing, told):
     assert "[wide]" in page(place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -232,6 +245,7 @@ def test_what_is_asked_wrong_trains_nothing(place, words, told):
     assert sorted(place.glob("runs/*/*")) == runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("note", "told"),
     [

@@ -111,7 +111,8 @@ def test_killed_and_resumed_it_ends_as_the_whole_one(whole, tmp_path):
 
 
 @pytest.mark.parametrize("whole", ["plain"], indirect=True)
-@pytest.mark.parametrize("when", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", [0, 1, 2])
 def test_killed_while_it_goes_back(whole, tmp_path, monkeypatch, when):
     """Before the row is written, before checkpoints are removed, and before that is noted."""
     _, run, _ = whole

@@ -12,9 +12,9 @@ from kplug.testing import knowing, no_tensorflow
 
 ROOT = Path(__file__).parents[1]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
-FAST = ("digits", "fashion-tail-ldam-deferred", "mnist-capsnet")  # a task, its stages, another task
+FAST = ("digits", "mnist-capsnet")  # of two tasks
 TINY = {"type": "tiny_pictures", "examples": 40, "test": 8, "size": [28, 28], "channels": 1}
-BATCH = 4
+BATCH = 3  # of the class that has so few, where a sampler cuts all down to it
 
 
 def test_all_are_good_without_tensorflow():
