@@ -210,7 +210,7 @@ def choose_rows(split: Split, rows: np.ndarray) -> Split:
 def _loader(split: Split, info: DataInfo) -> Callable[[Any], dict[str, Any]]:
     """row or rows to features: what the split loads, its pictures in their size, and its numeric columns."""
     height, width, channels = info.image_shape
-    numeric = {k: tf.constant(v) for k, v in split.columns.arrays.items() if np.asarray(v).dtype.kind in "biuf"}
+    numeric = {name: tf.constant(column) for name, column in split.columns.numeric.items()}
 
     def load(row: Any) -> dict[str, Any]:
         features = dict(split.load(row))

@@ -207,6 +207,11 @@ class Columns:
     def __contains__(self, name: object) -> bool:
         return name in self.arrays
 
+    @property
+    def numeric(self) -> dict[str, numpy.ndarray]:
+        """The columns of numbers, which join every batch."""
+        return {name: array for name, array in self.arrays.items() if array.dtype.kind in "biuf"}
+
 
 INJECTED: tuple[type, ...] = (DataInfo, FitInfo, Columns)
 

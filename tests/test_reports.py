@@ -26,7 +26,7 @@ def some(count=200, seed=0):
 def test_scores_are_those_of_scikit_learn():
     labels, probabilities = some()
     said, present = probabilities.argmax(-1), [0, 1, 2]
-    found = scores(labels, probabilities, CLASSES) | details(labels, probabilities, CLASSES)
+    found = scores(labels, probabilities) | details(labels, probabilities, CLASSES)
     recalls = reference.recall_score(labels, said, labels=present, average=None)
     assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, said))
     assert found["balanced_accuracy"] == pytest.approx(recalls.mean())
@@ -45,7 +45,7 @@ def test_scores_of_several_labels_are_those_of_scikit_learn():
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, (100, 4)).astype("float32")
     probabilities = np.clip(0.6 * labels + 0.5 * rng.random((100, 4)), 0, 1)
-    found = scores(labels, probabilities, CLASSES) | details(labels, probabilities, CLASSES)
+    found = scores(labels, probabilities) | details(labels, probabilities, CLASSES)
     said = probabilities > 0.5
     assert found["macro_f1"] == pytest.approx(reference.f1_score(labels, said, average="macro"))
     assert found["confusion"] == reference.multilabel_confusion_matrix(labels, said).tolist()
@@ -56,7 +56,7 @@ def test_scores_of_several_labels_are_those_of_scikit_learn():
 def test_the_calibration_error_by_hand():
     labels = np.array([0, 0, 0, 1])
     probabilities = np.array([[0.99, 0.01], [0.98, 0.02], [0.55, 0.45], [0.55, 0.45]])
-    found = scores(labels, probabilities, ("a", "b")) | details(labels, probabilities, ("a", "b"))
+    found = scores(labels, probabilities)
     assert found["calibration_error"] == pytest.approx(0.5 * abs(1 - 0.985) + 0.5 * abs(0.5 - 0.55))
     assert [bin_["share"] for bin_ in found["calibration"]] == [0.5, 0.5]
 
@@ -74,7 +74,7 @@ def test_groups():
     arrays |= {"ward": np.array([1.0, np.nan, 2.0] * 20), "shift": np.array(["day", None] * 30, object)}
     groups = {name: sorted(set(words)) for name, words in few_valued(Columns(60, arrays))}
     assert groups == {"hospital": ["a", "b"], "ward": ["1.0", "2.0", "nan"], "shift": ["None", "day"]}
-    found = scores_by(hospital, labels, probabilities, CLASSES)
+    found = scores_by(hospital, labels, probabilities)
     of_b = hospital == "b"
     assert found["b"]["examples"] == 40
     assert found["b"]["accuracy"] == pytest.approx((labels[of_b] == probabilities[of_b].argmax(-1)).mean())
@@ -175,7 +175,7 @@ def test_views_are_the_mean_over_the_picture_and_its_mirror_image(run):
         both = [serve(images)["probabilities"] for images in (batch["image"], batch["image"][:, :, ::-1])]
         probabilities.append((both[0] + both[1]) / 2)
         labels.append(batch["label"])
-    wanted = scores(np.concatenate(labels), np.concatenate(probabilities), tiny.SHAPES)
+    wanted = scores(np.concatenate(labels), np.concatenate(probabilities))
     for name, value in found.items():
         assert value == pytest.approx(wanted[name], abs=1e-5), name
     kept = run.read_json("evaluation-test-mirrored.json")

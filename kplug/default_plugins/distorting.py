@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kplug import images, pixels
 from kplug.errors import SpecError, listed
-from kplug.kinds import Columns, Split
+from kplug.kinds import Split
 
 TRIED = 4  # examples of the batches that an augmentation is tried on
 TRIES = 3  # seeds it is tried with
@@ -39,7 +39,7 @@ def _distorted(split: Split, augment: Sequence[Augment], seed: int) -> Split:
         if image.dtype == tf.string:
             image = images.decode(image, shape[2])
         features["image"] = tf.ensure_shape(image, shape)
-        return features | {name: tf.gather(values, row) for name, values in _numeric(split.columns).items()}
+        return features | {name: tf.gather(values, row) for name, values in split.columns.numeric.items()}
 
     def load(row: Any) -> Batch:
         row_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), tf.cast(row, tf.int32))
@@ -52,16 +52,11 @@ def _distorted(split: Split, augment: Sequence[Augment], seed: int) -> Split:
         return {name: value[0] for name, value in batch.items() if name not in split.columns}
 
     example = tf.data.Dataset.range(1).map(split.load).element_spec | {"image": tf.TensorSpec(shape, tf.uint8)}
-    example |= {name: tf.TensorSpec(array.shape[1:], array.dtype) for name, array in _numeric(split.columns).items()}
+    example |= {name: tf.TensorSpec(array.shape[1:], array.dtype) for name, array in split.columns.numeric.items()}
     with _refusing():
         for position, change in enumerate(augment):
             _try(change, example, position)
     return Split(split.columns, load, split.classes, shape, False, split.vocabulary)
-
-
-def _numeric(columns: Columns) -> dict[str, np.ndarray]:
-    arrays = {name: np.asarray(array) for name, array in columns.arrays.items()}
-    return {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
 
 
 # --- what may be used ----------------------------------------------------------------------------------------------

@@ -26,9 +26,9 @@ def report(run: Run, name: str, probabilities: np.ndarray, columns: Columns) -> 
         columns: of the split, with `label`, `[n]`, or `[n, classes]` where an example has several.
     """
     labels, classes = np.asarray(columns["label"]), run.info.classes
-    found = scores(labels, probabilities, classes) | details(labels, probabilities, classes)
+    found = scores(labels, probabilities) | details(labels, probabilities, classes)
     groups = few_valued(columns)
-    found["by"] = {column: scores_by(values, labels, probabilities, classes) for column, values in groups}
+    found["by"] = {column: scores_by(values, labels, probabilities) for column, values in groups}
     run.write_json(f"report-{name}.json", found)
     run.write(f"plots/confusion-{name}.png", draw_confusion(found))
     run.write(f"plots/recall-{name}.png", draw_recall(found, run.info.counts))
@@ -44,13 +44,12 @@ def answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, 
     return labels[:, np.newaxis] == every, probabilities.argmax(-1)[:, np.newaxis] == every
 
 
-def scores(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The figures that stand for a split, or for a group of its examples.
+def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """The figures that stand for a split, or for a group of its examples, and the bins that one of them is made of.
 
     Args:
         labels: what is right, `[n]`, or 0 and 1, `[n, classes]`.
         probabilities: `[n, classes]`.
-        classes: names by label.
     """
     several = labels.ndim == 2
     right, said = answers(labels, probabilities)
@@ -69,11 +68,12 @@ def scores(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ..
         "worst_recall": float(recall[there].min(initial=1.0)),
         "macro_f1": mean(f1[there | (predicted > 0)]),
         "calibration_error": float(sum(b["share"] * abs(b["accuracy"] - b["confidence"]) for b in bins)),
+        "calibration": bins,
     }
 
 
 def details(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Class by class, pair by pair and bin by bin; the arguments are those of `scores`."""
+    """Class by class and pair by pair; the arguments are those of `scores`, and the names by label."""
     several = labels.ndim == 2
     right, said = answers(labels, probabilities)
     hits, support, predicted = (right & said).sum(0), right.sum(0), said.sum(0)
@@ -88,7 +88,6 @@ def details(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, .
             for i, name in enumerate(classes)
         },
         "confusion": pairs(right, said) if several else confusion(labels, probabilities.argmax(-1), len(classes)),
-        "calibration": calibration(right, said, probabilities, several),
     }
 
 
@@ -145,12 +144,10 @@ def few_valued(columns: Columns) -> Iterator[tuple[str, np.ndarray]]:
             yield name, words
 
 
-def scores_by(
-    column: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
-) -> dict[str, dict[str, float]]:
+def scores_by(column: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, dict[str, float]]:
     """The summary of the examples of each value of a column."""
     found = {}
     for value in np.unique(column):
-        of_group = scores(labels[column == value], probabilities[column == value], classes)
+        of_group = scores(labels[column == value], probabilities[column == value])
         found[str(value)] = {key: of_group[key] for key in ("examples", *SUMMARY)}
     return found

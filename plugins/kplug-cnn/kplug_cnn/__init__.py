@@ -1,5 +1,6 @@
 """The classic convolutional networks: their signatures, free of TensorFlow."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Le
@@ -52,16 +53,11 @@ def _densenet_fits(stem: str, depth: int, data: Known) -> None:
     fit_densenet(pictures_of(data), stem, blocks_of_densenet(depth))
 
 
-def _resnet_fits(stem: str, data: Known) -> None:
-    fit_stride(pictures_of(data), stem, "resnet")
+def _stride_fits(network: str) -> Callable[..., None]:
+    def check(stem: str, data: Known) -> None:
+        fit_stride(pictures_of(data), stem, network)
 
-
-def _mobilenet_fits(stem: str, data: Known) -> None:
-    fit_stride(pictures_of(data), stem, "mobilenet")
-
-
-def _efficientnet_fits(stem: str, data: Known) -> None:
-    fit_stride(pictures_of(data), stem, "efficientnet")
+    return check
 
 
 # --- networks --------------------------------------------------------------------------------------------------------
@@ -111,7 +107,7 @@ def vgg(
     return make_vgg(depth, width, batch_norm, hidden, dropout)
 
 
-@rule(_resnet_fits)
+@rule(_stride_fits("resnet"))
 def resnet(
     depth: Literal[18, 34, 50, 101, 152] = 50,
     width: Count = 64,
@@ -141,7 +137,7 @@ def _only_v3_has_a_hidden_layer(version: str, hidden: bool) -> None:
         raise ValueError(f"mobilenet {version} has no hidden layer; v3_small and v3_large have one")
 
 
-@rule(_mobilenet_fits)
+@rule(_stride_fits("mobilenet"))
 @rule(_only_v3_has_a_hidden_layer)
 def mobilenet(
     version: Literal["v1", "v2", "v3_small", "v3_large"] = "v2",
@@ -209,7 +205,7 @@ def densenet(
     return make_densenet(depth, growth, compression, stem, dropout)
 
 
-@rule(_efficientnet_fits)
+@rule(_stride_fits("efficientnet"))
 def efficientnet(
     version: Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "v2_s"] = "b0",
     compound: NonNegative | None = None,

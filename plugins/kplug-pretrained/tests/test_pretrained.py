@@ -1,7 +1,6 @@
 """Networks of keras.applications: the same outputs, the file's weights and no others, and a training with them."""
 
 import dataclasses
-import os
 import shutil
 import sys
 import typing
@@ -227,11 +226,10 @@ def test_a_file_cannot_point_to_another(tmp_path, small_file):
     assert "lies in another file" in refused(INFO, "MobileNet", str(linked), width_multiplier=0.25)
 
 
-def test_without_a_network_the_weights_are_asked_for_as_a_file(monkeypatch):
+def test_without_a_network_the_weights_are_asked_for_as_a_file(monkeypatch, tmp_path):
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))  # where none were fetched before
     for variable in ("https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # where nobody listens
-    if list((Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models").glob("*")):
-        pytest.skip("Keras has fetched weights here before")
     said = refused(INFO, "MobileNet", width_multiplier=0.25)
     assert "the ImageNet weights of MobileNet could not be fetched: URL fetch failure on https://" in said
     assert said.endswith("give its path as weights")
