@@ -18,6 +18,7 @@ from kplug.kinds import (
     Columns,
     Count,
     DataInfo,
+    Executor,
     Field,
     FilePath,
     FitInfo,
@@ -32,9 +33,11 @@ from kplug.kinds import (
     Optimizer,
     Oracle,
     Positive,
+    Pruner,
     RunPath,
     Sampler,
     Schedule,
+    SearchInfo,
     Seed,
     Signature,
     Size,
@@ -47,16 +50,23 @@ from kplug.kinds import (
     call,
     rule,
 )
-from kplug.knowledge import ImageArchitecture, Known, known
+from kplug.knowledge import ImageArchitecture, Known, canonical, known
 from kplug.spec import Spec, load, loads
 
 if TYPE_CHECKING:
     from kplug.fit import train as train
+    from kplug.hypermodels import hypermodel as hypermodel
     from kplug.run import Run as Run
+    from kplug.tune import search as search
 
 __version__ = "0.1.0"
 
-_BELOW_THE_LINE = {"train": "kplug.fit", "Run": "kplug.run"}  # TensorFlow comes with them; `import *` spares them
+_BELOW_THE_LINE = {  # TensorFlow comes with them; `import *` spares them
+    "train": "kplug.fit",
+    "Run": "kplug.run",
+    "search": "kplug.tune",
+    "hypermodel": "kplug.hypermodels",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -74,6 +84,7 @@ __all__ = [
     "Columns",
     "Count",
     "DataInfo",
+    "Executor",
     "Field",
     "FilePath",
     "FitInfo",
@@ -90,9 +101,11 @@ __all__ = [
     "Optimizer",
     "Oracle",
     "Positive",
+    "Pruner",
     "RunPath",
     "Sampler",
     "Schedule",
+    "SearchInfo",
     "Seed",
     "Signature",
     "Size",
@@ -105,6 +118,7 @@ __all__ = [
     "Text",
     "Unit",
     "call",
+    "canonical",
     "hookimpl",
     "known",
     "load",

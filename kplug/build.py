@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,7 +41,20 @@ def build(spec: Spec, tree: Any, given: Mapping[type, Any] | None = None) -> Any
 
 def _argument(spec: Spec, node: Node, name: str, given: Mapping[type, Any] | None) -> Any:
     value = node.arguments[name]
-    if is_maker(node.component.parameters[name].annotation):
+    later = _holds_maker(node.component.parameters[name].annotation)
+    return _made_later(spec, value, given) if later else build(spec, value, given)
+
+
+def _holds_maker(annotation: Any) -> bool:
+    """True where `Callable[[], Kind]` stands: alone, beside null, in a list."""
+    return is_maker(annotation) or any(map(_holds_maker, typing.get_args(annotation)))
+
+
+def _made_later(spec: Spec, value: Any, given: Mapping[type, Any] | None) -> Any:
+    """A function that makes another object at each call, for each node of the value."""
+    if isinstance(value, list):
+        return [_made_later(spec, item, given) for item in value]
+    if isinstance(value, Node) and value.component.kind:
         return lambda: build(spec, value, given)
     return build(spec, value, given)
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from kplug import __version__
-from kplug.errors import BlownUp, Problem, SpecError, Terminated, WorkerLost
+from kplug.errors import BlownUp, Problem, SearchStopped, SpecError, Terminated, WorkerLost
 from kplug.plugins import PluginError, host
 from kplug.quiet import load_tensorflow
 
@@ -247,7 +247,7 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         print("\nstopped by Ctrl-C; what the run holds so far is kept", file=sys.stderr)
         code = INTERRUPTED
-    except BlownUp as error:
+    except (BlownUp, SearchStopped) as error:
         complain(error)
         code = BROKE
     except WorkerLost as error:

@@ -88,7 +88,8 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
         else:
             parameters[p.name] = Parameter(p.name, hints[p.name], _default(function, p))
     rules = tuple(getattr(function, "kplug_rules", ()))
-    tells = tuple(filter(None, [getattr(function, "kplug_known", None)]))
+    marks = ("kplug_known", "kplug_canonical")
+    tells = tuple(filter(None, [getattr(function, mark, None) for mark in marks]))
     for check in (*rules, *tells):
         if unknown := [key for key in inspect.signature(check).parameters if key not in parameters]:
             unknown = [key for key in unknown if key not in knowing(check)]

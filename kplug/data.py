@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from kplug import images, pixels
+from kplug.apart import set_apart, validating
 from kplug.build import build
 from kplug.errors import SpecError, listed
 from kplug.kinds import Columns, DataInfo, Field, Learner, Split
-from kplug.shares import ALL, Shares, stable_share
+from kplug.shares import ALL, Shares
 from kplug.spec import Spec
 
 SPLITS = ("train", "validation", "test")
@@ -163,9 +164,9 @@ class Data:
 def open_data(spec: Spec) -> Data:
     """The data of a spec: its source built, validation set apart, and its description made."""
     splits = dict(_splits(spec))
-    share = spec["data.validation"]
-    if share and "validation" not in splits:
-        splits["train"], splits["validation"] = _set_apart(splits["train"], share)
+    begin, end = validating(spec, splits)
+    if begin < end:
+        splits["train"], splits["validation"] = set_apart(splits["train"], begin, end)
     for name, split in splits.items():
         if len(split) == 0:
             raise _at_source(spec, f"the split '{name}' is empty")
@@ -186,25 +187,6 @@ def _splits(spec: Spec) -> Mapping[str, Split]:
 def _at_source(spec: Spec, message: str) -> SpecError:
     path = ("data", "source")
     return SpecError(message).located(path, spec.where(path))
-
-
-def _set_apart(split: Split, share: float) -> tuple[Split, Split]:
-    """Train and validation: the same examples each time, and with further files nearly the same."""
-    paths = split.columns.arrays.get("path")
-    keys = [str(key) for key in (range(len(split)) if paths is None else paths)]
-    chosen = stable_share(keys, share)
-    return choose_rows(split, np.flatnonzero(~chosen)), choose_rows(split, np.flatnonzero(chosen))
-
-
-def choose_rows(split: Split, rows: np.ndarray) -> Split:
-    """Some examples of a split, in the order of `rows`."""
-    table = tf.constant(rows, tf.int64)
-    columns = Columns(len(rows), {name: array[rows] for name, array in split.columns.arrays.items()})
-
-    def load(row: Any) -> dict[str, Any]:
-        return split.load(tf.gather(table, row))
-
-    return Split(columns, load, split.classes, split.image, split.batched, split.vocabulary)
 
 
 def _loader(split: Split, info: DataInfo) -> Callable[[Any], dict[str, Any]]:

@@ -46,8 +46,16 @@ class SpecError(Exception):
         return SpecError([p if p.path or p.where else Problem(p.message, path, where) for p in self.problems])
 
 
+class NoMemory(SpecError):
+    """What is asked for does not fit into memory."""
+
+
 class Terminated(BaseException):
     """SIGTERM was received."""
+
+
+class SearchStopped(RuntimeError):
+    """A search cannot go on before something is mended; the command line says it without a traceback, exit code 1."""
 
 
 class WorkerLost(RuntimeError):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import click
 
     from kplug.run import Run
+    from kplug.tune import Search
 
 hookspec = HookspecMarker("kplug")
 hookimpl = HookimplMarker("kplug")
@@ -53,3 +54,8 @@ def evaluated(run: Run, split: str, name: str, predictions: Any, columns: Any) -
 @hookspec
 def exported(run: Run, path: Path) -> None:
     """After an export was verified, before it gets its final name: add files (assets) below `path`."""
+
+
+@hookspec
+def searched(search: Search) -> None:
+    """After a search ended, or was stopped: write files (pictures, tables) into its directory, `search.path`."""

@@ -50,12 +50,14 @@ Callback = Annotated[
 ]
 Strategy = Annotated[Any, Kind("strategy", "a tf.distribute.Strategy")]
 Oracle = Annotated[Any, Kind("oracle", "a keras_tuner Oracle")]
+Pruner = Annotated[Any, Kind("pruner", "(values, others) -> bool: whether a trial stops early")]
+Executor = Annotated[Any, Kind("executor", "a kplug.executing.Executor: where trials are trained")]
 
 KINDS: dict[str, Kind] = {
     kind.__metadata__[0].name: kind.__metadata__[0]
     for kind in (
         *(Architecture, Loss, Augmentation, Sampler, Source, Task),
-        *(Optimizer, Schedule, Metric, Callback, Strategy, Oracle),
+        *(Optimizer, Schedule, Metric, Callback, Strategy, Oracle, Pruner, Executor),
     )
 }
 
@@ -186,6 +188,23 @@ class FitInfo:
 
 
 @dataclass(frozen=True)
+class SearchInfo:
+    """What an oracle searches.
+
+    Args:
+        hyperparameters: a `keras_tuner.HyperParameters` that declares the space.
+        objective: a `keras_tuner.Objective`.
+        seed: a number other than 0, which Keras Tuner takes for none.
+        epochs: of a whole training.
+    """
+
+    hyperparameters: Any
+    objective: Any
+    seed: int
+    epochs: int
+
+
+@dataclass(frozen=True)
 class Columns:
     """The table of a split: what is known of every example without loading it.
 
@@ -213,7 +232,7 @@ class Columns:
         return {name: array for name, array in self.arrays.items() if array.dtype.kind in "biuf"}
 
 
-INJECTED: tuple[type, ...] = (DataInfo, FitInfo, Columns)
+INJECTED: tuple[type, ...] = (DataInfo, FitInfo, Columns, SearchInfo)
 
 # --- what sources and tasks return -----------------------------------------------------------------------------------
 

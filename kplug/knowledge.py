@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from kplug.kinds import Architecture
 
@@ -43,6 +43,21 @@ def known(tell: Callable[..., Known]) -> Callable[[F], F]:
 
     def add(function: F) -> F:
         function.kplug_known = tell  # type: ignore[attr-defined]
+        return function
+
+    return add
+
+
+def canonical(form: Callable[..., Any]) -> Callable[[F], F]:
+    """Say which calls of a component come to the same, so that a search trains one of them.
+
+    Args:
+        form: takes parameters of the component by name, as plain values (a node is a mapping with its `type`), is free
+            of TensorFlow, and returns what equal calls share: plain data, compared in place of those parameters.
+    """
+
+    def add(function: F) -> F:
+        function.kplug_canonical = form  # type: ignore[attr-defined]
         return function
 
     return add

@@ -16,8 +16,8 @@ import keras
 import tensorflow as tf
 
 from kplug.data import Data
+from kplug.errors import NoMemory, Problem, SpecError
 from kplug.errors import Path as SpecPath
-from kplug.errors import Problem, SpecError
 from kplug.evaluate import log
 from kplug.kinds import Learner
 
@@ -94,13 +94,13 @@ def out_of_memory(data: Data, split: str, error: Exception, learner: Learner | N
         path = ("data", "sampler")
         need = step_need(data, learner)
         message = _comparison(data, need, free, where) + _instead(data, learner, need, min(free, need / 2 / ROOM), 1)
-    return SpecError([Problem(f"memory is exhausted: {message} (TensorFlow: {said})", path, data.spec.where(path))])
+    return NoMemory([Problem(f"memory is exhausted: {message} (TensorFlow: {said})", path, data.spec.where(path))])
 
 
 def _too_large(data: Data, learner: Learner, need: float, free: float, where: str, shares: int) -> SpecError:
     path = ("data", "sampler")
     message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, shares)}"
-    return SpecError([Problem(message, path, data.spec.where(path))])
+    return NoMemory([Problem(message, path, data.spec.where(path))])
 
 
 def _comparison(data: Data, need: float, free: float, where: str) -> str:

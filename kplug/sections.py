@@ -3,16 +3,20 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Len
+from annotated_types import Ge, Len
 
 from kplug.kinds import (
     Augmentation,
     Callback,
     Count,
+    Executor,
     Fraction,
     Name,
     Natural,
+    NonNegative,
+    Oracle,
     Positive,
+    Pruner,
     Sampler,
     Seed,
     Size,
@@ -21,6 +25,7 @@ from kplug.kinds import (
     Task,
     Text,
     call,
+    rule,
 )
 
 FORMAT: Literal[1] = 1
@@ -42,6 +47,25 @@ class ImageSection:
     channels: Literal[1, 3] | None = None
 
 
+def _fold_is_there(fold: int, of: int) -> None:
+    if fold >= of:
+        raise ValueError(f"fold {fold} is not there: {of} folds are numbered 0 to {of - 1}")
+
+
+@rule(_fold_is_there)
+@dataclass(frozen=True, kw_only=True)
+class FoldSection:
+    """One part of the training examples, which validates (cross-validation).
+
+    Args:
+        fold: its number, counted from 0.
+        of: how many parts there are, equal in size but for one example.
+    """
+
+    fold: Natural
+    of: Annotated[int, Ge(2)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSection:
     """Where the pictures come from, and in which order and form they reach the model.
@@ -49,7 +73,8 @@ class DataSection:
     Args:
         source: where the pictures come from.
         image: how they are brought to one size.
-        validation: the share of train that validates where the source has no validation split; 0 is none.
+        validation: the share of train that validates where the source has no validation split, 0 is none; or one fold
+            of several, {fold: 0, of: 5}.
         sampler: which examples stand in which training batch.
         evaluate_with: the same for validation and evaluation: every example once.
         augment: what changes training pictures, in this order.
@@ -57,7 +82,7 @@ class DataSection:
 
     source: Source
     image: ImageSection = call()
-    validation: Fraction = 0.1
+    validation: Fraction | FoldSection = 0.1
     sampler: Sampler = call("shuffled", batch_size=64)
     evaluate_with: Sampler = call("sequential", batch_size=256)
     augment: list[Augmentation] = ()  # type: ignore[assignment]
@@ -137,6 +162,88 @@ class ExportSection:
     precision: Precision = "float32"
 
 
+def _one_direction(minimize: str | None, maximize: str | None) -> None:
+    if (minimize is None) == (maximize is None):
+        raise ValueError("write {minimize: NAME} or {maximize: NAME}")
+
+
+@rule(_one_direction)
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSection:
+    """A number that a search makes small or large.
+
+    Args:
+        minimize: a metric that the training reports, or parameters, flops or latency_ms.
+        maximize: the same.
+        target: of a second objective and those that follow: its value at which the first counts as it is.
+        weight: of the same: how much being a share above or below its target weighs (EfficientNet's product has 0.07).
+    """
+
+    minimize: Text | None = None
+    maximize: Text | None = None
+    target: Positive | None = None
+    weight: NonNegative = 0.07
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSection:
+    """What a trial's number must keep to.
+
+    Args:
+        at_least: its least.
+        at_most: its greatest.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatsSection:
+    """How often a point is trained; its objective is the mean, and the spread is told beside it.
+
+    Args:
+        seeds: with the seed of the spec and those that follow.
+        folds: cross-validation: the training examples are cut into so many parts, each validating in turn; null: no.
+    """
+
+    seeds: Count = 1
+    folds: Annotated[int, Ge(2)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSection:
+    """Which values of a spec are tried, and what the best is.
+
+    Args:
+        space: path to range: {choice: [...]}, {choice: {LABEL: sub-tree}}, {int: [LOW, HIGH]}, {float: [LOW, HIGH]},
+            {log: [LOW, HIGH]} or bool; under a label, task.model[LABEL].patch.
+        oracle: what proposes the points.
+        objective: what is best; null: what `fit.best` says. A list: a front of trials that no other beats in all, each
+            but the first with its target.
+        constraints: name to limits that a trial must keep to; parameters and flops are counted before it trains.
+        prune: what stops a trial that falls behind.
+        repeats: with how many seeds, on how many folds each point is trained.
+        executor: where trials are trained.
+        keep: how many of the best trials keep their weights.
+        trial_timeout: seconds that a training may take before it counts as hanging; null: any.
+        trial_memory: GiB that a training may take; null: any.
+        failures: so many failed trials in a row stop the search.
+    """
+
+    space: dict[Text, Any]
+    oracle: Oracle = call("random")
+    objective: ObjectiveSection | list[ObjectiveSection] | None = None
+    constraints: dict[Text, LimitSection] = call()
+    prune: Pruner | None = None
+    repeats: RepeatsSection = call()
+    executor: Executor = "processes"
+    keep: Natural = 1
+    trial_timeout: Positive | None = None
+    trial_memory: Positive | None = None
+    failures: Count = 5
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpecSection:
     """One experiment: a task, its data, and how it is trained.
@@ -148,6 +255,7 @@ class SpecSection:
         task: what is learned, with which model, loss and optimizer.
         data: which pictures, in which order and form.
         fit: how the model is trained.
+        search: which values of it are tried, and what the best is; null: no search.
         export: what an export offers.
     """
 
@@ -157,4 +265,5 @@ class SpecSection:
     task: Task
     data: DataSection
     fit: FitSection = call()
+    search: SearchSection | None = None
     export: ExportSection = call()

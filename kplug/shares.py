@@ -23,6 +23,11 @@ def stable_share(keys: Sequence[str], share: float) -> numpy.ndarray:
     Returns:
         bool `[n]`, True for the chosen.
     """
+    return stable_part(keys, 0.0, share)
+
+
+def stable_part(keys: Sequence[str], begin: float, end: float) -> numpy.ndarray:
+    """Choose the examples from one share to another in the order of their keys' hashes, as `stable_share` does."""
     import hashlib
 
     import numpy
@@ -30,7 +35,8 @@ def stable_share(keys: Sequence[str], share: float) -> numpy.ndarray:
     digests = [hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest() for key in keys]
     hashes = numpy.frombuffer(b"".join(digests), ">u8")
     chosen = numpy.zeros(len(keys), bool)
-    chosen[numpy.argsort(hashes, kind="stable")[: round(share * len(keys))]] = True
+    order = numpy.argsort(hashes, kind="stable")
+    chosen[order[round(begin * len(keys)) : round(end * len(keys))]] = True
     return chosen
 
 

@@ -16,7 +16,9 @@ from kplug.errors import Path, Problem, SpecError, did_you_mean, dotted, shown_v
 from kplug.kinds import Located
 from kplug.known_data import check_against_data
 from kplug.plugins import host
+from kplug.search_rules import check_search
 from kplug.sections import FORMAT, SpecSection
+from kplug.space import Space, read_space
 from kplug.yaml12 import Marks, dump, parse
 
 OF_THE_RUN = (
@@ -87,13 +89,18 @@ class Spec:
         found = [(self["fit.epochs"], self)]
         for number, stage in enumerate(plain(self["fit.stages"])):
             here: Path = ("fit", "stages", number, "set")
-            values = {_steps(path): (value, self.where((*here, path))) for path, value in stage["set"].items()}
+            values = {steps_in(path): (value, self.where((*here, path))) for path, value in stage["set"].items()}
             for path in values:
                 if path[0] in ("kplug", "name", "seed", "export") or path[:2] in OF_THE_RUN:
                     message = f"a stage cannot change {dotted(path)}, which belongs to the run as a whole"
                     raise SpecError([Problem(message, (*here, dotted(path)), self.where((*here, dotted(path))))])
             found.append((stage["epochs"], _check(*_put(plain(self.root), self.marks, values), False, self.of_a_run)))
         return found
+
+    def space(self) -> Space | None:
+        """The space of its search, if it has one."""
+        search = self["search"]
+        return None if search is None else read_space(plain(search)["space"])
 
     def is_file_path(self, path: Path) -> bool:
         """True where the value at a path is the name of a file or folder."""
@@ -163,7 +170,7 @@ def loads(
 
 
 def _overrides(values: Mapping[str, Any]) -> dict[Path, tuple[Any, str]]:
-    return {_steps(path): (value, f"at {path}={shown_value(value)}") for path, value in values.items()}
+    return {steps_in(path): (value, f"at {path}={shown_value(value)}") for path, value in values.items()}
 
 
 def settings(texts: typing.Iterable[str]) -> dict[Path, tuple[Any, str]]:
@@ -175,13 +182,14 @@ def settings(texts: typing.Iterable[str]) -> dict[Path, tuple[Any, str]]:
         if not equals or not path:
             raise SpecError([Problem("write it as path=value, such as fit.epochs=3", where=where)])
         try:
-            found[_steps(path)] = (parse(value, where)[0], where)
+            found[steps_in(path)] = (parse(value, where)[0], where)
         except SpecError as error:
-            raise SpecError([Problem(p.message, _steps(path), where) for p in error.problems]) from None
+            raise SpecError([Problem(p.message, steps_in(path), where) for p in error.problems]) from None
     return found
 
 
-def _steps(path: str) -> Path:
+def steps_in(path: str) -> Path:
+    """The steps of a dotted path."""
     return tuple(int(step) if step.isdecimal() else step for step in path.split("."))
 
 
@@ -241,6 +249,8 @@ def _check(data: Any, marks: Marks, whole: bool = True, of_a_run: bool = False) 
     spec = Spec(data, marks, root, of_a_run)
     if whole:
         spec.stages()
+        if spec["search"] is not None and not of_a_run:
+            check_search(spec)
     return spec
 
 

@@ -149,6 +149,8 @@ def check(component: Callable[..., Any], inputs: Any = None, *, unreached: Seque
     - optimizer: a step changes every weight; schedule: finite and at least 0 at every step;
     - augmentation, sampler, source: functions of their arguments alone, in parallel and in any order;
     - task: trains, prepares purely, exports what it predicts; callback: lives through a fit, and is restored;
+    - oracle: the same trials from the same results, within the space; pruner: lets the best go on;
+      executor: a training reports, is paused, goes on and ends;
     - loss, metric, optimizer and task give the same on one replica and on two.
 
     Args:

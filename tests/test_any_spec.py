@@ -143,9 +143,20 @@ def nodes(kind, depth):
     return st.sampled_from(sorted(components.items())).flatmap(node)
 
 
+RULED = {  # parameters of sections whose rules look at several of them
+    "SearchSection": {
+        "space": st.just({"data.image.resize": {"choice": ["pad", "crop", "stretch"]}}),
+        "objective": st.sampled_from([{"minimize": "loss"}, [{"maximize": "a"}, {"minimize": "flops", "target": 2.0}]]),
+        "constraints": st.just({"parameters": {"at_most": 1e6}}),
+    },
+    "FoldSection": {"fold": st.integers(0, 1), "of": st.integers(2, 9)},
+}
+
+
 def arguments_of(component, depth):
     drawn = {p.name: values(p.annotation, depth) for p in component.parameters.values()}
-    required = {name: drawn.pop(name) for name in component.required}
+    drawn |= RULED.get(component.name, {})
+    required = {name: drawn.pop(name) for name in {*component.required, *RULED.get(component.name, {})}}
     return st.fixed_dictionaries(required, optional=drawn if depth < 3 else {})
 
 

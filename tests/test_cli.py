@@ -34,6 +34,7 @@ COMMANDS = (
     ["components", "--json"],
     ["components", "loss"],
     ["components", "oracle", "--json"],
+    ["search", "--help"],
     ["plugins"],
     ["plugins", "--json"],
     ["schema"],
@@ -80,7 +81,7 @@ def test_help_lists_the_commands():
     commands = answered("--help").partition("Commands:\n")[2]
     names = [line.split()[0] for line in commands.splitlines() if line.startswith("  ") and line[2] != " "]
     own = ["check", "fill", "train", "evaluate", "predict", "export", "components", "plugins", "schema"]
-    assert names == [*own, "bench"]
+    assert names == [*own, "bench", "search"]
 
 
 def test_version():
@@ -126,13 +127,16 @@ def test_components_as_json():
     assert (model["name"], model["takes"], "default" in model) == ("model", "an architecture", False)
     assert optimizer["default"] == {"type": "adamw", "learning_rate": 0.001}
     assert json.loads(answered("components", "loss", "--json")) == [c for c in components if c["kind"] == "loss"]
-    assert json.loads(answered("components", "oracle", "--json")) == []
 
 
 def test_components_of_a_kind():
     text = answered("components", "optimizer")
     assert "\n      learning_rate = 0.001 (a schedule or a number > 0): " in text
-    assert answered("components", "oracle") == "no oracle is installed\n"
+    from kplug.component import Registry
+    from kplug.listing import components_listing
+
+    assert components_listing(Registry(), "oracle", False) == "no oracle is installed"
+    assert json.loads(components_listing(Registry(), "oracle", True)) == []
 
 
 def test_plugins_as_json():

@@ -47,6 +47,7 @@ SMALL = {
     "rescaling": {"scale": 0.5},
     "reshape": {"target_shape": [-1]},
     "resnet": {"depth": 18, "width": 4},
+    "self_attention": {"heads": 1},
     "simple_rnn": {"units": 3},
     "spatial_dropout1d": {"rate": 0.1},
     "spatial_dropout2d": {"rate": 0.1},
@@ -136,6 +137,7 @@ def shape_of(name):
 
 
 ELSEWHERE = {
+    "ray_cluster",  # needs Ray, which is an extra: plugins/kplug-ray
     "hub",  # needs KerasHub, which is an extra: plugins/kplug-pretrained
     "from_run",  # needs a run: tests/test_from_run.py
     "multi_worker",  # needs other processes: tests/test_multi_worker.py

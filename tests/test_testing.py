@@ -9,7 +9,20 @@ import pytest
 import tensorflow as tf
 
 import kplug
-from kplug import Architecture, Columns, DataInfo, FitInfo, Loss, NonNegative, Oracle, SpecError, Strategy, hookimpl
+from kplug import (
+    Architecture,
+    Columns,
+    DataInfo,
+    FitInfo,
+    Loss,
+    NonNegative,
+    Oracle,
+    Pruner,
+    SearchInfo,
+    SpecError,
+    Strategy,
+    hookimpl,
+)
 from kplug import testing as kplug_testing
 from kplug.plugins import host
 from kplug.testing import (
@@ -127,22 +140,49 @@ def test_what_is_returned_is_of_the_kind():
 
     assert "a loss returns a keras.losses.Loss; 'loss' returned a function" in failure(loss)
     assert "a tf.distribute.Strategy; 'strategy' returned a NoneType" in failure(strategy)
-    assert "a keras_tuner Oracle; 'oracle' returned a NoneType" in failure(oracle)
+    assert "an oracle returns a keras_tuner.Oracle; 'oracle' returned a NoneType" in failure(oracle)
 
 
-def test_a_strategy_and_an_oracle_are_only_made():
+def test_a_strategy_is_only_made():
     def default() -> Strategy:
         """One device."""
         return tf.distribute.get_strategy()
 
-    def chance() -> Oracle:
-        """Random search."""
-        import keras_tuner
-
-        return keras_tuner.oracles.RandomSearchOracle(objective="val_loss", max_trials=1)
-
     check(default)
+
+
+def made_by_chance(info, seed):
+    import keras_tuner
+
+    return keras_tuner.oracles.RandomSearchOracle(
+        info.objective, max_trials=4, hyperparameters=info.hyperparameters, seed=seed
+    )
+
+
+def test_an_oracle_proposes_the_same_from_the_same_results():
+    def chance(info: SearchInfo) -> Oracle:
+        """Random search."""
+        return made_by_chance(info, info.seed)
+
+    def forgetful(info: SearchInfo) -> Oracle:
+        """Random search with a seed of its own."""
+        return made_by_chance(info, None)
+
     check(chance)
+    assert "the same seed and results give the same trials" in failure(forgetful)
+
+
+def test_a_pruner_lets_the_best_go_on():
+    def lenient() -> Pruner:
+        """Stop nobody."""
+        return lambda costs, others: False
+
+    def harsh() -> Pruner:
+        """Stop everybody."""
+        return lambda costs, others: bool(others)
+
+    check(lenient)
+    assert "ahead of all, a trial goes on; stopped at epoch 1" in failure(harsh)
 
 
 # --- plugged ---------------------------------------------------------------------------------------------------------

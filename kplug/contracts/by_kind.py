@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kplug.contracts import learners, networks, pipelines, scores, trainings
+from kplug.contracts import learners, networks, pipelines, scores, searches, trainings
 from kplug.contracts.subject import Subject
 
 CONTRACTS: dict[str, Callable[[Subject], None]] = {
@@ -19,7 +19,9 @@ CONTRACTS: dict[str, Callable[[Subject], None]] = {
     "schedule": trainings.check_schedule,
     "callback": trainings.check_callback,
     "strategy": trainings.check_strategy,
-    "oracle": trainings.check_oracle,
+    "oracle": searches.check_oracle,
+    "pruner": searches.check_pruner,
+    "executor": searches.check_executor,
 }
 
 EXPERIMENTS = {  # what must come out the same on one replica and on two

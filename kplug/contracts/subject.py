@@ -11,7 +11,7 @@ import numpy as np
 from kplug.build import build
 from kplug.checking import Checker, Node, Problems
 from kplug.component import Component
-from kplug.kinds import DataInfo
+from kplug.kinds import DataInfo, SearchInfo
 from kplug.plugins import host
 from kplug.spec import Spec
 from kplug.tiny import tiny_given
@@ -64,7 +64,14 @@ class Subject:
         said = "\n".join(str(problem) for problem in problems)
         demand(not problems, f"these arguments do not fit the component:\n{said}")
         assert isinstance(node, Node)
-        return build(Spec(written, marks, node), node, tiny_given() | dict(given or {}))
+        return build(Spec(written, marks, node), node, self._given() | dict(given or {}))
+
+    def _given(self) -> dict[type, Any]:
+        if self.kind != "oracle":
+            return tiny_given()
+        from kplug.contracts.searches import tiny_search
+
+        return tiny_given() | {SearchInfo: tiny_search()}
 
     def of_class(self, made: Any, wanted: type, name: str) -> None:
         """Demand that what was made is of the class that the kind promises."""

@@ -1,4 +1,4 @@
-"""Optimizer, schedule, callback, and what only has to be of the right class: strategy, oracle."""
+"""Optimizer, schedule, callback, and what only has to be of the right class: strategy."""
 
 from __future__ import annotations
 
@@ -90,18 +90,12 @@ def _fit_with(callback: Any) -> None:
     model.fit(data, validation_data=data, epochs=EPOCHS, callbacks=[callback], shuffle=False, verbose=0)
 
 
-# --- strategy, oracle ----------------------------------------------------------------------------------------------
+# --- strategy ------------------------------------------------------------------------------------------------------
 
 
 def check_strategy(subject: Subject) -> None:
     """A process can have one strategy at work, so that this one is only made."""
     subject.of_class(subject.make(), tf.distribute.Strategy, "tf.distribute.Strategy")
-
-
-def check_oracle(subject: Subject) -> None:
-    import keras_tuner
-
-    subject.of_class(subject.make(), keras_tuner.Oracle, "keras_tuner Oracle")
 
 
 # --- examples ------------------------------------------------------------------------------------------------------

@@ -13,4 +13,9 @@ PLUGINS = [
     "reports",
     "augment_policies",
     "benchmarking",
+    "oracles",
+    "pruners",
+    "executors",
+    "searching",
+    "search_reports",
 ]

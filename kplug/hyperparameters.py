@@ -1,0 +1,60 @@
+"""A space as Keras Tuner declares one, and Keras Tuner's values as a point of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import keras_tuner
+import numpy as np
+
+from kplug.ranges import Range
+from kplug.space import Point, Space
+
+
+def declare(space: Space, hyperparameters: keras_tuner.HyperParameters | None = None) -> keras_tuner.HyperParameters:
+    """Register every range by its path, what stands below a label under its condition."""
+    found = hyperparameters if hyperparameters is not None else keras_tuner.HyperParameters()
+    for one in space:
+        with contextlib.ExitStack() as conditions:
+            for path, label in one.conditions:
+                conditions.enter_context(found.conditional_scope(path, [label]))
+            _register(found, one)
+    return found
+
+
+def _register(found: keras_tuner.HyperParameters, one: Range) -> None:
+    if one.kind == "bool":
+        found.Boolean(one.path)
+    elif one.kind == "choice":
+        found.Choice(one.path, _words(one))
+    elif one.kind == "int":
+        found.Int(one.path, one.low, one.high, step=one.step)
+    else:
+        found.Float(one.path, one.low, one.high, step=one.step, sampling="log" if one.kind == "log" else "linear")
+
+
+def _words(one: Range) -> list[Any]:
+    """The candidates as Keras Tuner takes them, all of one type; others as text."""
+    values = list(one.labels or one.candidates)
+    alike = {type(value) for value in values}
+    return values if len(alike) == 1 and alike <= {int, float, str} else [json.dumps(value) for value in values]
+
+
+def point_of(space: Space, values: Mapping[str, Any]) -> Point:
+    """The point that Keras Tuner's values of active ranges are."""
+    point: Point = {}
+    for one in space:
+        if one.is_active(point):
+            value = values[one.path]
+            if one.kind == "choice":
+                value = (one.labels or one.candidates)[_words(one).index(value)]
+            point[one.path] = value.item() if isinstance(value, np.generic) else value
+    return point
+
+
+def mixed(seed: int) -> int:
+    """A seed for Keras Tuner, whose oracles draw with seed, seed + 1, ...: neighbours would draw nearly the same."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0]) or 1

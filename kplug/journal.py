@@ -1,0 +1,66 @@
+"""The journal of a search: every ask, report and tell, appended and on the disk before anything follows from it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kplug.errors import Problem, SpecError
+
+FORMAT = 1
+
+
+class Journal:
+    """An append-only file of JSON lines.
+
+    Args:
+        path: the file; it need not be there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, event: str, **content: Any) -> None:
+        """A line, on the disk when this returns.
+
+        Raises:
+            SpecError: the system refuses to write; all lines before it are whole.
+        """
+        try:
+            with open(self.path, "ab") as file:
+                file.write(json.dumps({"event": event, **content}).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            message = f"cannot be written: {error.strerror or error}; free the disk, then --resume goes on"
+            raise SpecError([Problem(message, where=str(self.path))]) from error
+
+    def repair(self) -> str:
+        """Cut off a last line that a crash left torn; what was done, in a sentence, or nothing."""
+        content = self.path.read_bytes() if self.path.exists() else b""
+        whole = content.rfind(b"\n") + 1
+        if whole == len(content):
+            return ""
+        with open(self.path, "r+b") as file:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+        return f"{self.path}: its last line was torn and is left out; what it told of is done again"
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The lines.
+
+        Raises:
+            SpecError: one is no event.
+        """
+        lines = self.path.read_bytes().splitlines() if self.path.exists() else []
+        for number, line in enumerate(lines, 1):
+            try:
+                event = json.loads(line)
+                event["event"]
+            except (ValueError, TypeError, KeyError):
+                message = "is no event of a search; put the file back as it was, or search anew in another directory"
+                raise SpecError([Problem(message, where=f"{self.path}:{number}")]) from None
+            yield event

@@ -1,0 +1,196 @@
+"""The executor of one machine: each training a process, forked from one that has TensorFlow loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kplug.executing import FAILED, Ended, Event, Executor, Job, Reported
+from kplug.quiet import inherited_environment
+
+PATIENCE = 60.0  # seconds in which trainings that were told to stop write their checkpoints
+
+
+@dataclass
+class _Training:
+    job: Job
+    channel: socket.socket
+    pid: int = 0
+    read: bytes = b""
+    ended: Ended | None = None
+    code: int | None = None
+
+
+class Processes(Executor):
+    """Trainings in processes of this machine.
+
+    Args:
+        workers: how many at once.
+        inherited: open files that all processes hold as long as one of them lives: a lock.
+    """
+
+    def __init__(self, workers: int, inherited: tuple[int, ...] = ()) -> None:
+        self.workers, self.inherited = workers, inherited
+        self.trainings: dict[str, _Training] = {}
+        self.server: subprocess.Popen[bytes] | None = None
+        self.channel: socket.socket
+        self.heard = b""
+
+    def start(self, job: Job) -> None:
+        self._serve()
+        mine, its = socket.socketpair()
+        Path(job.log).parent.mkdir(parents=True, exist_ok=True)
+        message = json.dumps(asdict(job)).encode() + b"\n"
+        sent = socket.send_fds(self.channel, [message], [its.fileno()])
+        self.channel.sendall(message[sent:])
+        its.close()
+        self.trainings[job.name] = _Training(job, mine)
+
+    def wait(self, seconds: float) -> list[Event]:
+        events: list[Event] = []
+        until = time.monotonic() + seconds
+        while not events and (left := until - time.monotonic()) > 0:
+            by_channel = {t.channel: t for t in self.trainings.values() if t.channel.fileno() >= 0}
+            ready, _, _ = select.select([self.channel, *by_channel], [], [], left)
+            for channel in ready:
+                if channel is self.channel:
+                    self._hear()
+                else:
+                    events += _read(by_channel[channel])
+            events += self._ends()
+        return events
+
+    def answer(self, name: str, go_on: bool) -> None:
+        with contextlib.suppress(OSError, KeyError):  # it is gone; its end is heard of next, or was
+            self.trainings[name].channel.sendall(json.dumps({"go_on": go_on}).encode() + b"\n")
+
+    def kill(self, name: str) -> None:
+        training = self.trainings.pop(name)
+        training.channel.close()
+        _signal(training, signal.SIGKILL)
+
+    def stop(self) -> None:
+        if self.server is None:
+            return
+        for training in self.trainings.values():
+            _signal(training, signal.SIGTERM)
+            training.channel.setblocking(False)
+        until = time.monotonic() + PATIENCE
+        while self.server.poll() is None and time.monotonic() < until:
+            for training in self.trainings.values():
+                self._release(training)
+            if all(training.code is not None for training in self.trainings.values()):
+                break
+            if select.select([self.channel], [], [], 0.05)[0]:
+                self._hear()
+        self.channel.close()
+        self.server.wait()
+        self.server = None
+
+    def memory(self, name: str) -> int:
+        try:
+            fields = Path(f"/proc/{self.trainings[name].pid}/statm").read_text().split()
+        except OSError:
+            return 0
+        return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")  # without what it shares
+
+    # --- the process that forks --------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        if self.server is not None and self.server.poll() is None:
+            return
+        self.channel, its = socket.socketpair()
+        files = (its.fileno(), *self.inherited)
+        command = [sys.executable, "-m", "kplug.forking", str(its.fileno())]
+        self.server = subprocess.Popen(
+            command, pass_fds=files, stdin=subprocess.DEVNULL, start_new_session=True, env=inherited_environment()
+        )
+        its.close()
+        self.heard = b""
+
+    def _hear(self) -> None:
+        """What the process that forks says: who began, who ended; where it is gone, all ended."""
+        received = self.channel.recv(1 << 16)
+        *lines, self.heard = (self.heard + received).split(b"\n")
+        for line in map(json.loads, lines):
+            if (training := self.trainings.get(line.get("name"))) is None:
+                continue
+            training.pid = line.get("pid", training.pid)
+            training.code = line.get("code")
+        if not received:
+            self.channel.close()
+            assert self.server is not None
+            code = self.server.wait()
+            self.server = None
+            for training in self.trainings.values():
+                _signal(training, signal.SIGKILL)
+                training.code = code if code else 1
+            self._serve()
+
+    def _ends(self) -> list[Event]:
+        """The trainings whose processes are gone, and how."""
+        events: list[Event] = []
+        for name, training in list(self.trainings.items()):
+            if training.code is None:
+                continue
+            if training.channel.fileno() >= 0:
+                _read(training)  # its last words
+                training.channel.close()
+            del self.trainings[name]
+            events.append(training.ended or _crashed(training))
+        return events
+
+    def _release(self, training: _Training) -> None:
+        """A training that waits for an answer gets one, so that it hears of the signal."""
+        with contextlib.suppress(OSError):
+            if training.channel.recv(1 << 16):
+                training.channel.sendall(b'{"go_on": true}\n')
+
+
+def _read(training: _Training) -> list[Event]:
+    """The whole lines that a training has sent."""
+    try:
+        training.channel.setblocking(False)
+        received = training.channel.recv(1 << 20)
+    except OSError:
+        received = b""
+    finally:
+        with contextlib.suppress(OSError):
+            training.channel.setblocking(True)
+    if not received and training.code is None:
+        training.channel.close()  # its process is about to be gone, which is heard of elsewhere
+    *lines, training.read = (training.read + received).split(b"\n")
+    events: list[Event] = []
+    for line in map(json.loads, lines):
+        if "ended" in line:
+            fields: dict[str, Any] = line["ended"]
+            training.ended = Ended(**{**fields, "problems": tuple(map(tuple, fields["problems"]))})
+        else:
+            events.append(Reported(training.job.name, line["epoch"], line["metrics"]))
+    return events
+
+
+def _crashed(training: _Training) -> Ended:
+    code = training.code or 0
+    try:
+        what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    except ValueError:
+        what = f"killed by signal {-code}"
+    hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
+    return Ended(training.job.name, FAILED, reason=f"its process was {what}{hint}; see {training.job.log}")
+
+
+def _signal(training: _Training, number: int) -> None:
+    if training.pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(training.pid, number)

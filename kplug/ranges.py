@@ -1,0 +1,232 @@
+"""Ranges over paths of a spec, as `search.space` writes them: {choice: [...]}, {int: [LOW, HIGH]} and the like."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kplug.errors import Problem, SpecError, did_you_mean, listed, shown_value
+
+KINDS = ("choice", "int", "float", "log", "bool")
+OUTSIDE = {  # what a point cannot change, and why
+    "kplug": "it is the format's number",
+    "name": "trials are named by the search",
+    "seed": "`search.repeats: {seeds: N}` trains each point with several",
+    "search": "it is the search itself",
+    "export": "no training depends on it",
+    "fit.best": "the objective says it",
+    "fit.threads": "the executor says it",
+    "fit.checkpoint": "no training depends on it",
+}
+_STEP = re.compile(r"([^.\[\]]+)(?:\[([^\[\]]+)\])?")
+
+
+@dataclass(frozen=True)
+class Range:
+    """What one path of a spec may hold.
+
+    Args:
+        path: as it was written: steps, and in brackets the labels under which it is there at all.
+        kind: choice, int, float, log (a float, evenly over orders of magnitude) or bool.
+        candidates: of a choice, in order.
+        labels: of a choice of sub-trees, in the same order; a point holds the label.
+        low: the least value of a range of numbers.
+        high: the greatest.
+        step: between two neighbouring values; None: any value of float and log, every one of int.
+        conditions: (path of a choice, label): all must hold for this range to be active.
+    """
+
+    path: str
+    kind: str
+    candidates: tuple[Any, ...] = ()
+    labels: tuple[str, ...] = ()
+    low: float = 0
+    high: float = 0
+    step: float | None = None
+    conditions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The path in the spec."""
+        return ".".join(name for name, _ in steps_of(self.path))
+
+    @property
+    def values(self) -> tuple[Any, ...] | None:
+        """What a point may hold; None where it is any number of an interval."""
+        if self.kind in ("choice", "bool"):
+            return self.labels or self.candidates
+        if self.kind == "int":
+            return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
+        if self.step is None:
+            return None
+        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return tuple(self.low + self.step * number for number in range(count))
+
+    @property
+    def to_try(self) -> tuple[Any, ...]:
+        """What a point may hold, of a range of numbers its ends: what `kplug check` tries."""
+        values = self.values
+        if self.kind in ("choice", "bool"):
+            return values or ()
+        return tuple(dict.fromkeys((values[0], values[-1]) if values else (self.low, self.high)))
+
+    @property
+    def in_words(self) -> str:
+        """The range in a line."""
+        if self.kind in ("choice", "bool"):
+            return ", ".join(str(value) for value in self.values or ())
+        steps = "" if self.step is None else f" in steps of {self.step:g}"
+        orders = ", evenly over orders of magnitude" if self.kind == "log" else ""
+        return f"{self.low:g} to {self.high:g}{steps}{orders}"
+
+    def in_spec(self, value: Any) -> Any:
+        """What stands in the spec where a point holds a value."""
+        return self.candidates[self.labels.index(value)] if self.labels else value
+
+    def is_active(self, point: Mapping[str, Any]) -> bool:
+        return all(point.get(path) == label for path, label in self.conditions)
+
+    def sample(self, rng: random.Random) -> Any:
+        """One value, each as likely as another."""
+        if (values := self.values) is not None:
+            return rng.choice(values)
+        share = rng.random()
+        if self.kind == "log":
+            return math.exp(math.log(self.low) + share * math.log(self.high / self.low))
+        return self.low + share * (self.high - self.low)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def steps_of(path: str) -> list[tuple[str, str | None]]:
+    """(name, label or None) of every step of a path.
+
+    Raises:
+        SpecError: it is not written as a path.
+    """
+    steps: list[tuple[str, str | None]] = []
+    at = 0
+    while True:
+        match = _STEP.match(path, at)
+        if not match:
+            raise SpecError(f"{path!r} is no path; write steps with dots between, such as task.model[vit].patch")
+        steps.append((match[1], match[2]))
+        at = match.end()
+        if at == len(path):
+            return steps
+        if path[at] != ".":
+            raise SpecError(f"{path!r} is no path: after {path[:at]!r} a dot must follow")
+        at += 1
+
+
+def read_ranges(written: Mapping[str, Any]) -> tuple[list[Range], list[Problem]]:
+    """The ranges that are written, by path, and every problem of them, its path beginning with theirs."""
+    problems: list[Problem] = []
+    found: dict[str, Range] = {}
+    for path, text in written.items():
+        try:
+            found[path] = _read_range(path, text)
+        except SpecError as error:
+            problems += [Problem(p.message, (path, *p.path)) for p in error.problems]
+    for path, one in found.items():
+        if message := _misplaced(path, one, found):
+            problems.append(Problem(message, (path,)))
+    return list(found.values()), problems
+
+
+def _read_range(path: str, written: Any) -> Range:
+    conditions = _conditions(path)
+    if written == "bool":
+        return Range(path, "bool", candidates=(False, True), conditions=conditions)
+    if not isinstance(written, dict):
+        raise SpecError(f"{shown_value(written)} is no range; write {{choice: [...]}}, {{int: [LOW, HIGH]}} or bool")
+    for key in written:
+        if key not in (*KINDS[:-1], "step"):
+            hint = did_you_mean(key, KINDS) or f" ({', '.join(KINDS[:-1])}; step beside int and float)"
+            raise SpecError([Problem(f"unknown key{hint}", (str(key),))])
+    kinds = [kind for kind in KINDS if kind in written]
+    if len(kinds) != 1:
+        raise SpecError(f"a range has one of {', '.join(KINDS[:-1])}; received {listed(kinds) or 'none'}")
+    kind, values, step = kinds[0], written[kinds[0]], written.get("step")
+    if step is not None and kind not in ("int", "float"):
+        raise SpecError([Problem(f"a range of kind {kind} has no step", ("step",))])
+    try:
+        if kind == "choice":
+            candidates, labels = _choices(values)
+            return Range(path, kind, candidates, labels, conditions=conditions)
+        low, high = _interval(kind, values)
+    except SpecError as error:
+        raise SpecError([Problem(p.message, (kind, *p.path)) for p in error.problems]) from None
+    if step is not None and (not _is_number(step, kind) or step <= 0):
+        what = "a whole number" if kind == "int" else "a number"
+        raise SpecError([Problem(f"{shown_value(step)} is not {what} > 0", ("step",))])
+    return Range(path, kind, low=low, high=high, step=step, conditions=conditions)
+
+
+def _conditions(path: str) -> tuple[tuple[str, str], ...]:
+    """The labels in a path, each with the path of its choice."""
+    found, walked = [], ""
+    for name, label in steps_of(path):
+        walked += f".{name}" if walked else name
+        if label is not None:
+            found.append((walked, label))
+            walked += f"[{label}]"
+    return tuple(found)
+
+
+def _choices(values: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    if isinstance(values, dict):
+        if not values:
+            raise SpecError("there is nothing to choose from")
+        return tuple(values.values()), tuple(str(label) for label in values)
+    if not isinstance(values, list):
+        raise SpecError(f"{shown_value(values)} is not a list, nor a mapping with labels")
+    if not values:
+        raise SpecError("there is nothing to choose from")
+    for number, value in enumerate(values):
+        if isinstance(value, dict | list):
+            message = f"{shown_value(value)} needs a label: write a mapping, {{LABEL: {shown_value(value)}, ...}}"
+            raise SpecError([Problem(message, (number,))])
+        if any(value == other and type(value) is type(other) for other in values[:number]):
+            raise SpecError([Problem(f"{shown_value(value)} stands there already", (number,))])
+    return tuple(values), ()
+
+
+def _interval(kind: str, values: Any) -> tuple[float, float]:
+    what = "whole numbers" if kind == "int" else "numbers"
+    if not isinstance(values, list) or len(values) != 2 or not all(_is_number(value, kind) for value in values):
+        raise SpecError(f"{shown_value(values)} is not [LOW, HIGH], two {what}")
+    low, high = values
+    if low > high:
+        raise SpecError(f"{shown_value(values)}: {low} is more than {high}")
+    if kind == "log" and low <= 0:
+        raise SpecError([Problem(f"{low} is not greater than 0, as orders of magnitude must be", (0,))])
+    return (low, high) if kind == "int" else (float(low), float(high))
+
+
+def _is_number(value: Any, kind: str) -> bool:
+    return isinstance(value, int if kind == "int" else int | float) and not isinstance(value, bool)
+
+
+def _misplaced(path: str, one: Range, others: Mapping[str, Range]) -> str:
+    """What is wrong with where a range stands, among the others; empty if nothing is."""
+    for outside, reason in OUTSIDE.items():
+        if f"{one.target}.".startswith(f"{outside}."):
+            return f"a search does not change {outside}: {reason}"
+    for choice, label in one.conditions:
+        if choice not in others:
+            labelled = [other.path for other in others.values() if other.labels]
+            return f"{choice} is not searched{did_you_mean(choice, labelled)}, so it has no label {label!r}"
+        if label not in others[choice].labels:
+            known = others[choice].labels
+            hint = did_you_mean(label, known) or f" (labels: {listed(known) or 'none; they are given by a mapping'})"
+            return f"{choice} has no label {label!r}{hint}"
+    for other in others:
+        if path.startswith(f"{other}."):
+            return f"it lies below {other}, which is searched itself; write {other}[LABEL]{path[len(other) :]}"
+    return ""

@@ -1,0 +1,44 @@
+"""What is checked of a search before TensorFlow is loaded: its space, its objectives, what they need of the spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kplug.checking import plain
+from kplug.errors import Problem, SpecError
+from kplug.objectives import aim_of
+from kplug.space import check_space, read_space
+
+HERE = ("search",)
+
+
+def check_search(spec: Any) -> None:
+    """See that a spec's search makes sense and that the spec takes every candidate.
+
+    Raises:
+        SpecError: with every problem, at its place.
+    """
+    section = plain(spec["search"])
+    try:
+        space = read_space(section["space"])
+    except SpecError as error:
+        raise SpecError([_placed(spec, problem, "space") for problem in error.problems]) from None
+    try:
+        aim_of(section, spec["fit.best"])
+    except ValueError as error:
+        raise SpecError([_placed(spec, Problem(str(error)), "objective")]) from None
+    check_space(spec, space)
+    _check_oracle(spec, space, section)
+
+
+def _check_oracle(spec: Any, space: Any, section: dict[str, Any]) -> None:
+    """What an oracle or a pruner cannot do with the space."""
+    by_epochs = section["oracle"]["type"].endswith("hyperband") or section["prune"] is not None
+    if by_epochs and any(one.target == "fit.epochs" for one in space):
+        message = "rungs are counted in epochs, so that all trials must have as many; leave fit.epochs out of the space"
+        raise SpecError([_placed(spec, Problem(message), "space")])
+
+
+def _placed(spec: Any, problem: Problem, key: str) -> Problem:
+    path = (*HERE, key, *problem.path)
+    return Problem(problem.message, path, spec.marks.where(path, key=len(problem.path) == 1))

@@ -1,0 +1,292 @@
+"""Having trials trained: what a search does between its oracle and its executor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kplug.checking import plain
+from kplug.errors import Problem, SearchStopped, SpecError, did_you_mean
+from kplug.evaluate import log
+from kplug.executing import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Executor, Job, Reported
+from kplug.journal import Journal
+from kplug.kept_trials import Kept
+from kplug.objectives import COUNTED, MEASURED
+from kplug.space import in_words
+from kplug.spec import steps_in
+from kplug.study import PRUNED, SAME, Study, Trial
+
+GIB = 2**30
+
+
+@dataclass
+class Running:
+    """A training that is under way."""
+
+    trial: Trial
+    repeat: int
+    started: float
+    epoch: int = 0
+
+
+class Trials:
+    """Has an executor train what a study asks for, and journals what happens before anything follows from it.
+
+    Args:
+        kept: the search's directory.
+        study: asks and judges.
+        repeats: what each training of a point changes in its spec.
+        journal: of the search.
+        executor: trains.
+        watch: called whenever something happened.
+    """
+
+    def __init__(
+        self,
+        kept: Kept,
+        study: Study,
+        repeats: list[dict[str, Any]],
+        journal: Journal,
+        executor: Executor,
+        watch: Callable[[], None],
+    ) -> None:
+        self.kept, self.study, self.repeats = kept, study, repeats
+        self.journal, self.executor, self.watch = journal, executor, watch
+        self.section = plain(study.spec["search"])
+        self.wanted = tuple(name for name in study.aim.names if name in (*COUNTED, *MEASURED))
+        self.under_way: dict[str, Running] = {}  # by the job's name
+        self.unfinished: list[Trial] = []  # from before
+        self.ended: dict[int, list[Ended]] = {}  # by trial: how each of its trainings ended
+        self.told_to_stop: set[str] = set()  # jobs that ended by what they reported last
+        self.counted: dict[int, dict[str, float]] = {}  # by trial
+        self.is_asking = True
+        self.failed_in_a_row = self.ended_here = 0
+
+    # --- what happened before ----------------------------------------------------------------------------------------
+
+    def replay(self) -> None:
+        """Put the journal's events into the study; trials that did not end are gone on with.
+
+        Raises:
+            SpecError: the oracle does not propose what it did.
+        """
+        for event in self.journal:
+            if event["event"] == "ask":
+                trial = self.study.ask(event["values"])
+                now = (trial.point, trial.epochs) if isinstance(trial, Trial) else None
+                if now != (event["point"], event["epochs"]):
+                    raise self._differs(event)
+            elif event["event"] == "report":
+                self._replay_report(event)
+            elif event["event"] == "ended":
+                fields = {key: event[key] for key in ("name", "how", "numbers", "reason")}
+                self.ended.setdefault(event["trial"], []).append(Ended(**fields))
+            elif event["event"] == "tell":
+                self._tell_study(event)
+        self.unfinished = [trial for trial in self.study.trials if not trial.status]
+
+    def _replay_report(self, event: Mapping[str, Any]) -> None:
+        trial, repeat = self.study.trials[event["trial"]], event["repeat"]
+        if event["epoch"]:
+            go_on = self.study.report(trial, repeat, event["epoch"], event["metrics"])
+        else:
+            go_on = self._count(trial, event["metrics"])
+        if go_on != event["go_on"]:
+            raise self._differs(event)
+        if not go_on:
+            self.told_to_stop.add(self._name(trial, repeat))
+
+    def _differs(self, event: Mapping[str, Any]) -> SpecError:
+        message = (
+            f"trial {event['trial']} does not come out as it did: another version of kplug, Keras Tuner or a plugin is "
+            "installed; put it back, or search anew in another directory"
+        )
+        return SpecError([Problem(message, where=str(self.journal.path))])
+
+    # --- the search --------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Train until the oracle has no further trial.
+
+        Raises:
+            SearchStopped: code that a trial ran raised an error, or too many trials failed in a row.
+            SpecError: the spec is wrong, whatever the point.
+        """
+        while True:
+            self._fill()
+            self.watch()
+            if not self.under_way:
+                return
+            for event in self.executor.wait(1.0):
+                if isinstance(event, Reported):
+                    self._reported(event)
+                else:
+                    self._training_ended(event)
+            self._end_what_exceeds()
+
+    def _fill(self) -> None:
+        """Begin trials until all workers are busy or there is nothing to begin."""
+        while len(self.under_way) < self.executor.workers:
+            trial = self.unfinished.pop(0) if self.unfinished else self._ask()
+            if trial is None:
+                return
+            self._begin(trial)
+
+    def _ask(self) -> Trial | None:
+        if not self.is_asking:
+            return None
+        trial = self.study.ask()
+        if not isinstance(trial, Trial):
+            self.is_asking = trial == "wait"
+            return None
+        event = {"trial": trial.number, "point": trial.point, "epochs": trial.epochs, "values": trial.values}
+        self.journal.append("ask", **event)
+        self.kept.write_spec(trial)
+        return trial
+
+    def _begin(self, trial: Trial) -> None:
+        if trial.spec is None:
+            self._tell(trial, REFUSED, {}, trial.reason)
+        elif (double := self.study.double_of(trial)) is not None:
+            self._tell(trial, SAME, {}, same=double.number)
+        else:
+            self._train_next(trial)
+
+    def _train_next(self, trial: Trial) -> None:
+        """Begin the first of a trial's trainings that did not end, or tell how the trial ended."""
+        ended = self.ended.get(trial.number, [])
+        if ended and (ended[-1].how not in (FINISHED, PAUSED) or self._is_pruned(trial, ended[-1])):
+            return self._tell_end(trial, ended)
+        if len(ended) == len(self.repeats):
+            return self._tell_end(trial, ended)
+        repeat = len(ended)
+        name = self._name(trial, repeat)
+        if name in self.told_to_stop:  # the search was killed just then
+            how = PAUSED if trial.reports and len(trial.reports) > repeat and trial.reports[repeat] else REFUSED
+            return self._training_over(trial, Ended(name, how, self.counted.get(trial.number, {})))
+        assert trial.spec is not None
+        spec = trial.spec.at(self.repeats[repeat]) if self.repeats[repeat] else trial.spec
+        run = self.kept.run(trial, repeat)
+        self.under_way[name] = Running(trial, repeat, time.monotonic())
+        self.executor.start(Job(name, spec.dump(), str(run), str(self.kept.log(trial)), self.wanted))
+
+    def _name(self, trial: Trial, repeat: int) -> str:
+        return f"{trial.number:04}-{repeat}"
+
+    # --- what trainings say ------------------------------------------------------------------------------------------
+
+    def _reported(self, event: Reported) -> None:
+        running = self.under_way[event.name]
+        trial, repeat = running.trial, running.repeat
+        running.epoch = event.epoch
+        rows = trial.reports[repeat] if len(trial.reports) > repeat else []
+        if event.epoch and event.epoch <= len(rows):  # trained again, after a kill or on the way to a promotion
+            self.executor.answer(event.name, True)
+            return
+        if event.epoch:
+            self._refuse_unreported(event.metrics)
+            go_on = self.study.report(trial, repeat, event.epoch, event.metrics)
+        else:
+            go_on = self._count(trial, event.metrics)
+        content = {"trial": trial.number, "repeat": repeat, "epoch": event.epoch, "metrics": dict(event.metrics)}
+        self.journal.append("report", **content, go_on=go_on)
+        self.executor.answer(event.name, go_on)
+
+    def _refuse_unreported(self, metrics: Mapping[str, float]) -> None:
+        known = {*metrics, *COUNTED, *MEASURED}
+        for name in self.study.aim.names:
+            if name not in known:
+                steps = ("search", "objective" if name in self.study.aim.objective_names else "constraints")
+                hint = did_you_mean(name, known) or f"; this run reports {', '.join(metrics)}"
+                raise SpecError([Problem(f"'{name}' is not reported{hint}", steps, self.study.spec.where(steps))])
+
+    def _count(self, trial: Trial, numbers: Mapping[str, float]) -> bool:
+        """Note what is counted before a training; whether it keeps to the constraints."""
+        self.counted[trial.number] = dict(numbers)
+        return not self.study.aim.broken_by(numbers)
+
+    def _training_ended(self, event: Ended) -> None:
+        trial = self.under_way.pop(event.name).trial
+        if event.how == BROKEN:
+            raise SearchStopped(f"trial {trial.number} ({in_words(trial.point)}) broke:\n{event.reason.rstrip()}")
+        if event.how == REFUSED and event.problems and not self._is_of_the_point(trial, event.problems):
+            raise SpecError([self._in_spec(path, message) for path, message in event.problems])
+        self._training_over(trial, event)
+
+    def _training_over(self, trial: Trial, event: Ended) -> None:
+        content = {"how": event.how, "numbers": dict(event.numbers), "reason": event.reason}
+        self.journal.append("ended", trial=trial.number, name=event.name, **content)
+        self.ended.setdefault(trial.number, []).append(event)
+        self._train_next(trial)
+
+    def _is_of_the_point(self, trial: Trial, problems: Sequence[tuple[str, str]]) -> bool:
+        """Whether what does not fit has to do with what is searched: at, above or below one of the paths."""
+        searched = [found.target for found in self.study.space.active(trial.point)]
+        return any(_related(path, other) for path, _ in problems for other in searched)
+
+    def _in_spec(self, path: str, message: str) -> Problem:
+        """A problem of a trial's spec, where its cause stands in the search's."""
+        steps = ("search", "objective") if path.startswith("fit.best") else steps_in(path)
+        return Problem(message, steps, self.study.spec.where(steps))
+
+    def _is_pruned(self, trial: Trial, ended: Ended) -> bool:
+        return ended.how == PAUSED and len(trial.reports[-1]) < trial.epochs
+
+    def _end_what_exceeds(self) -> None:
+        seconds, gibibytes = self.section["trial_timeout"], self.section["trial_memory"]
+        for name, running in list(self.under_way.items()):
+            reason = ""
+            if seconds is not None and time.monotonic() - running.started > seconds:
+                reason = f"it took more than {seconds:g} seconds (search.trial_timeout)"
+            elif gibibytes is not None and self.executor.memory(name) > gibibytes * GIB:
+                reason = f"it took more than {gibibytes:g} GiB of memory (search.trial_memory)"
+            if reason:
+                self.executor.kill(name)
+                self._training_ended(Ended(name, FAILED, reason=reason))
+
+    # --- how a trial ended -------------------------------------------------------------------------------------------
+
+    def _tell_end(self, trial: Trial, ended: list[Ended]) -> None:
+        last = ended[-1]
+        status = PRUNED if self._is_pruned(trial, last) else last.how
+        numbers = dict(self.counted.get(trial.number, {})) | {k: v for one in ended for k, v in one.numbers.items()}
+        reason = last.reason
+        if status == REFUSED and not reason:
+            reason = self.study.aim.broken_by(numbers)
+        self._tell(trial, status, numbers, reason)
+
+    def _tell(
+        self, trial: Trial, status: str, numbers: Mapping[str, float], reason: str = "", same: int | None = None
+    ) -> None:
+        event = {"trial": trial.number, "status": status, "numbers": dict(numbers), "reason": reason, "same": same}
+        self.journal.append("tell", **event)
+        self._tell_study(event)
+        log(self.line(trial))
+        self.ended_here += 1
+        self.kept.tidy()
+        self.failed_in_a_row = self.failed_in_a_row + 1 if trial.status == FAILED else 0
+        if self.failed_in_a_row >= self.section["failures"]:
+            message = f"{self.failed_in_a_row} trials in a row failed, the last of them: {trial.reason}"
+            raise SearchStopped(f"{message}; mend that, then --resume goes on")
+
+    def _tell_study(self, event: Mapping[str, Any]) -> None:
+        trial = self.study.trials[event["trial"]]
+        if event["same"] is not None:
+            self.study.tell_same(trial, self.study.trials[event["same"]])
+        else:
+            self.study.tell(trial, event["status"], event["numbers"], event["reason"])
+
+    def line(self, trial: Trial) -> str:
+        """A trial in a line."""
+        names = [one.name for one in self.study.aim.objectives]
+        gave = "  ".join(f"{name} {trial.numbers[name]:.5g}" for name in names if name in trial.numbers)
+        best = self.study.best
+        mark = "  best so far" if best is trial else ""
+        why = f": {trial.reason.splitlines()[0]}" if trial.reason else ""
+        return f"trial {trial.number}  {in_words(trial.point)}  {trial.status}{why}  {gave}{mark}".rstrip()
+
+
+def _related(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")

@@ -1,0 +1,215 @@
+"""A search: trials asked for, trained by an executor, told to the oracle; all of it kept in a directory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from kplug.build import build
+from kplug.checking import plain
+from kplug.continuing import differences
+from kplug.disk import sync
+from kplug.errors import Problem, SpecError
+from kplug.evaluate import log
+from kplug.executing import Executor
+from kplug.journal import FORMAT, Journal
+from kplug.kept_trials import Kept
+from kplug.memory import free_memory, in_words
+from kplug.objectives import COUNTED, MEASURED, Aim, aim_of
+from kplug.plugins import host
+from kplug.processes import Processes
+from kplug.run import naming_errors
+from kplug.spec import Spec, load
+from kplug.study import Study, Trial
+from kplug.trials import Trials
+
+FREE = ("executor", "keep", "trial_timeout", "trial_memory", "failures")  # may be others when a search goes on
+DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
+LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
+LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
+
+
+Watch = Callable[["Search", Trials], None]
+
+
+class Search:
+    """A search's directory, and what is known of its trials.
+
+    Args:
+        path: the directory.
+        study: what its journal tells.
+    """
+
+    def __init__(self, path: Path, study: Study) -> None:
+        self.path, self.study = path, study
+
+    @property
+    def trials(self) -> list[Trial]:
+        return self.study.trials
+
+    @property
+    def best(self) -> Trial | None:
+        return self.study.best
+
+    @property
+    def kept(self) -> Kept:
+        """Its files: `kept.run(trial)` is where a trial's run is."""
+        return Kept(self.path, self.study, plain(self.study.spec["search"])["keep"])
+
+
+def search(
+    spec: Spec, directory: str | os.PathLike[str] | None = None, resume: bool = False, watch: Watch | None = None
+) -> Search:
+    """Try points of a spec's space, and keep everything about it in a directory.
+
+    Args:
+        spec: with a `search`.
+        directory: for the search; by default searches/NAME.
+        resume: go on with the search in that directory.
+        watch: called with the search and its trials under way, whenever something happened.
+
+    Raises:
+        SpecError: the input is wrong.
+        SearchStopped: code that a trial ran raised an error, or too many trials failed in a row.
+    """
+    if spec["search"] is None:
+        raise SpecError([Problem("the spec has no search; write search: {space: {...}}", ("search",), spec.where(()))])
+    watching = watch or (lambda search, trials: None)
+    path = Path(directory) if directory is not None else Path("searches") / spec.name
+    spec = spec.absolute()
+    journal = Journal(path / "journal.jsonl")
+    if resume:
+        _refuse_other_search(path, spec)
+    else:
+        _refuse_existing(path)
+    with naming_errors(path), _owned(path) as lock:
+        if not resume:
+            _begin(path, spec, journal)
+        elif sentence := journal.repair():
+            log(sentence)
+        executor: Executor = build(spec, spec["search"].arguments["executor"])
+        if isinstance(executor, Processes):
+            executor.inherited = (lock,)
+            _refuse_too_many(spec, executor.workers)
+        study = make_study(spec, executor)
+        found = Search(path, study)
+        kept = found.kept
+        trials = Trials(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, trials))
+        trials.replay()
+        with contextlib.ExitStack() as ending:
+            ending.callback(host().manager.hook.searched, search=found)
+            ending.callback(kept.tidy)
+            ending.callback(executor.stop)
+            trials.run()
+        return found
+
+
+def make_study(spec: Spec, executor: Executor) -> Study:
+    """The study of a search that has not begun."""
+    space = spec.space()
+    assert space is not None
+    aim = aim_of_spec(spec)
+    values: dict[str, Any] = {"search": None}
+    if spec["fit.best"] == DEFAULT_BEST and aim.first.name not in (*COUNTED, *MEASURED):
+        values["fit.best"] = {aim.first.direction: aim.first.name}
+    if spec["fit.threads"] is None and executor.workers > 1:
+        values["fit.threads"] = max(1, (os.cpu_count() or 1) // executor.workers)
+    epochs = sum(count for count, _ in spec.stages())
+    return Study(spec, spec.at(values), space, aim, epochs, len(list(repeats_of(spec))))
+
+
+def aim_of_spec(spec: Spec) -> Aim:
+    """What a spec's search is for."""
+    return aim_of(plain(spec["search"]), spec["fit.best"])
+
+
+def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
+    """What each training of a point changes in its spec: the seed, the fold."""
+    section = plain(spec["search"])["repeats"]
+    folds = [{"data.validation": {"fold": n, "of": section["folds"]}} for n in range(section["folds"] or 0)] or [{}]
+    for fold, number in itertools.product(folds, range(section["seeds"])):
+        yield fold | ({"seed": spec["seed"] + number} if number else {})
+
+
+# --- the directory ---------------------------------------------------------------------------------------------------
+
+
+def _refuse_existing(path: Path) -> None:
+    if (path / "journal.jsonl").exists():
+        message = "already holds a search; --resume goes on with it, --to DIR begins another elsewhere"
+        raise SpecError([Problem(message, where=str(path))])
+    if path.is_file() or (path.is_dir() and any(item.name != "lock" for item in path.iterdir())):
+        raise SpecError(
+            [Problem("already holds something else; name another directory with --to DIR", where=str(path))]
+        )
+
+
+def _refuse_other_search(path: Path, spec: Spec) -> None:
+    """SpecError where the search in a directory is not the spec's, but for what may change."""
+    if not (path / "journal.jsonl").exists():
+        message = f"holds no search; without --resume, one begins{_found_beside(path)}"
+        raise SpecError([Problem(message, where=str(path))])
+    before = load(path / "spec.yaml", of_a_run=True)
+    problems = []
+    for steps, then, now in differences(plain(before.root), plain(spec.root)):
+        raised = (
+            steps == ("search", "oracle", "trials") and isinstance(now, int) and isinstance(then, int) and now > then
+        )
+        if raised or steps[:2] in [("search", key) for key in FREE] or steps[0] == "export":
+            continue
+        message = f"was {then!r} when the search began and is {now!r}; put it back, or search anew with --to DIR"
+        problems.append(Problem(message, steps, spec.where(steps)))
+    if problems:
+        raise SpecError(problems)
+
+
+def _found_beside(path: Path) -> str:
+    there = sorted(str(found.parent) for found in path.parent.glob("*/journal.jsonl"))
+    return f" (searches there: {', '.join(there)})" if there else ""
+
+
+def _begin(path: Path, spec: Spec, journal: Journal) -> None:
+    (path / "trials").mkdir(exist_ok=True)
+    (path / "spec.yaml").write_text(spec.filled().dump())
+    sync(path / "spec.yaml", path)
+    journal.append("search", format=FORMAT, name=spec.name)
+
+
+def _refuse_too_many(spec: Spec, workers: int) -> None:
+    """SpecError where the trainings do not fit into memory side by side."""
+    each = (spec["search"].arguments["trial_memory"] or LEAST_MEMORY) * 2**30
+    free, where = free_memory()
+    if workers > 1 and workers * each > free:
+        steps = ("search", "executor")
+        message = (
+            f"{workers:,} workers need {in_words(workers * each)} or more, {in_words(each)} each, and {where} has "
+            f"{in_words(free)} free; {max(1, int(free / each)):,} fit"
+        )
+        raise SpecError([Problem(message, steps, spec.where(steps))])
+
+
+@contextlib.contextmanager
+def _owned(path: Path) -> Iterator[int]:
+    """The directory, for this process and those it starts; those of a search that was killed are waited for.
+
+    Raises:
+        SpecError: another process searches there.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with open(path / "lock", "w") as file:
+        until = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise SpecError([Problem("another process searches here", where=str(path))]) from None
+                time.sleep(0.1)
+        yield file.fileno()

@@ -1,0 +1,39 @@
+"""Operations of a model, counted and compared with what papers say of the same networks."""
+
+import keras
+import pytest
+
+from kplug.measuring import counted, flops
+
+
+def test_products_of_each_kind_by_hand():
+    picture = keras.Input((8, 8, 3))
+    model = keras.Model(picture, keras.layers.Conv2D(5, 3, padding="same")(picture))
+    assert flops(model) == 2 * 8 * 8 * 5 * 3 * 3 * 3
+    model = keras.Model(picture, keras.layers.DepthwiseConv2D(3, padding="same", strides=2)(picture))
+    assert flops(model) == 2 * 4 * 4 * 3 * 3 * 3
+    words = keras.Input((7, 6))
+    model = keras.Model(words, keras.layers.Dense(4)(words))
+    assert flops(model) == 2 * 7 * 6 * 4
+    model = keras.Model(words, keras.layers.MultiHeadAttention(2, 3)(words, words))
+    projections = 4 * 7 * 6 * (2 * 3)
+    products = 2 * 7 * 7 * 2 * 3
+    assert flops(model) == 2 * (projections + products)
+    model = keras.Model(words, keras.layers.GRU(5)(words))
+    assert flops(model) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "multiplications"),
+    [("MobileNetV2", 300e6), pytest.param("ResNet50", 3.8e9, marks=pytest.mark.slow)],
+)
+def test_they_are_what_the_papers_say(name, multiplications):
+    """Sandler et al. 2018, table 4: 300 M; He et al. 2016, table 1: 3.8 G."""
+    model = getattr(keras.applications, name)(weights=None)
+    assert flops(model) / 2 == pytest.approx(multiplications, rel=0.03)
+
+
+def test_what_is_asked_for_is_counted():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    assert counted(model, ["parameters", "flops", "latency_ms"]) == {"parameters": 15.0, "flops": 24.0}
+    assert counted(model, []) == {}

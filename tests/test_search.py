@@ -1,0 +1,403 @@
+"""Searches whose trainings are played: what the oracle asks, the journal keeps, and a killed search comes to."""
+
+import json
+import math
+import random
+
+import pytest
+
+import kplug
+from kplug import Executor, hookimpl
+from kplug.default_plugins import report_files
+from kplug.errors import SearchStopped, SpecError
+from kplug.executing import FINISHED, PAUSED, REFUSED, Ended, Reported
+from kplug.executing import Executor as BaseExecutor
+from kplug.journal import Journal
+from kplug.testing import plugged
+from kplug.tune import search
+
+SPEC = """
+name: played
+task:
+  type: classification
+  model:
+    type: layers
+    layers:
+      - {type: conv2d, filters: 4, kernel_size: 3, activation: relu}
+      - flatten
+  optimizer: {type: adamw, learning_rate: {type: cosine, peak: 1e-2, warmup: 0.2}}
+data:
+  source: digits
+fit: {epochs: 9}
+search:
+  oracle: ORACLE
+  objective: {maximize: val_accuracy}
+  executor: EXECUTOR
+  space:
+    task.model.layers.0.filters: {int: [2, 32]}
+    task.model.layers.0.activation: {choice: [relu, tanh, gelu]}
+    task.optimizer.learning_rate: {choice: {cosine: {type: cosine, peak: 1e-2}, constant: 1e-3}}
+    task.optimizer.learning_rate[cosine].peak: {log: [1e-4, 1e-1]}
+"""
+ORACLES = {
+    "random": "{type: random, trials: 12}",
+    "bayesian": "{type: bayesian, trials: 9, initial: 5}",
+    "hyperband": "hyperband",
+    "evolution": "{type: evolution, trials: 20, population: 6, sample: 3}",
+    "grid": "{type: grid, trials: 12}",
+}
+
+
+def accuracy(spec, epoch):
+    """What a training of a spec would come to: best near 20 filters and a rate of 0.01."""
+    filters = spec["task.model.layers.0.filters"]
+    rate = spec["task.optimizer.learning_rate"]
+    peak = rate if isinstance(rate, float) else rate.arguments["peak"]
+    worth = 1 - abs(filters - 20) / 40 - abs(math.log10(peak) + 2) / 8
+    worth -= 0.05 * ["relu", "tanh", "gelu"].index(spec["task.model.layers.0.activation"])
+    return worth * (1 - math.exp(-epoch / 3))
+
+
+class Played(BaseExecutor):
+    """Plays trainings, one event at a time in turn; keeps how far each run came, as a checkpoint does."""
+
+    def __init__(self, workers=1, far=None, ends=None):
+        self.workers, self.far, self.jobs, self.ends = workers, {} if far is None else far, {}, ends or {}
+        self.started = []
+
+    def start(self, job):
+        self.started.append(job.name)
+        spec = kplug.loads(job.spec)
+        numbers = {"parameters": 100.0 * spec["task.model.layers.0.filters"], "latency_ms": 1.0}
+        self.jobs[job.name] = [job, spec, None, {name: numbers[name] for name in job.wanted}]
+
+    def wait(self, seconds):
+        name = sorted(self.jobs)[random.Random(len(self.started)).randrange(len(self.jobs))]
+        _, spec, epoch, numbers = self.jobs[name]
+        if name in self.ends:
+            del self.jobs[name]
+            return [Ended(name, *self.ends[name])]
+        if epoch is None:
+            return [Reported(name, 0, numbers)]
+        if epoch < spec["fit.epochs"]:
+            return [Reported(name, epoch + 1, {"val_accuracy": accuracy(spec, epoch + 1), "loss": 1.0})]
+        del self.jobs[name]
+        return [Ended(name, FINISHED, numbers)]
+
+    def answer(self, name, go_on):
+        job, spec, epoch, numbers = self.jobs[name]
+        if epoch is None:
+            if not go_on:
+                del self.jobs[name]
+                self.ends_next(name, Ended(name, REFUSED, numbers))
+            self.jobs.get(name, [0, 0, 0])[2] = self.far.get(job.run, 0)
+            return
+        self.jobs[name][2] = self.far[job.run] = epoch + 1
+        if not go_on:
+            self.ends_next(name, Ended(name, PAUSED, numbers))
+            self.jobs[name][1] = spec
+
+    def ends_next(self, name, ended):
+        self.jobs.setdefault(name, [None] * 4)
+        self.ends[name] = (ended.how, ended.numbers)
+
+    def kill(self, name):
+        del self.jobs[name]
+
+    def stop(self):
+        self.jobs.clear()
+
+
+@pytest.fixture
+def play(tmp_path, monkeypatch):
+    """Search a spec with played trainings; everything that follows a directory's name is one search."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report_files, "write_reports", lambda search: None)  # test_search_reports.py has them drawn
+    far = {}
+
+    def played(spec, directory="search", resume=False, workers=1, ends=None, plugins=()):
+        executor = Played(workers, far, dict(ends or {}))
+
+        def plays() -> Executor:
+            """Play."""
+            return executor
+
+        with plugged(plays, *plugins):
+            found = search(kplug.loads(spec.replace("EXECUTOR", "plays")), tmp_path / directory, resume)
+        return found, executor
+
+    return played
+
+
+def seen(found):
+    """What must be the same: trials, values, ends."""
+    return [(t.point, t.epochs, t.origin, t.status, t.numbers, t.reports) for t in found.trials]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_a_killed_search_ends_as_the_whole_one(play, monkeypatch, oracle, kills):
+    spec = SPEC.replace("ORACLE", ORACLES[oracle])
+    whole, _ = play(spec, "whole")
+    events = len(list(Journal(whole.path / "journal.jsonl")))
+    append = Journal.append
+    rng = random.Random(0)
+    for number in range(kills):
+        left = rng.randrange(1, events)
+
+        def dying(self, event, **content):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+            append(self, event, **content)
+
+        monkeypatch.setattr(Journal, "append", dying)
+        directory = f"killed-{number}"
+        with pytest.raises(Killed):
+            play(spec, directory)
+        monkeypatch.setattr(Journal, "append", append)
+        begun = (whole.path.parent / directory / "journal.jsonl").exists()
+        resumed, _ = play(spec, directory, resume=begun)
+        assert seen(resumed) == seen(whole)
+        assert (resumed.path / "best.yaml").read_text().partition("\n")[2] == (
+            whole.path / "best.yaml"
+        ).read_text().partition("\n")[2]
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_the_same_seed_gives_the_same_trials_and_another_others(play, oracle):
+    spec = SPEC.replace("ORACLE", ORACLES[oracle])
+    one, other = play(spec, "one")[0], play(spec, "other")[0]
+    assert seen(one) == seen(other)
+    if oracle != "grid":
+        third, _ = play(spec.replace("name: played", "name: played\nseed: 1"), "third")
+        points = [str(trial.point) for trial in third.trials]
+        assert len({str(trial.point) for trial in one.trials} & set(points)) <= 1
+
+
+def test_hyperband_promotes_by_going_on(play):
+    found, _ = play(SPEC.replace("ORACLE", "hyperband"))
+    promoted = [trial for trial in found.trials if trial.origin != trial.number]
+    assert promoted
+    for trial in promoted:
+        assert len(trial.reports[0]) == trial.epochs
+        assert found.trials[trial.origin].epochs < trial.epochs
+    assert {trial.status for trial in found.trials} == {"finished", "paused"}
+    assert len(found.trials) - len(promoted) == len(list((found.path / "trials").glob("*.yaml"))) - len(promoted)
+
+
+def test_evolution_does_better_than_its_first_population(play):
+    found, _ = play(SPEC.replace("ORACLE", "{type: evolution, trials: 60, population: 10, sample: 4}"))
+    values = [trial.numbers["val_accuracy"] for trial in found.trials]
+    assert sum(values[-10:]) / 10 > sum(values[:10]) / 10 + 0.05
+    assert len({json.dumps(trial.point, sort_keys=True) for trial in found.trials}) == 60
+
+
+# --- what the study makes of it --------------------------------------------------------------------------------------
+
+RANDOM = SPEC.replace("ORACLE", "{type: random, trials: 12}")
+
+
+def with_search(**lines):
+    text = RANDOM
+    for key, value in lines.items():
+        if key == "objective":
+            text = text.replace("objective: {maximize: val_accuracy}", f"objective: {value}")
+        else:
+            text = text.replace("  executor:", f"  {key}: {value}\n  executor:")
+    return text
+
+
+def test_trials_that_fall_behind_are_pruned(play):
+    found, _ = play(with_search(prune="{type: median, trials: 3}").replace("trials: 12", "trials: 40"))
+    pruned = [trial for trial in found.trials if trial.status == "pruned"]
+    assert pruned
+    assert all(len(trial.reports[0]) < 9 for trial in pruned)
+    assert found.best.status == "finished"
+    finished = [trial.numbers["val_accuracy"] for trial in found.trials if trial.status == "finished"]
+    whole = [accuracy(trial.spec, 9) for trial in pruned]
+    assert sum(whole) / len(whole) < sum(finished) / len(finished)
+
+
+def test_successive_halving_stops_two_of_three_at_each_rung(play):
+    found, _ = play(with_search(prune="{type: successive_halving, factor: 3}").replace("trials: 12", "trials: 90"))
+    lengths = [len(trial.reports[0]) for trial in found.trials]
+    assert set(lengths) == {1, 3, 9}
+    assert lengths.count(1) > 45
+    assert lengths.count(9) < 25
+
+
+def test_what_breaks_a_constraint_is_not_trained(play):
+    found, executor = play(with_search(constraints="{parameters: {at_most: 1500}}"))
+    for trial in found.trials:
+        too_large = trial.point["task.model.layers.0.filters"] > 15
+        assert (trial.status == "refused") == too_large
+        assert (not trial.reports) == too_large
+        if too_large:
+            assert trial.reason == f"parameters is {trial.numbers['parameters']:,.6g}, more than 1,500"
+    assert executor.started
+
+
+def test_a_constraint_on_what_is_reported_is_judged_at_the_end(play):
+    found, _ = play(with_search(constraints="{val_accuracy: {at_least: 0.5}}"))
+    for trial in found.trials:
+        assert (trial.status == "refused") == (max(row["val_accuracy"] for row in trial.reports[0]) < 0.5)
+
+
+def test_a_front_of_two_objectives(play):
+    written = "[{maximize: val_accuracy}, {minimize: parameters, target: 1000, weight: 0.1}]"
+    found, _ = play(with_search(objective=written))
+    front = {trial.number for trial in found.study.front()}
+    numbers = {t.number: (-t.numbers["val_accuracy"], t.numbers["parameters"]) for t in found.trials}
+    for number, mine in numbers.items():
+        beaten = any(a <= mine[0] and b <= mine[1] and (a, b) != mine for a, b in numbers.values())
+        assert (number in front) == (not beaten)
+    for trial in found.trials:
+        product = trial.numbers["val_accuracy"] * (trial.numbers["parameters"] / 1000) ** -0.1
+        assert found.study.score(trial) == pytest.approx(product)
+    assert found.best.number in front
+
+
+def test_points_that_are_the_same_spec_are_trained_once(play):
+    text = RANDOM.replace("{choice: [relu, tanh, gelu]}", "{choice: {one: relu, two: relu}}").replace(
+        "[2, 32]", "[2, 3]"
+    )
+    text = text.replace("    task.optimizer.learning_rate[cosine].peak: {log: [1e-4, 1e-1]}\n", "")
+    found, executor = play(text.replace("{type: random, trials: 12}", "grid"))
+    assert [trial.status for trial in found.trials].count("same") == 4
+    assert len(executor.started) == 4
+    for trial in found.trials:
+        if trial.status == "same":
+            assert trial.reason.startswith("trial ")
+            assert trial.numbers["val_accuracy"] == accuracy(trial.spec, 9)
+
+
+def test_each_point_is_trained_with_several_seeds_and_folds(play):
+    found, executor = play(with_search(repeats="{seeds: 2, folds: 3}").replace("trials: 12", "trials: 2"))
+    assert executor.started == [f"{trial:04}-{repeat}" for trial in range(2) for repeat in range(6)]
+    trial = found.trials[0]
+    assert trial.spread == {"val_accuracy": 0.0, "loss": 0.0}
+    assert [found.kept.run(trial, repeat).name for repeat in range(6)] == list("012345")
+
+
+def test_the_winner_is_among_those_that_were_trained_in_full(play):
+    found, _ = play(SPEC.replace("ORACLE", "hyperband"))
+    assert found.best.status == "finished"
+    best = kplug.load(found.path / "best.yaml")
+    assert best == found.best.spec
+    assert best["search"] is None
+    assert best["fit.best"] == {"maximize": "val_accuracy"}
+
+
+def test_a_trial_that_fails_is_told_and_the_others_go_on(play):
+    found, _ = play(RANDOM, ends={"0003-0": ("failed", {}, "it crashed")})
+    assert [trial.status for trial in found.trials].count("failed") == 1
+    assert found.trials[3].reason == "it crashed"
+    assert len(found.trials) == 12
+
+
+def test_failures_in_a_row_stop_the_search_and_it_can_go_on(play):
+    ends = {f"{number:04}-0": ("failed", {}, "it crashed") for number in range(3, 12)}
+    with pytest.raises(SearchStopped, match="2 trials in a row failed, the last of them: it crashed"):
+        play(with_search(failures=2), ends=ends)
+    found, _ = play(with_search(failures=2), resume=True)
+    assert [trial.status for trial in found.trials].count("failed") == 2
+    assert len(found.trials) == 12
+
+
+def test_an_error_in_code_stops_the_search_with_its_traceback(play):
+    with pytest.raises(SearchStopped, match=r"trial 2 \(.*\) broke:\nTraceback"):
+        play(RANDOM, ends={"0002-0": ("broken", {}, "Traceback (most recent call last):\n ...")})
+    found, _ = play(RANDOM, resume=True)
+    assert {trial.status for trial in found.trials} == {"finished"}
+
+
+def test_what_does_not_fit_whatever_the_point_stops_the_search(play):
+    with pytest.raises(SpecError, match="no such folder"):
+        play(RANDOM, ends={"0002-0": ("refused", {}, "no", (("data.source.path", "no such folder"),))})
+    found, _ = play(RANDOM, directory="other", ends={"0002-0": ("refused", {}, "no", (("task.model", "no"),))})
+    assert found.trials[2].status == "refused"
+
+
+def test_more_trials_are_added_to_a_finished_search(play):
+    first, _ = play(RANDOM)
+    more, executor = play(RANDOM.replace("trials: 12", "trials: 15"), resume=True)
+    assert seen(more)[:12] == seen(first)
+    assert len(more.trials) == 15
+    assert len(executor.started) == 3
+    with pytest.raises(SpecError, match=r"search.oracle.trials: was 12 .* and is 5"):
+        play(RANDOM.replace("trials: 12", "trials: 5"), resume=True)
+
+
+def test_workers_share_the_trials(play):
+    found, executor = play(RANDOM, workers=3)
+    assert len(found.trials) == 12
+    assert {trial.status for trial in found.trials} == {"finished"}
+    assert len(executor.started) == 12
+    order = [event["trial"] for event in Journal(found.path / "journal.jsonl") if event["event"] == "tell"]
+    assert sorted(order) == list(range(12)) != order
+    resumed, _ = play(RANDOM, resume=True, workers=3)
+    assert seen(resumed) == seen(found)
+
+
+def test_a_plugin_writes_into_the_search_when_it_ends_or_is_stopped(play, tmp_path):
+    class Noting:
+        @hookimpl
+        def searched(self, search):
+            ended = sum(trial.status == "finished" for trial in search.trials)
+            (search.path / "noted").write_text(f"{ended} finished, {(search.path / 'best.yaml').exists()}")
+
+    found, _ = play(RANDOM, plugins=[Noting()])
+    assert (found.path / "noted").read_text() == "12 finished, True"
+    with pytest.raises(SearchStopped):
+        play(RANDOM, directory="broken", ends={"0002-0": ("broken", {}, "Traceback")}, plugins=[Noting()])
+    assert (tmp_path / "broken" / "noted").read_text() == "2 finished, True"
+
+
+# --- wrong input -----------------------------------------------------------------------------------------------------
+
+
+def test_a_torn_last_line_is_left_out_and_done_again(play, capsys):
+    whole, _ = play(RANDOM)
+    journal = whole.path / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-9])
+    resumed, _ = play(RANDOM, resume=True)
+    assert seen(resumed) == seen(whole)
+    assert "its last line was torn and is left out" in capsys.readouterr().err
+
+
+def test_another_search_cannot_go_on_in_its_directory(play):
+    play(RANDOM)
+    with pytest.raises(SpecError, match=r"search.space.task.model.layers.0.filters.int.1: was 32 .* and is 16"):
+        play(RANDOM.replace("[2, 32]", "[2, 16]"), resume=True)
+    with pytest.raises(SpecError, match="already holds a search; --resume goes on with it"):
+        play(RANDOM)
+    with pytest.raises(SpecError, match="holds no search"):
+        play(RANDOM, directory="nowhere", resume=True)
+
+
+def test_a_journal_that_is_damaged_is_refused_by_its_line(play):
+    found, _ = play(RANDOM)
+    journal = found.path / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([*lines[:4], "{}\n", *lines[5:]]))
+    with pytest.raises(SpecError, match=r"journal.jsonl:5: is no event of a search"):
+        play(RANDOM, resume=True)
+
+
+def test_an_oracle_that_proposes_otherwise_is_refused(play):
+    found, _ = play(RANDOM)
+    journal = found.path / "journal.jsonl"
+    text = journal.read_text()
+    asked = json.loads(next(line for line in text.splitlines() if '"ask"' in line))
+    point = json.dumps(asked["point"])
+    journal.write_text(text.replace(point, point.replace("relu", "gelu").replace("tanh", "relu")))
+    if journal.read_text() == text:
+        journal.write_text(text.replace(point, point.replace("gelu", "relu")))
+    with pytest.raises(SpecError, match="trial 0 does not come out as it did"):
+        play(RANDOM, resume=True)

@@ -1,0 +1,264 @@
+"""Real searches: trainings in processes that crash, eat memory, hang, are killed, and come out to the bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import kplug
+from kplug.journal import Journal
+from kplug.run import Run
+from kplug.tune import search
+
+SPEC = """
+name: searched
+task:
+  type: classification
+  model: {type: layers, layers: [{type: conv2d, filters: 4, kernel_size: 3}, {type: dropout, rate: 0.2}, flatten]}
+  optimizer: {type: adamw, learning_rate: {type: cosine, peak: 1e-2}}
+data: {source: digits, sampler: {type: shuffled, batch_size: 256}}
+fit: {epochs: 2, steps_per_execution: 1, threads: 1, checkpoint: {steps: 2, seconds: null}}
+search:
+  oracle: {type: random, trials: 3}
+  objective: {maximize: val_accuracy}
+  space:
+    task.model.layers.0.filters: {int: [2, 8]}
+    task.optimizer.learning_rate.peak: {log: [1e-3, 1e-1]}
+"""
+MISCHIEF = '''
+    from typing import Literal
+
+    from kplug import Callback, hookimpl
+
+    @hookimpl
+    def components():
+        return [mischief]
+
+    def mischief(what: Literal["nothing", "kill", "eat", "hang", "diverge", "raise"] = "nothing") -> Callback:
+        """Do harm in the second epoch.
+
+        Args:
+            what: which.
+        """
+        import keras, os, signal, time
+
+        class Mischief(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):
+                if epoch == 0 or what == "nothing":
+                    return
+                if what == "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if what == "raise":
+                    raise TypeError("a mistake in a plugin")
+                if what == "diverge":
+                    from kplug.errors import BlownUp
+                    raise BlownUp("the loss is nan in epoch 2")
+                held = []
+                while True:
+                    if what == "eat":
+                        held.append(bytearray(b"x" * 2**24))
+                    time.sleep(0.02)
+
+        return Mischief()
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """A distribution with `mischief`, installed for processes that are started here."""
+    folder = tmp_path / "site"
+    (folder / "mischief-1.0.dist-info").mkdir(parents=True)
+    (folder / "mischief.py").write_text(textwrap.dedent(MISCHIEF))
+    (folder / "mischief-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mischief\nVersion: 1.0\n")
+    (folder / "mischief-1.0.dist-info" / "entry_points.txt").write_text("[kplug]\nmischief = mischief\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+def command(tmp_path, text, *words):
+    (tmp_path / "spec.yaml").write_text(text)
+    return [sys.executable, "-m", "kplug", "search", "spec.yaml", "--to", "search", *words]
+
+
+def run(tmp_path, text, *words):
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    command_line = command(tmp_path, text, *words)
+    return subprocess.run(command_line, cwd=tmp_path, capture_output=True, text=True, env=environment)
+
+
+def trials(folder):
+    return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+
+
+def values(folder):
+    return [(row["point"], row["status"], row["numbers"]) for row in trials(folder)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A search of three trials, not disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = run(folder, SPEC)
+    assert done.returncode == 0, done.stderr
+    return folder / "search", done
+
+
+def test_a_person_reads_what_was_found(whole):
+    folder, done = whole
+    best = max(trials(folder), key=lambda row: row["score"])
+    assert done.stdout.splitlines()[:2] == ["search: search", "trials: 3 finished"]
+    assert f"best: trial {best['number']}  task.model.layers.0.filters=" in done.stdout
+    assert "train it: kplug train search/best.yaml" in done.stdout
+    assert done.stderr.count("trial ") == 3
+    assert "absl" not in done.stderr
+
+
+def test_the_winner_trains_to_the_bit(whole, tmp_path):
+    folder, _ = whole
+    best = max(trials(folder), key=lambda row: row["score"])
+    done = subprocess.run(
+        [sys.executable, "-m", "kplug", "train", str(folder / "best.yaml"), "--run", "run", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"]["val_accuracy"] == best["numbers"]["val_accuracy"]
+    assert json.loads(done.stdout)["metrics"]["val_loss"] == best["numbers"]["val_loss"]
+
+
+def test_only_the_best_keeps_its_weights(whole):
+    folder, _ = whole
+    best = max(trials(folder), key=lambda row: row["score"])
+    heavy = {path.parent.name for path in (folder / "trials").glob("*/*.weights.h5")}
+    assert heavy == {f"{best['number']:04}"}
+    assert Run.open(folder / "trials" / f"{best['number']:04}").finished
+    assert len(list((folder / "trials").glob("*.yaml"))) == 3
+    assert kplug.load(folder / "trials" / "0001.yaml")
+
+
+@pytest.mark.parametrize("moments", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_search_that_is_killed_ends_as_the_whole_one(whole, tmp_path, moments):
+    events = len((whole[0] / "journal.jsonl").read_text().splitlines())
+    for moment in range(moments):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        killed_after(folder, 5 if moments == 1 else 1 + moment * (events - 1) // moments)
+        done = run(folder, SPEC, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert values(folder / "search") == values(whole[0])
+
+
+def killed_after(folder, events):
+    """kill -9 of a search, of the process that was started alone, when its journal has so many lines."""
+    process = subprocess.Popen(command(folder, SPEC), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = folder / "search" / "journal.jsonl"
+    while not journal.exists() or journal.read_bytes().count(b"\n") < events:
+        assert process.poll() is None or journal.read_bytes().count(b"\n") >= events
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(whole, tmp_path):
+    process = subprocess.Popen(command(tmp_path, SPEC), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    journal = tmp_path / "search" / "journal.jsonl"
+    while not journal.exists() or '"report"' not in journal.read_text():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "--resume goes on" in said
+    assert "Traceback" not in said
+    done = run(tmp_path, SPEC, "--resume")
+    assert values(tmp_path / "search") == values(whole[0]), done.stderr
+
+
+HARM = SPEC.replace("threads: 1,", "threads: 1, callbacks: [{type: mischief, what: nothing}],")
+HARM = HARM[: HARM.index("  space:")] + "  trial_memory: 0.75\n  trial_timeout: 40\n  space:\n"
+WHAT = "    fit.callbacks.0.what: {choice: [nothing, kill, eat, hang, diverge]}\n"
+
+
+@pytest.mark.slow
+def test_a_trial_that_harms_itself_fails_with_its_reason_and_the_others_go_on(plugin, tmp_path):
+    done = run(tmp_path, HARM.replace("{type: random, trials: 3}", "grid") + WHAT)
+    assert done.returncode == 0, done.stderr
+    ends = {row["point"]["fit.callbacks.0.what"]: row for row in trials(tmp_path / "search")}
+    assert ends["nothing"]["status"] == "finished"
+    for what, reason in {
+        "kill": "its process was killed by SIGKILL",
+        "eat": "it took more than 0.75 GiB of memory (search.trial_memory)",
+        "hang": "it took more than 40 seconds (search.trial_timeout)",
+        "diverge": "the loss is nan in epoch 2",
+    }.items():
+        assert ends[what]["status"] == "failed", what
+        assert reason in ends[what]["reason"], what
+    assert "trials: 1 finished, 4 failed" in done.stdout
+
+
+def test_an_error_in_a_plugin_stops_the_search_with_its_traceback(plugin, tmp_path):
+    text = HARM.replace("{type: random, trials: 3}", "grid") + WHAT.replace("[nothing, kill", "[raise, kill")
+    done = run(tmp_path, text)
+    assert done.returncode == 1
+    assert "TypeError: a mistake in a plugin" in done.stderr
+    assert 'mischief.py", line' in done.stderr
+    assert len([event for event in Journal(tmp_path / "search" / "journal.jsonl") if event["event"] == "ask"]) == 1
+
+
+def test_an_objective_that_is_not_reported_is_refused_before_a_step(tmp_path):
+    done = run(tmp_path, SPEC.replace("val_accuracy", "val_acuracy"))
+    assert done.returncode == 2
+    assert "'val_acuracy' is not reported; this run reports loss, accuracy, val_loss, val_accuracy" in done.stderr
+    assert "spec.yaml:11:14: search.objective" in done.stderr
+
+
+def test_more_workers_than_memory_allows_are_refused(tmp_path):
+    done = run(tmp_path, SPEC, "--workers", "4000")
+    assert done.returncode == 2
+    assert "spec" in done.stderr
+    assert "4,000 workers" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_workers_train_side_by_side(whole, tmp_path):
+    done = run(tmp_path, SPEC, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert sorted(map(str, values(tmp_path / "search"))) == sorted(map(str, values(whole[0])))
+
+
+@pytest.mark.slow
+def test_a_hundred_trials_with_one_in_ten_killed_and_one_out_of_memory(plugin, tmp_path):
+    text = HARM.replace("trials: 3", "trials: 100") + (
+        "    fit.callbacks.0.what: {choice: {a: nothing, b: nothing, c: nothing, d: nothing, e: nothing, f: nothing, "
+        "g: nothing, h: nothing, i: nothing, k: kill}}\n    task.optimizer.learning_rate.peak: {log: [1e-3, 1e-1]}\n"
+    )
+    (tmp_path / "spec.yaml").write_text(text)
+    process = subprocess.Popen(command(tmp_path, text), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    journal, resident = tmp_path / "search" / "journal.jsonl", {}
+    while process.poll() is None:
+        told = journal.read_text().count('"tell"') if journal.exists() else 0
+        if told in (10, 50, 99) and told not in resident:
+            resident[told] = memory_of(process.pid)
+        time.sleep(0.05)
+    assert process.returncode == 0, process.stderr.read()
+    assert len(trials(tmp_path / "search")) == 100
+    assert resident[99] <= 1.05 * resident[10], resident
+
+
+def memory_of(pid):
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+def test_a_search_from_python(tmp_path):
+    found = search(kplug.loads(SPEC.replace("trials: 3", "trials: 2")), tmp_path / "search")
+    assert len(found.trials) == 2
+    assert found.best.numbers["val_accuracy"] == max(trial.numbers["val_accuracy"] for trial in found.trials)
+    assert Run.open(found.kept.run(found.best)).metrics["val_accuracy"] == found.best.numbers["val_accuracy"]
