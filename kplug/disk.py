@@ -13,6 +13,14 @@ def digest_of(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """A whole file, or the one that was there: written beside it and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(temporary, path)
+
+
 def sync(*paths: Path) -> None:
     """Contents of files, and names in folders, on the disk when this returns."""
     for path in paths:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from kplug.disk import write_whole
 from kplug.study import Study, Trial
 
 HEAVY = ("*.weights.h5", "checkpoints", "parts", "samples", "tensorboard")  # what only the best trials keep
@@ -37,17 +38,17 @@ class Kept:
     def write_spec(self, trial: Trial) -> None:
         """A trial's spec, from when it is asked for."""
         if trial.spec is not None:
-            (self.path / "trials").mkdir(exist_ok=True)
-            _write(self.path / "trials" / f"{trial.number:04}.yaml", trial.spec.dump())
+            write_whole(self.path / "trials" / f"{trial.number:04}.yaml", trial.spec.dump())
 
     def tidy(self) -> None:
         """Write the table and the best spec; leave weights with the best trials, and with those that may go on."""
-        _write(self.path / "trials.jsonl", "".join(f"{json.dumps(self.row(trial))}\n" for trial in self.study.trials))
+        rows = [json.dumps(self.row(trial)) for trial in self.study.trials]
+        write_whole(self.path / "trials.jsonl", "".join(f"{row}\n" for row in rows))
         ranked = self.study.ranked()
         best, names = self.study.best, self.study.aim.names
         if best is not None and best.spec is not None:
             gave = ", ".join(f"{name} {best.numbers[name]:.6g}" for name in names if name in best.numbers)
-            _write(self.path / "best.yaml", f"# trial {best.number} of {self.path}: {gave}\n{best.spec.dump()}")
+            write_whole(self.path / "best.yaml", f"# trial {best.number} of {self.path}: {gave}\n{best.spec.dump()}")
         kept = {trial.origin for trial in ranked[: self.keep]}
         kept |= {trial.origin for trial in self.study.trials if not trial.status or self.study.may_go_on(trial)}
         for trial in self.study.trials:
@@ -68,10 +69,3 @@ def _lighten(run: Path) -> None:
     for pattern in HEAVY:
         for path in run.glob(pattern):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """A whole file or the one before."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text)
-    temporary.replace(path)

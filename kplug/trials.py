@@ -11,7 +11,7 @@ from kplug.checking import plain
 from kplug.errors import Problem, SearchStopped, SpecError, did_you_mean
 from kplug.evaluate import log
 from kplug.executing import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Executor, Job, Reported
-from kplug.journal import Journal
+from kplug.journal import FORMAT, Journal
 from kplug.kept_trials import Kept
 from kplug.objectives import COUNTED, MEASURED
 from kplug.space import in_words
@@ -73,6 +73,9 @@ class Trials:
             SpecError: the oracle does not propose what it did.
         """
         for event in self.journal:
+            if event["event"] == "search" and event["format"] != FORMAT:
+                message = f"it is of format {event['format']}, and this kplug reads {FORMAT}; search anew elsewhere"
+                raise SpecError([Problem(message, where=str(self.journal.path))])
             if event["event"] == "ask":
                 trial = self.study.ask(event["values"])
                 now = (trial.point, trial.epochs) if isinstance(trial, Trial) else None

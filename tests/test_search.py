@@ -401,3 +401,11 @@ def test_an_oracle_that_proposes_otherwise_is_refused(play):
         journal.write_text(text.replace(point, point.replace("gelu", "relu")))
     with pytest.raises(SpecError, match="trial 0 does not come out as it did"):
         play(RANDOM, resume=True)
+
+
+def test_a_journal_of_another_format_is_refused(play):
+    found, _ = play(RANDOM)
+    journal = found.path / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(SpecError, match="it is of format 2, and this kplug reads 1"):
+        play(RANDOM, resume=True)

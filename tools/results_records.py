@@ -14,6 +14,7 @@ from typing import Any
 
 from results_specs import comparable, filled
 
+from kplug.disk import write_whole
 from kplug.errors import SpecError
 from kplug.run import RESULT, Run
 from kplug.spec import Spec, load, loads
@@ -209,9 +210,3 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
 
 def file_name(record: dict[str, Any]) -> str:
     return f"{record['spec']}-{record['seed']}.json"
-
-
-def write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    temporary.write_text(text)
-    os.replace(temporary, path)

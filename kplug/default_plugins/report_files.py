@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
+from kplug.disk import write_whole
 from kplug.evaluate import log
 from kplug.tune import Search
 
@@ -29,7 +29,7 @@ def write_pictures(search: Search) -> None:
 
     for name, draw in (("history", draw_history), ("parallel", draw_parallel), ("front", draw_front)):
         if picture := draw(search.study):
-            _write(search.path / "plots" / f"{name}.png", picture)
+            write_whole(search.path / "plots" / f"{name}.png", picture)
 
 
 def write_importance(search: Search) -> None:
@@ -38,12 +38,12 @@ def write_importance(search: Search) -> None:
     from kplug.default_plugins.search_pictures import draw_importance
 
     found = importance(search.study)
-    _write(search.path / "importance.json", (json.dumps(found, indent=2) + "\n").encode())
+    write_whole(search.path / "importance.json", (json.dumps(found, indent=2) + "\n").encode())
     picture = search.path / "plots" / "importance.png"
     if "reason" in found:
         picture.unlink(missing_ok=True)
     else:
-        _write(picture, draw_importance(found, search.study))
+        write_whole(picture, draw_importance(found, search.study))
 
 
 def write_tensorboard(search: Search) -> None:
@@ -59,11 +59,3 @@ def write_tensorboard(search: Search) -> None:
         final.rename(old)
     new.rename(final)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A whole file or the one before."""
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(content)
-    temporary.replace(path)
