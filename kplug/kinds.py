@@ -81,7 +81,8 @@ class Located:
     """Marks text that is a path: relative to the working directory, and kept absolute in a run."""
 
 
-FilePath = Annotated[str, MinLen(1), Located()]
+_openable = Predicate(lambda path: "\0" not in path)
+FilePath = Annotated[str, MinLen(1), _openable, Located()]
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,15 @@ class TrainedRun(Located):
     """Marks text that is the directory of a run: one that uses it keeps a copy of its spec, data and weights."""
 
 
-RunPath = Annotated[str, MinLen(1), TrainedRun()]
+RunPath = Annotated[str, MinLen(1), _openable, TrainedRun()]
 
-NOUNS = {Odd: "an odd number", Name: "a name: letters, digits, '.', '_', '-', a letter or digit first"}
+_PATH = "a path: text without null characters"
+NOUNS = {
+    Odd: "an odd number",
+    FilePath: _PATH,
+    RunPath: _PATH,
+    Name: "a name: letters, digits, '.', '_', '-', a letter or digit first",
+}
 
 # --- defaults and rules --------------------------------------------------------------------------------------------
 
