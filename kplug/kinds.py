@@ -92,13 +92,8 @@ class TrainedRun(Located):
 
 RunPath = Annotated[str, MinLen(1), _openable, TrainedRun()]
 
-_PATH = "a path: text without null characters"
-NOUNS = {
-    Odd: "an odd number",
-    FilePath: _PATH,
-    RunPath: _PATH,
-    Name: "a name: letters, digits, '.', '_', '-', a letter or digit first",
-}
+NOUNS = {Odd: "an odd number", Name: "a name: letters, digits, '.', '_', '-', a letter or digit first"}
+NOUNS |= dict.fromkeys((FilePath, RunPath), "a path: text without null characters")
 
 # --- defaults and rules --------------------------------------------------------------------------------------------
 

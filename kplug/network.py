@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from kplug.build import dtype_policy
-from kplug.errors import SpecError
+from kplug.errors import Path, SpecError
+
+
+def is_of_keras(error: Exception) -> bool:
+    """Whether it is Keras that raised it: it was given what does not fit, such as a picture smaller than a kernel."""
+    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+    return str(innermost.f_globals.get("__name__", "")).startswith("keras.")
 
 
 class Network(keras.Layer):
@@ -33,12 +40,19 @@ class Network(keras.Layer):
             try:
                 outputs = self.function(inputs)
             except SpecError as error:
-                place = getattr(self, "spec_place", ((), ""))
-                raise error.located(*place) from error.__cause__
+                raise error.located(*self._place) from error.__cause__
+            except ValueError as error:
+                if not is_of_keras(error):
+                    raise
+                raise SpecError(f"cannot be built: {error}").located(*self._place) from error
             outputs, pyramid = outputs if isinstance(outputs, tuple) else (outputs, {})
             self.network = keras.Model(inputs, outputs, name=self.name)
             self.pyramid_outputs = pyramid
         self.built = True
+
+    @property
+    def _place(self) -> tuple[Path, str]:
+        return getattr(self, "spec_place", ((), ""))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)

@@ -10,6 +10,7 @@ from typing import Any
 COUNTED = ("parameters", "flops")  # known once a model is built
 MEASURED = ("latency_ms",)  # known once it is exported
 Numbers = Mapping[str, float]
+LEAST_SHARE = 1e-9  # of a target: 0 has no negative power, a negative number no real one
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ class Aim:
         """
         score = numbers[self.first.name]
         for other in self.objectives[1:]:
-            share = numbers[other.name] / other.target  # type: ignore[operator]
+            share = max(numbers[other.name] / other.target, LEAST_SHARE)  # type: ignore[operator]
             worse_is_more = other.direction == "minimize"
             sign = 1 if worse_is_more == (self.first.direction == "minimize") else -1
-            score *= share ** (sign * other.weight)
+            score *= share ** (sign * other.weight * (1 if score >= 0 else -1))
         return score
 
     def cost(self, numbers: Numbers) -> float:

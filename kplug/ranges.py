@@ -22,6 +22,7 @@ OUTSIDE = {  # what a point cannot change, and why
     "fit.threads": "the executor says it",
     "fit.checkpoint": "no training depends on it",
 }
+FEW = 9  # values of a range of numbers that are all tried
 _STEP = re.compile(r"([^.\[\]]+)(?:\[([^\[\]]+)\])?")
 
 
@@ -68,10 +69,10 @@ class Range:
 
     @property
     def to_try(self) -> tuple[Any, ...]:
-        """What a point may hold, of a range of numbers its ends: what `kplug check` tries."""
+        """What a point may hold, of a range of many numbers its ends: what `kplug check` tries."""
         values = self.values
-        if self.kind in ("choice", "bool"):
-            return values or ()
+        if values and (self.kind in ("choice", "bool") or len(values) <= FEW):
+            return values
         return tuple(dict.fromkeys((values[0], values[-1]) if values else (self.low, self.high)))
 
     @property

@@ -217,17 +217,10 @@ class Study:
         return next(iter(self.ranked()), None)
 
     def front(self) -> list[Trial]:
-        """The trials that no other beats in every objective."""
-        trials = self.ranked()
+        """Of the trials that were trained in full, where there are any, those that no other beats."""
+        ranked = self.ranked()
+        trials = [trial for trial in ranked if trial.status == FINISHED] or ranked
         return [trials[i] for i in self.aim.front([trial.numbers for trial in trials])]
-
-    def failures_in_a_row(self) -> int:
-        count = 0
-        for trial in reversed([trial for trial in self.trials if trial.status]):
-            if trial.status not in (FAILED, REFUSED):
-                break
-            count += trial.status == FAILED
-        return count
 
     def may_go_on(self, trial: Trial) -> bool:
         """Whether the oracle may promote a trial that paused."""

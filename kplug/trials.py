@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from kplug.executing import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Ex
 from kplug.journal import FORMAT, Journal
 from kplug.kept_trials import Kept
 from kplug.objectives import COUNTED, MEASURED
-from kplug.space import in_words
+from kplug.space import in_words, point_in_words
 from kplug.spec import steps_in
 from kplug.study import PRUNED, SAME, Study, Trial
 
@@ -160,7 +161,7 @@ class Trials:
     def _train_next(self, trial: Trial) -> None:
         """Begin the first of a trial's trainings that did not end, or tell how the trial ended."""
         ended = self.ended.get(trial.number, [])
-        if ended and (ended[-1].how not in (FINISHED, PAUSED) or self._is_pruned(trial, ended[-1])):
+        if ended and (ended[-1].how not in (FINISHED, PAUSED) or self._is_pruned(trial, ended)):
             return self._tell_end(trial, ended)
         if len(ended) == len(self.repeats):
             return self._tell_end(trial, ended)
@@ -185,7 +186,7 @@ class Trials:
         trial, repeat = running.trial, running.repeat
         running.epoch = event.epoch
         rows = trial.reports[repeat] if len(trial.reports) > repeat else []
-        if event.epoch and event.epoch <= len(rows):  # trained again, after a kill or on the way to a promotion
+        if dict(event.metrics) in rows[event.epoch - 1 : event.epoch]:  # trained again, from a checkpoint before it
             self.executor.answer(event.name, True)
             return
         if event.epoch:
@@ -234,8 +235,8 @@ class Trials:
         steps = ("search", "objective") if path.startswith("fit.best") else steps_in(path)
         return Problem(message, steps, self.study.spec.where(steps))
 
-    def _is_pruned(self, trial: Trial, ended: Ended) -> bool:
-        return ended.how == PAUSED and len(trial.reports[-1]) < trial.epochs
+    def _is_pruned(self, trial: Trial, ended: list[Ended]) -> bool:
+        return ended[-1].how == PAUSED and len(trial.reports[len(ended) - 1]) < trial.epochs
 
     def _end_what_exceeds(self) -> None:
         seconds, gibibytes = self.section["trial_timeout"], self.section["trial_memory"]
@@ -253,8 +254,10 @@ class Trials:
 
     def _tell_end(self, trial: Trial, ended: list[Ended]) -> None:
         last = ended[-1]
-        status = PRUNED if self._is_pruned(trial, last) else last.how
-        numbers = dict(self.counted.get(trial.number, {})) | {k: v for one in ended for k, v in one.numbers.items()}
+        status = PRUNED if self._is_pruned(trial, ended) else last.how
+        names = dict.fromkeys(name for one in ended for name in one.numbers)
+        means = {name: statistics.fmean(one.numbers[name] for one in ended if name in one.numbers) for name in names}
+        numbers = dict(self.counted.get(trial.number, {})) | means
         reason = last.reason
         if status == REFUSED and not reason:
             reason = self.study.aim.broken_by(numbers)
@@ -288,7 +291,8 @@ class Trials:
         best = self.study.best
         mark = "  best so far" if best is trial else ""
         why = f": {trial.reason.splitlines()[0]}" if trial.reason else ""
-        return f"trial {trial.number}  {in_words(trial.point)}  {trial.status}{why}  {gave}{mark}".rstrip()
+        point = point_in_words(trial.point, self.study.space)
+        return f"trial {trial.number}  {point}  {trial.status}{why}  {gave}{mark}".rstrip()
 
 
 def _related(one: str, other: str) -> bool:

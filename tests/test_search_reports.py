@@ -12,7 +12,7 @@ from kplug.default_plugins.importance import explained, importance
 from kplug.default_plugins.parallel_picture import ABSENT, SPREAD, _heights, axes_of
 from kplug.default_plugins.search_pictures import _front_of_two
 from kplug.default_plugins.search_reports import searched
-from kplug.default_plugins.search_table import processes_of
+from kplug.default_plugins.search_table import executor_of
 from kplug.default_plugins.trial_values import fence, number_in_words, scored, shortened
 from kplug.space import read_space
 from kplug.study import FAILED, FINISHED, PAUSED, PRUNED, REFUSED
@@ -55,7 +55,7 @@ def accuracy(point):
 def study_of(objective=ONE, trials=0, value=accuracy, status=FINISHED):
     """A study whose trials were told without training: value(point), or a status with nothing reported."""
     spec = kplug.loads(SPEC.replace("OBJECTIVE", objective)).absolute()
-    study = make_study(spec, processes_of(spec))
+    study = make_study(spec, executor_of(spec))
     for number in range(trials):
         trial = study.ask()
         if status in (FINISHED, PAUSED, PRUNED):

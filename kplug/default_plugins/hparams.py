@@ -16,8 +16,8 @@ from tensorboard.plugins.scalar import metadata as scalars
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from kplug.default_plugins.trial_values import number_of, shortened
-from kplug.space import Range
+from kplug.default_plugins.trial_values import number_of
+from kplug.space import Range, shortened
 from kplug.study import Study, Trial
 
 Value = bool | float | str

@@ -15,7 +15,7 @@ import numpy as np
 
 from kplug.default_plugins.trial_values import fence, scored
 from kplug.space import Range, Space
-from kplug.study import Study
+from kplug.study import FINISHED, Study
 
 LEAST = 10  # trials
 TREES = 64
@@ -36,6 +36,8 @@ def importance(study: Study) -> dict[str, Any]:
     1999).
     """
     trials = scored(study)
+    whole = [one for one in trials if one[0].status == FINISHED]
+    trials = whole if len(whole) >= LEAST else trials  # of one epoch and of nine are not alike
     if len(trials) < LEAST:
         return {"reason": f"trials with a score: {len(trials)}; importance needs at least {LEAST}"}
     points = [trial.point for trial, _ in trials]
@@ -178,7 +180,11 @@ def _place_at(one: Range, shares: np.ndarray) -> np.ndarray:
     if count is None:
         return shares
     numbers = np.floor(shares * count)
-    return numbers if _is_of_words(one) else numbers / max(1, count - 1)
+    if _is_of_words(one):
+        return numbers
+    if one.kind in ("choice", "bool"):
+        return numbers / max(1, count - 1)
+    return numbers * (one.step or 1) / ((one.high - one.low) or 1)  # steps need not end where the range does
 
 
 def _place(one: Range, value: Any) -> float:

@@ -17,8 +17,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from kplug.default_plugins.scored_pictures import as_png
-from kplug.default_plugins.trial_values import fence, number_in_words, scored, shortened
-from kplug.space import Range
+from kplug.default_plugins.trial_values import fence, number_in_words, scored
+from kplug.space import Range, shortened
 from kplug.study import Study, Trial
 
 ABSENT = -0.16  # the height of what is not there; axes go from 0 to 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import warnings
 from typing import Any
@@ -75,6 +76,14 @@ def _other_value(hp: Any, value: Any, rng: random.Random) -> Any:
 
 class Hyperband(keras_tuner.oracles.HyperbandOracle):
     """Keras Tuner's, which also says whose checkpoints are still needed."""
+
+    def end_trial(self, trial: Any) -> None:
+        """One that was refused or failed is the last of its round, for which Keras Tuner would wait in vain."""
+        if trial.status == "INVALID":
+            worst = -math.inf if self.objective.direction == "max" else math.inf
+            self.update_trial(trial.trial_id, {self.objective.name: worst})
+            trial.status = "COMPLETED"
+        super().end_trial(trial)
 
     def may_be_resumed(self, trial_id: str) -> bool:
         """True while a later round may take the trial up."""

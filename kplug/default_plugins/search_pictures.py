@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from kplug.default_plugins.scored_pictures import as_png
-from kplug.default_plugins.trial_values import better, fence, has_all, number_in_words, number_of, shortened
+from kplug.default_plugins.trial_values import better, fence, has_all, number_in_words, number_of
 from kplug.objectives import COUNTED, MEASURED, Limit, Objective
+from kplug.space import shortened
 from kplug.study import FAILED, FINISHED, PAUSED, PRUNED, REFUSED, SAME, Study, Trial
 
 MARKS: dict[str, dict[str, Any]] = {
@@ -24,6 +25,7 @@ MARKS: dict[str, dict[str, Any]] = {
 TICKS = {REFUSED: "tab:gray", FAILED: "tab:red"}
 WIDE = 30.0  # times the least of some sizes: beyond it their scale is in orders of magnitude
 BEST_COLOR = "tab:orange"
+FRONT: dict[str, Any] = {"color": BEST_COLOR, "markeredgecolor": "black", "markersize": 7}
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
@@ -59,40 +61,31 @@ def _draw_trials(panel: Any, trials: Sequence[Trial], objective: Objective) -> N
         is_log = _set_scale(panel, "y", name, [trial.numbers[name] for trial in counted])
         worst = math.inf if is_log else fence([objective.cost(trial.numbers) for trial in counted])
     shown = [trial for trial in counted if objective.cost(trial.numbers) <= worst]
-    for status, marks in MARKS.items():
-        of_it = [trial for trial in shown if trial.status == status]
-        if of_it:
-            at, values = [trial.number for trial in of_it], [trial.numbers[name] for trial in of_it]
-            spread = [trial.spread.get(name, 0.0) for trial in of_it]
-            panel.errorbar(
-                at,
-                values,
-                spread if any(spread) else None,
-                linestyle="none",
-                elinewidth=0.8,
-                alpha=0.4,
-                **{**marks, "marker": ""},
-            )
-            panel.plot(at, values, linestyle="none", markersize=5, label=f"{status} ({len(of_it)})", **marks)
+    _draw_values(panel, shown, name)
     _draw_best(panel, shown, objective, len(trials))
-    _draw_beyond(panel, [trial for trial in counted if trial not in shown], objective)
+    beyond = [trial for trial in counted if objective.cost(trial.numbers) > worst]
+    marker, edge = ("^", 0.96) if objective.direction == "minimize" else ("v", 0.07)
+    _draw_at_edge(panel, beyond, edge, "far worse", marker=marker, markersize=6, color="tab:purple")
     for status, color in TICKS.items():
-        at = [trial.number for trial in trials if trial.status == status]
-        if at:
-            place = panel.get_xaxis_transform()
-            panel.plot(
-                at,
-                [0.025] * len(at),
-                "|",
-                color=color,
-                markersize=9,
-                markeredgewidth=1.6,
-                transform=place,
-                label=f"{status} ({len(at)})",
-            )
+        of_it = [trial for trial in trials if trial.status == status]
+        _draw_at_edge(panel, of_it, 0.025, status, marker="|", markersize=9, markeredgewidth=1.6, color=color)
     if not counted:
         panel.set_yticks([])
         panel.text(0.5, 0.5, "no trial has this number", ha="center", va="center", transform=panel.transAxes)
+
+
+def _draw_values(panel: Any, trials: Sequence[Trial], name: str) -> None:
+    """A mark for each trial, by how it ended, and a bar where there are several trainings of it."""
+    for status, marks in MARKS.items():
+        of_it = [trial for trial in trials if trial.status == status]
+        if not of_it:
+            continue
+        at, values = [trial.number for trial in of_it], [trial.numbers[name] for trial in of_it]
+        panel.plot(at, values, linestyle="none", markersize=5, label=f"{status} ({len(of_it)})", **marks)
+        spread = [trial.spread.get(name, 0.0) for trial in of_it]
+        if any(spread):
+            bars = {"linestyle": "none", "elinewidth": 0.8, "ecolor": "tab:gray", "alpha": 0.6, "zorder": 1}
+            panel.errorbar(at, values, spread, label="± 1 standard deviation of its trainings", **bars)
 
 
 def _draw_best(panel: Any, trials: Sequence[Trial], objective: Objective, count: int) -> None:
@@ -108,21 +101,12 @@ def _draw_best(panel: Any, trials: Sequence[Trial], objective: Objective, count:
         panel.step([*at, count - 1], line, where="post", color=BEST_COLOR, linewidth=1.8, label="best so far", zorder=1)
 
 
-def _draw_beyond(panel: Any, trials: Sequence[Trial], objective: Objective) -> None:
-    """Trials that are far worse than the others, at the edge of the panel."""
+def _draw_at_edge(panel: Any, trials: Sequence[Trial], edge: float, what: str, **marks: Any) -> None:
+    """Trials without a place on the axis, at a height of the panel."""
     if trials:
-        marker, edge = ("^", 0.96) if objective.direction == "minimize" else ("v", 0.07)
-        at = [trial.number for trial in trials]
-        place = panel.get_xaxis_transform()
-        panel.plot(
-            at,
-            [edge] * len(at),
-            marker,
-            color="tab:purple",
-            markersize=6,
-            transform=place,
-            label=f"far worse ({len(at)})",
-        )
+        at, place = [trial.number for trial in trials], panel.get_xaxis_transform()
+        label = f"{what} ({len(trials)})"
+        panel.plot(at, [edge] * len(at), linestyle="none", transform=place, label=label, **marks)
 
 
 def _set_scale(panel: Any, side: str, name: str, values: Sequence[float]) -> bool:
@@ -201,23 +185,26 @@ def _draw_pair(
     panel: Any, study: Study, trials: Sequence[Trial], refused: Sequence[Trial], front: set[int], other: Objective
 ) -> None:
     first = study.aim.first
-    everything = [*trials, *refused]
     for side, objective in (("x", other), ("y", first)):
-        _set_scale(panel, side, objective.name, [trial.numbers[objective.name] for trial in everything])
-    at = lambda some: ([t.numbers[other.name] for t in some], [t.numbers[first.name] for t in some])  # noqa: E731
+        _set_scale(panel, side, objective.name, [trial.numbers[objective.name] for trial in (*trials, *refused)])
+
+    def draw(some: Sequence[Trial], *form: str, **marks: Any) -> None:
+        panel.plot([t.numbers[other.name] for t in some], [t.numbers[first.name] for t in some], *form, **marks)
+
     on_front = [trial for trial in trials if trial.number in front]
     behind = [trial for trial in trials if trial.number not in front]
-    if refused:
-        panel.plot(*at(refused), "x", color="tab:gray", markersize=5, label=f"refused ({len(refused)})")
-    if behind:
-        panel.plot(*at(behind), "o", color="tab:blue", alpha=0.5, markersize=5, label=f"beaten ({len(behind)})")
-    line = sorted(
-        _front_of_two(trials, first, other), key=lambda trial: (other.cost(trial.numbers), first.cost(trial.numbers))
-    )
-    panel.plot(*at(line), color=BEST_COLOR, linewidth=1.4, zorder=1)
-    panel.plot(
-        *at(on_front), "o", color=BEST_COLOR, markeredgecolor="black", markersize=7, label=f"front ({len(on_front)})"
-    )
+    for what, mark, some, marks in (
+        ("refused", "x", refused, {"color": "tab:gray", "markersize": 5}),
+        ("beaten", "o", behind, {"color": "tab:blue", "alpha": 0.5, "markersize": 5}),
+        ("front", "o", [trial for trial in on_front if trial.status == FINISHED], FRONT),
+        ("front, not trained in full", "o", [t for t in on_front if t.status != FINISHED], FRONT | {"mfc": "white"}),
+    ):
+        if some:
+            draw(some, mark, label=f"{what} ({len(some)})", **marks)
+    line = _front_of_two(trials, first, other)
+    line.sort(key=lambda trial: (other.cost(trial.numbers), first.cost(trial.numbers)))
+    # steps: between two trials, no third is promised that lies on their way
+    draw(line, color=BEST_COLOR, linewidth=1.4, zorder=1, drawstyle="steps-post")
     panel.margins(0.09)
     panel.set(xlabel=better(other), ylabel=better(first))
     panel.grid(alpha=0.3)

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from kplug.build import build, build_learner
+from kplug.checking import plain
 from kplug.data import open_data
-from kplug.errors import SpecError
+from kplug.errors import Problem, SpecError
 from kplug.kinds import FitInfo
-from kplug.space import in_words, spec_at
+from kplug.space import in_words, point_in_words, spec_at
 from kplug.spec import Spec
-from kplug.study import Trial
+from kplug.study import Study, Trial
+from kplug.trials import Running, Trials
 from kplug.tune import Search, make_study
 
 SHOWN = 5  # trials of a dry run
@@ -25,19 +27,17 @@ DRAWN = 200  # points by which a dry run says how many are refused
 BEST = 8  # trials in the table
 
 
+# --- before a search -------------------------------------------------------------------------------------------------
+
+
 def first_trials(spec: Spec, as_json: bool) -> None:
     """Print the size of a space, how many of its points fit, and the trials that would be first."""
-    study = make_study(spec.absolute(), processes_of(spec))
-    rng = random.Random(0)
-    refused: list[str] = []
-    for _ in range(DRAWN):
-        try:
-            spec_at(study.base, study.space, study.space.sample(rng))
-        except SpecError as error:
-            refused.append(str(error))
+    if spec["search"] is None:
+        raise SpecError([Problem("the spec has no search; write search: {space: {...}}", ("search",), spec.where(()))])
+    study = make_study(spec.absolute(), executor_of(spec))
+    size, refused = study.space.size(), refusals(study)
     asked = [trial for trial in (study.ask() for _ in range(SHOWN)) if isinstance(trial, Trial)]
-    trials: list[Any] = [{"point": t.point, "epochs": t.epochs, "parameters": parameters(t.spec)} for t in asked]
-    size = study.space.size()
+    trials = [foreseen(trial, study) for trial in asked]
     if as_json:
         points = {"drawn": DRAWN, "refused": len(refused), "reasons": refused[:1]}
         found = {"size": None if math.isinf(size) else int(size), "points": points, "trials": trials}
@@ -51,31 +51,63 @@ def first_trials(spec: Spec, as_json: bool) -> None:
         print(f"of {DRAWN} random points {len(refused)} are refused, such as: {refused[0].splitlines()[0]}")
     print("the first trials (a trial's result may change those after it):")
     for number, trial in enumerate(trials):
-        count = "does not fit" if trial["parameters"] is None else f"{trial['parameters']:,} parameters"
-        print(f"  {number}  {in_words(trial['point'])}  {count}, {trial['epochs']} epochs")
+        count = "" if trial["parameters"] is None else f"{trial['parameters']:,} parameters, {trial['epochs']} epochs"
+        why = f"refused: {trial['reason'].splitlines()[0]}" if trial["reason"] else ""
+        print("  ".join(filter(None, (f"  {number}", point_in_words(trial["point"], study.space), count, why))))
 
 
-def processes_of(spec: Spec) -> Any:
+def executor_of(spec: Spec) -> Any:
     """The executor that a spec names, for how many it trains at once."""
     return build(spec, spec["search"].arguments["executor"])
 
 
-def parameters(spec: Spec | None) -> int | None:
-    """The parameters of a spec's model; None where it cannot be built."""
-    if spec is None:
-        return None
-    try:
-        learner = build_learner(spec, open_data(spec).info, FitInfo(1, 1), "float32")
-        return int(learner.model.count_params())
-    except SpecError:
-        return None
+def refusals(study: Study) -> list[str]:
+    """Why random points of a space make no spec."""
+    rng = random.Random(0)
+    found = []
+    for _ in range(DRAWN):
+        try:
+            spec_at(study.base, study.space, study.space.sample(rng))
+        except SpecError as error:
+            found.append(str(error))
+    return found
+
+
+def foreseen(trial: Trial, study: Study) -> dict[str, Any]:
+    """A trial before it is trained, and why it would not be."""
+    count, reason = None, trial.reason
+    if trial.spec is not None:
+        try:
+            count = parameters(trial.spec)
+            reason = study.aim.broken_by({"parameters": count})
+        except SpecError as error:
+            reason = str(error)
+    return {"point": trial.point, "epochs": epochs_of(trial, study), "parameters": count, "reason": reason}
+
+
+def parameters(spec: Spec) -> int:
+    """The parameters of a spec's model.
+
+    Raises:
+        SpecError: it cannot be built.
+    """
+    learner = build_learner(spec, open_data(spec).info, FitInfo(1, 1), "float32")
+    return int(learner.model.count_params())
+
+
+def epochs_of(trial: Trial, study: Study) -> int:
+    """How many epochs a trial is to have; where it is trained in full, its spec may have others than the base."""
+    if trial.spec is None or trial.epochs < study.epochs:
+        return trial.epochs
+    fit = plain(trial.spec["fit"])
+    return sum(part["epochs"] for part in (fit, *fit["stages"]))
 
 
 # --- during a search -------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def watching(spec: Spec) -> Iterator[Callable[[Search, Any], None] | None]:
+def watching() -> Iterator[Callable[[Search, Any], None] | None]:
     """A table that follows a search, on a terminal; elsewhere its lines are enough."""
     if not sys.stderr.isatty():
         yield None
@@ -92,35 +124,61 @@ def watching(spec: Spec) -> Iterator[Callable[[Search, Any], None] | None]:
         yield show
 
 
-def table(search: Search, trials: Any, seconds: float) -> Any:
-    """The trials under way, the best so far, and what is left."""
+def table(search: Search, trials: Trials, seconds: float) -> Any:
+    """What is left, the trials under way with what they reported last, and the best so far."""
     from rich.console import Group
     from rich.table import Table
-    from rich.text import Text
+    from rich.text import Text  # as it is: in a string, rich takes the label of a path for a style
 
-    study = search.study
-    names = [one.name for one in study.aim.objectives]
+    study, names = search.study, search.study.aim.objective_names
     grid = Table(box=None, pad_edge=False)
     for column in ("trial", "state", "point", *names):
-        grid.add_column(column, justify="right" if column in names else "left", no_wrap=column == "trial")
+        grid.add_column(column, justify="right" if column in names else "left", no_wrap=column != "point")
+
+    def add(trial: Trial, state: str, numbers: dict[str, float]) -> None:
+        values = [f"{numbers[name]:.5g}" if name in numbers else "" for name in names]
+        grid.add_row(str(trial.number), state, Text(point_in_words(trial.point, study.space)), *values)
+
     for running in trials.under_way.values():
-        state = f"epoch {running.epoch + 1}/{running.trial.epochs}"
-        grid.add_row(str(running.trial.number), state, in_words(running.trial.point), *([""] * len(names)))
+        add(running.trial, state_of(running, study), (rows_of(running) or [{}])[-1])
     for place, trial in enumerate(study.ranked()[:BEST]):
-        values = [f"{trial.numbers[name]:.5g}" for name in names]
-        grid.add_row(str(trial.number), "best" if place == 0 else trial.status, in_words(trial.point), *values)
-    return Group(grid, Text(left(search, trials, seconds)))
+        add(trial, "best" if place == 0 else trial.status, trial.numbers)
+    return Group(Text(left(search, trials, seconds)), grid)
 
 
-def left(search: Search, trials: Any, seconds: float) -> str:
-    """How many trials ended, and in how many seconds the others may."""
+def state_of(running: Running, study: Study) -> str:
+    """Which epoch a training is in; of a point with several trainings, which of them it is."""
+    most = epochs_of(running.trial, study)
+    done = running.epoch or len(rows_of(running))  # those of before a promotion or a resume
+    which = f"training {running.repeat + 1}/{study.repeats}, " if study.repeats > 1 else ""
+    return f"{which}epoch {min(done + 1, most)}/{most}"
+
+
+def rows_of(running: Running) -> list[dict[str, float]]:
+    """What a training has reported, an epoch each."""
+    reports = running.trial.reports
+    return reports[running.repeat] if len(reports) > running.repeat else []
+
+
+def left(search: Search, trials: Trials, seconds: float) -> str:
+    """How many trials ended and, while some are under way, in which time the others may."""
     ended = sum(bool(trial.status) for trial in search.trials)
     most = search.study.oracle.max_trials
-    here = trials.ended_here
     line = f"{ended} of {most} trials" if most else f"{ended} trials"
-    if most and here:
-        line += f"; about {seconds / here * (most - ended) / 60:.0f} min left"
+    if most and trials.ended_here and trials.under_way:
+        others = most - ended if trials.is_asking else len(trials.under_way)
+        line += f"; about {in_time(seconds / trials.ended_here * others)} left"
     return line
+
+
+def in_time(seconds: float) -> str:
+    """A duration in the unit that suits it."""
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+# --- after a search --------------------------------------------------------------------------------------------------
 
 
 def answer(search: Search, as_json: bool) -> None:
@@ -143,11 +201,11 @@ def answer(search: Search, as_json: bool) -> None:
         print("best: none; no trial finished")
         return
     if several:
-        print("no other trial beats these in every objective:")
+        print("no other trial is as good as one of these in every objective, and better in one:")
         for trial in study.front():
             values = "  ".join(f"{one.name} {trial.numbers[one.name]:.5g}" for one in study.aim.objectives)
-            print(f"  trial {trial.number}  {values}  {in_words(trial.point)}")
-    print(f"best: trial {best.number}  {in_words(best.point)}")
+            print(f"  trial {trial.number}  {values}  {point_in_words(trial.point, study.space)}")
+    print(f"best: trial {best.number}  {in_words(best.point)}")  # whole paths, as the spec writes them
     for one in study.aim.objectives:
         spread = f" ± {best.spread[one.name]:.2g}" if one.name in best.spread else ""
         print(f"{one.name}: {best.numbers[one.name]:.5g}{spread}")

@@ -32,7 +32,7 @@ def commands(cli):
             first_trials(checked, as_json)
             return
         try:
-            with watching(checked) as watch:
+            with watching() as watch:
                 found = search_spec(checked, directory, resume, watch)
         except (KeyboardInterrupt, Terminated):
             click.echo("\nstopped; the same command with --resume goes on", err=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 from kplug.study import Study, Trial
 
-MOST_LETTERS = 30  # of a shortened path
 FENCE = 4.0  # of quartile distances: what lies so far beyond the worse quartile is drawn at the edge
 
 
@@ -36,28 +35,10 @@ def fence(costs: Sequence[float]) -> float:
     """The highest cost that is not far from most others, such as that of a training that diverged."""
     import numpy as np
 
-    if len(costs) < 5:
-        return max(costs)
     low, high = np.quantile(costs, (0.25, 0.75))
+    if len(costs) < 5 or low == high:  # nothing says what is far: of sizes, most may be the same
+        return max(costs)
     return float(max(cost for cost in costs if cost <= high + FENCE * (high - low)))
-
-
-def shortened(paths: Sequence[str]) -> list[str]:
-    """The last steps of each path, as many as tell it from the others, and the label under which it is there."""
-    return [_shortened(path, paths) for path in paths]
-
-
-def _shortened(path: str, paths: Sequence[str]) -> str:
-    steps = path.split(".")
-    for count in range(1, len(steps) + 1):
-        tail = ".".join(steps[-count:])
-        if steps[-count].isdigit() and count < len(steps):  # an item of a list, which says little without its list
-            continue
-        if not any(other != path and f".{other}".endswith(f".{tail}") for other in paths):
-            break
-    if "[" in path and "[" not in tail:
-        tail += f" ({path.rpartition('[')[2].partition(']')[0]})"
-    return tail if len(tail) <= MOST_LETTERS else "…" + tail[-MOST_LETTERS:]
 
 
 def number_in_words(value: float) -> str:

@@ -40,6 +40,8 @@ class Place:
         self.environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(_paths(environment, os.environ)))
         self.folder = folder
         self.processes = Processes(1)
+        if not ray.get_gpu_ids():
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves it as it is where an actor takes none
         self.stopping = threading.Event()
 
     def node(self) -> str:
