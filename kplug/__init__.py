@@ -50,7 +50,7 @@ from kplug.kinds import (
     call,
     rule,
 )
-from kplug.knowledge import ImageArchitecture, Known, canonical, known
+from kplug.knowledge import ImageArchitecture, Known, by_epochs, canonical, known
 from kplug.spec import Spec, load, loads
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ __all__ = [
     "Task",
     "Text",
     "Unit",
+    "by_epochs",
     "call",
     "canonical",
     "hookimpl",

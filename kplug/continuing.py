@@ -49,6 +49,9 @@ def begun_in(directory: str | os.PathLike[str]) -> bool:
         for name in ("spec.yaml", "data.json", "samples", "parts", ".parts"):
             shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink(missing_ok=True)
         (path / "lock").unlink(missing_ok=True)
+    for left in path.glob(".[0-9]*.*"):  # by `Run.writing`
+        if left.name.split(".", 2)[2] in ("spec.yaml", "data.json", "environment.json"):
+            left.unlink()
     refuse_existing(path)
     return False
 

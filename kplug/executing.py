@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 # how a training ends
@@ -75,9 +75,13 @@ class Executor(abc.ABC):
 
     Args:
         workers: how many at once.
+        is_here: whether they take this machine's memory.
+        held: open files that every process which trains on this machine is to hold as long as it lives: a lock.
     """
 
     workers: int
+    is_here: bool = False
+    held: tuple[int, ...] = ()
 
     @abc.abstractmethod
     def start(self, job: Job) -> None:
@@ -96,8 +100,16 @@ class Executor(abc.ABC):
         """End a training at once; no event of it follows."""
 
     @abc.abstractmethod
+    def interrupt(self) -> Collection[str]:
+        """Have all trainings write a checkpoint and end, as SIGTERM does.
+
+        Returns:
+            Names of those from which something may still be heard: they are waited for, up to their `Ended`.
+        """
+
+    @abc.abstractmethod
     def stop(self) -> None:
-        """Have all trainings write a checkpoint and end, and give back what the executor holds."""
+        """End at once what still runs, and give back what the executor holds."""
 
     def memory(self, name: str) -> int:
         """Bytes that a training takes now; 0 where that cannot be known."""

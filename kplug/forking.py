@@ -22,6 +22,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NoReturn
 
 from kplug.errors import Terminated
@@ -65,7 +66,8 @@ def serve(channel: socket.socket) -> None:
             names[pid] = job.name
             channel.sendall(json.dumps({"name": job.name, "pid": pid}).encode() + b"\n")
     for pid in names:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _receive(channel: socket.socket) -> tuple[Job, socket.socket] | None:
@@ -95,7 +97,9 @@ def _train(job: Job, end: socket.socket) -> NoReturn:
     """Run a job; the process ends with it."""
     code = 1
     try:
+        os.setpgrp()  # so that what it starts can be ended with it
         _die_with_parent()
+        _be_the_first_to_die()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, _terminate)
@@ -139,6 +143,12 @@ def _die_with_parent() -> None:
     """Have the system kill this process when the one that forked it is gone; Linux alone can."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _be_the_first_to_die() -> None:
+    """Where memory runs out, the system ends a training, not the search."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:

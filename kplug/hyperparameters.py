@@ -32,8 +32,10 @@ def _register(found: keras_tuner.HyperParameters, one: Range) -> None:
         found.Choice(one.path, _words(one))
     elif one.kind == "int":
         found.Int(one.path, one.low, one.high, step=one.step)
+    elif one.values is not None:
+        found.Choice(one.path, list(one.values))  # Keras Tuner's own steps lose the last: 0.5 // 0.1 is 4
     else:
-        found.Float(one.path, one.low, one.high, step=one.step, sampling="log" if one.kind == "log" else "linear")
+        found.Float(one.path, one.low, one.high, sampling="log" if one.kind == "log" else "linear")
 
 
 def _words(one: Range) -> list[Any]:

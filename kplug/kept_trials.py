@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kplug.disk import write_whole
+from kplug.run import naming_errors
 from kplug.study import Study, Trial
 
 HEAVY = ("*.weights.h5", "checkpoints", "parts", "samples", "tensorboard")  # what only the best trials keep
@@ -38,19 +39,27 @@ class Kept:
     def write_spec(self, trial: Trial) -> None:
         """A trial's spec, from when it is asked for."""
         if trial.spec is not None:
-            write_whole(self.path / "trials" / f"{trial.number:04}.yaml", trial.spec.dump())
+            with naming_errors(self.path):
+                write_whole(self.path / "trials" / f"{trial.number:04}.yaml", trial.spec.dump())
 
     def tidy(self) -> None:
         """Write the table and the best spec; leave weights with the best trials, and with those that may go on."""
+        with naming_errors(self.path):
+            self._write_tables()
+            self._lighten_others()
+
+    def _write_tables(self) -> None:
         rows = [json.dumps(self.row(trial)) for trial in self.study.trials]
         write_whole(self.path / "trials.jsonl", "".join(f"{row}\n" for row in rows))
-        ranked = self.study.ranked()
         best, names = self.study.best, self.study.aim.names
         if best is not None and best.spec is not None:
             gave = ", ".join(f"{name} {best.numbers[name]:.6g}" for name in names if name in best.numbers)
             write_whole(self.path / "best.yaml", f"# trial {best.number} of {self.path}: {gave}\n{best.spec.dump()}")
-        kept = {trial.origin for trial in ranked[: self.keep]}
+
+    def _lighten_others(self) -> None:
+        kept = {trial.origin for trial in self.study.ranked()[: self.keep]}
         kept |= {trial.origin for trial in self.study.trials if not trial.status or self.study.may_go_on(trial)}
+        self.light -= kept  # one that is trained again has weights again
         for trial in self.study.trials:
             if trial.origin not in kept | self.light:
                 self.light.add(trial.origin)

@@ -61,3 +61,9 @@ def canonical(form: Callable[..., Any]) -> Callable[[F], F]:
         return function
 
     return add
+
+
+def by_epochs(function: F) -> F:
+    """Say of an oracle that it compares trials after so many epochs, and so needs as many of all."""
+    function.kplug_by_epochs = True  # type: ignore[attr-defined]
+    return function

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kplug.errors import SpecError
+from kplug.errors import SpecError, listed
 from kplug.run import Run
 
 WARM, TIMED = 10, 50  # answers before the first that is timed, and those
@@ -52,6 +52,8 @@ def _products(operation: Any) -> int:
     if kind in ("Conv2D", "Conv3D"):
         kernel = operation.inputs[1].shape
         return 2 * _size(operation.outputs[0].shape) * _size(kernel[:-1])
+    if kind in ("Conv2DBackpropInput", "Conv3DBackpropInputV2"):  # transposed convolutions
+        return 2 * _size(operation.inputs[2].shape) * _size(operation.inputs[1].shape[:-1])
     if kind == "DepthwiseConv2dNative":
         return 2 * _size(operation.outputs[0].shape) * _size(operation.inputs[1].shape[:2])
     if kind in ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"):
@@ -86,6 +88,11 @@ def latency_ms(run: Run) -> float:
     """Milliseconds in which the exported model answers for one picture: the median of many answers."""
     with tempfile.TemporaryDirectory() as folder:
         exported = tf.saved_model.load(str(run.export(folder)))
+        if "images" not in exported.signatures:
+            offered = listed(sorted(exported.signatures))
+            raise SpecError(
+                f"latency_ms is of the export's signature 'images', which this task lacks; it has {offered}"
+            )
         ask = exported.signatures["images"]
         pictures = {name: _one(spec) for name, spec in ask.structured_input_signature[1].items()}
         times = []

@@ -221,8 +221,11 @@ def _bytes(shape: Any, dtype: Any) -> float:
 
 def free_memory() -> tuple[float, str]:
     """Bytes that can still be had where the training computes, and what that is."""
-    if tf.config.list_physical_devices("GPU"):
-        return _free_on_gpu()
+    return _free_on_gpu() if tf.config.list_physical_devices("GPU") else free_on_machine()
+
+
+def free_on_machine() -> tuple[float, str]:
+    """Bytes that a process of this machine can still have, and what has so few."""
     found = [
         (_available(), "the machine"),
         (_left_in_group(), "the control group"),

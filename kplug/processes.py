@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from kplug.executing import FAILED, Ended, Event, Executor, Job, Reported
 from kplug.quiet import inherited_environment
 
-PATIENCE = 60.0  # seconds in which trainings that were told to stop write their checkpoints
+ATTEMPTS = 2  # to hand a job over: the process that forks may be gone
 
 
 @dataclass
@@ -36,23 +37,31 @@ class Processes(Executor):
 
     Args:
         workers: how many at once.
-        inherited: open files that all processes hold as long as one of them lives: a lock.
     """
 
-    def __init__(self, workers: int, inherited: tuple[int, ...] = ()) -> None:
-        self.workers, self.inherited = workers, inherited
+    is_here = True
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
         self.trainings: dict[str, _Training] = {}
         self.server: subprocess.Popen[bytes] | None = None
         self.channel: socket.socket
         self.heard = b""
 
     def start(self, job: Job) -> None:
-        self._serve()
         mine, its = socket.socketpair()
         Path(job.log).parent.mkdir(parents=True, exist_ok=True)
         message = json.dumps(asdict(job)).encode() + b"\n"
-        sent = socket.send_fds(self.channel, [message], [its.fileno()])
-        self.channel.sendall(message[sent:])
+        for attempt in range(ATTEMPTS):
+            self._serve()
+            try:
+                sent = socket.send_fds(self.channel, [message], [its.fileno()])
+                self.channel.sendall(message[sent:])
+                break
+            except (BrokenPipeError, ConnectionResetError):
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                self._hear()
         its.close()
         self.trainings[job.name] = _Training(job, mine)
 
@@ -79,30 +88,26 @@ class Processes(Executor):
         training.channel.close()
         _signal(training, signal.SIGKILL)
 
+    def interrupt(self) -> Collection[str]:
+        for name, training in list(self.trainings.items()):
+            if training.pid:
+                _signal(training, signal.SIGTERM)
+            else:
+                self.kill(name)  # its process is not there yet, and so nothing that it could keep
+        return list(self.trainings)
+
     def stop(self) -> None:
         if self.server is None:
             return
-        for training in self.trainings.values():
-            _signal(training, signal.SIGTERM)
-            training.channel.setblocking(False)
-        until = time.monotonic() + PATIENCE
-        while self.server.poll() is None and time.monotonic() < until:
-            for training in self.trainings.values():
-                self._release(training)
-            if all(training.code is not None for training in self.trainings.values()):
-                break
-            if select.select([self.channel], [], [], 0.05)[0]:
-                self._hear()
+        for name in list(self.trainings):
+            self.kill(name)
         self.channel.close()
+        self.server.kill()  # one that still loads TensorFlow is not waited for
         self.server.wait()
         self.server = None
 
     def memory(self, name: str) -> int:
-        try:
-            fields = Path(f"/proc/{self.trainings[name].pid}/statm").read_text().split()
-        except OSError:
-            return 0
-        return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")  # without what it shares
+        return sum(map(_private_memory, _group(self.trainings[name].pid)))
 
     # --- the process that forks --------------------------------------------------------------------------------------
 
@@ -110,7 +115,7 @@ class Processes(Executor):
         if self.server is not None and self.server.poll() is None:
             return
         self.channel, its = socket.socketpair()
-        files = (its.fileno(), *self.inherited)
+        files = (its.fileno(), *self.held)
         command = [sys.executable, "-m", "kplug.forking", str(its.fileno())]
         self.server = subprocess.Popen(
             command, pass_fds=files, stdin=subprocess.DEVNULL, start_new_session=True, env=inherited_environment()
@@ -120,7 +125,10 @@ class Processes(Executor):
 
     def _hear(self) -> None:
         """What the process that forks says: who began, who ended; where it is gone, all ended."""
-        received = self.channel.recv(1 << 16)
+        try:
+            received = self.channel.recv(1 << 16)
+        except ConnectionResetError:  # it is gone, with a job that it had not read
+            received = b""
         *lines, self.heard = (self.heard + received).split(b"\n")
         for line in map(json.loads, lines):
             if (training := self.trainings.get(line.get("name"))) is None:
@@ -149,12 +157,6 @@ class Processes(Executor):
             del self.trainings[name]
             events.append(training.ended or _crashed(training))
         return events
-
-    def _release(self, training: _Training) -> None:
-        """A training that waits for an answer gets one, so that it hears of the signal."""
-        with contextlib.suppress(OSError):
-            if training.channel.recv(1 << 16):
-                training.channel.sendall(b'{"go_on": true}\n')
 
 
 def _read(training: _Training) -> list[Event]:
@@ -191,6 +193,31 @@ def _crashed(training: _Training) -> Ended:
 
 
 def _signal(training: _Training, number: int) -> None:
-    if training.pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(training.pid, number)
+    """Send a signal; one that kills goes to what the training started too."""
+    if not training.pid:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        if number == signal.SIGKILL:
+            with contextlib.suppress(ProcessLookupError):  # it does not lead its group yet
+                os.killpg(training.pid, number)
+        os.kill(training.pid, number)
+
+
+def _group(pid: int) -> list[int]:
+    """The processes of the group that one leads, and it."""
+    found = {pid} if pid else set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state = file.read_text().rpartition(")")[2].split()  # behind the name, which may hold anything
+            if pid and int(state[2]) == pid:
+                found.add(int(file.parent.name))
+    return sorted(found)
+
+
+def _private_memory(pid: int) -> int:
+    """Bytes that a process shares with no other: not the pages that its fork left it."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))

@@ -62,6 +62,8 @@ class Range:
             return self.labels or self.candidates
         if self.kind == "int":
             return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
+        if self.low == self.high:
+            return (self.low,)
         if self.step is None:
             return None
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1

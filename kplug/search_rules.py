@@ -33,8 +33,13 @@ def check_search(spec: Any) -> None:
 
 def _check_oracle(spec: Any, space: Any, section: dict[str, Any]) -> None:
     """What an oracle or a pruner cannot do with the space."""
-    by_epochs = section["oracle"]["type"].endswith("hyperband") or section["prune"] is not None
-    if by_epochs and any(one.target == "fit.epochs" for one in space):
+    oracle = spec["search"].arguments["oracle"].component.function
+    by_epochs = getattr(oracle, "kplug_by_epochs", False) or section["prune"] is not None
+    counts_epochs = any(one.target == "fit.epochs" for one in space)
+    if not counts_epochs and not sum(epochs for epochs, _ in spec.stages()):
+        message = "a trial of no epochs reports nothing that it could be judged by; fit.epochs is 0"
+        raise SpecError([Problem(message, ("fit", "epochs"), spec.where(("fit", "epochs")))])
+    if by_epochs and counts_epochs:
         message = "rungs are counted in epochs, so that all trials must have as many; leave fit.epochs out of the space"
         raise SpecError([_placed(spec, Problem(message), "space")])
 

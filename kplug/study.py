@@ -18,18 +18,15 @@ import keras_tuner
 from kplug.build import build
 from kplug.checking import Node, plain
 from kplug.errors import SpecError
+from kplug.executing import FAILED, FINISHED, PAUSED, REFUSED
 from kplug.hyperparameters import declare, mixed, point_of
 from kplug.kinds import SearchInfo
 from kplug.objectives import Aim
 from kplug.space import Point, Space, spec_at
 from kplug.spec import Spec
 
-# how a trial ends
-FINISHED = "finished"  # trained to its last epoch, or until its own callbacks stopped it
-PAUSED = "paused"  # to the epoch that its oracle asked for; it may be promoted
+# how a trial ends, beside what its executor says of a training
 PRUNED = "pruned"  # fell behind the others
-REFUSED = "refused"  # breaks a constraint, or its values do not fit together
-FAILED = "failed"  # crashed, hung, ran out of memory, or diverged
 SAME = "same"  # another trial was the same spec
 ENDS = (FINISHED, PAUSED, PRUNED, REFUSED, FAILED, SAME)
 COUNT = (FINISHED, PAUSED, PRUNED, SAME)  # have numbers
@@ -173,14 +170,13 @@ class Study:
         if trial.counts:
             self.oracle.update_trial(proposed.trial_id, {self._name: self.score(trial)})
         self.oracle.end_trial(proposed)
-        if trial.status in (FINISHED, PRUNED) and trial.spec is not None:
+        if trial.status in (FINISHED, PAUSED, PRUNED) and trial.spec is not None:
             self._by_form.setdefault((canonical(trial.spec), trial.epochs), trial.number)
 
     def tell_same(self, trial: Trial, other: Trial) -> None:
         """A trial is what another was, and gets its numbers."""
         trial.reports = [list(rows) for rows in other.reports]
-        measured = {name: value for name, value in other.numbers.items()}
-        self.tell(trial, SAME, measured, f"trial {other.number} is the same")
+        self.tell(trial, SAME, dict(other.numbers), f"trial {other.number} is the same")
         trial.spread = dict(other.spread)
 
     # --- what follows ------------------------------------------------------------------------------------------------
@@ -225,7 +221,7 @@ class Study:
     def may_go_on(self, trial: Trial) -> bool:
         """Whether the oracle may promote a trial that paused."""
         ask = getattr(self.oracle, "may_be_resumed", None)
-        return trial.status == PAUSED and ask is not None and bool(ask(f"{trial.number:04}"))
+        return trial.counts and ask is not None and bool(ask(f"{trial.number:04}"))
 
     def _costs(self, trial: Trial) -> list[float]:
         name = self.aim.first.name

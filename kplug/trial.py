@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kplug import hookimpl
 from kplug.callbacks import in_order
-from kplug.errors import BlownUp, NoMemory, SpecError, Terminated, dotted
+from kplug.errors import BlownUp, NoMemory, Problem, SpecError, Terminated, dotted
 from kplug.executing import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Job
 from kplug.fit import train
 from kplug.measuring import counted, latency_ms
@@ -86,12 +86,17 @@ def run_job(job: Job, ask: Ask) -> Ended:
     except (NoMemory, MemoryError, tf.errors.ResourceExhaustedError, BlownUp) as error:
         return Ended(job.name, FAILED, reporter.numbers or {}, _first_line(error))
     except SpecError as error:
-        problems = tuple((dotted(problem.path), problem.message) for problem in error.problems)
+        problems = tuple((dotted(problem.path), _whole(problem)) for problem in error.problems)
         return Ended(job.name, REFUSED, reporter.numbers or {}, _first_line(error), problems)
     except Exception:
         return Ended(job.name, BROKEN, reporter.numbers or {}, traceback.format_exc())
     finally:
         manager.unregister(reporter)
+
+
+def _whole(problem: Problem) -> str:
+    """A problem's message; of one that is not of the spec, such as a full disk, with the file that it is about."""
+    return problem.message if problem.path or not problem.where else f"{problem.where}: {problem.message}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from kplug.checking import plain
 from kplug.errors import Problem, SearchStopped, SpecError, did_you_mean
 from kplug.evaluate import log
 from kplug.executing import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Executor, Job, Reported
-from kplug.journal import FORMAT, Journal
+from kplug.journal import Journal
 from kplug.kept_trials import Kept
 from kplug.objectives import COUNTED, MEASURED
 from kplug.space import in_words, point_in_words
@@ -20,6 +21,7 @@ from kplug.spec import steps_in
 from kplug.study import PRUNED, SAME, Study, Trial
 
 GIB = 2**30
+PATIENCE = 60.0  # seconds in which trainings that are to end write their checkpoints
 
 
 @dataclass
@@ -58,56 +60,12 @@ class Trials:
         self.section = plain(study.spec["search"])
         self.wanted = tuple(name for name in study.aim.names if name in (*COUNTED, *MEASURED))
         self.under_way: dict[str, Running] = {}  # by the job's name
-        self.unfinished: list[Trial] = []  # from before
         self.ended: dict[int, list[Ended]] = {}  # by trial: how each of its trainings ended
-        self.told_to_stop: set[str] = set()  # jobs that ended by what they reported last
+        self.unfinished: list[Trial] = []  # of a search that is gone on with
+        self.told_to_stop: set[str] = set()  # its trainings that were to end by what they had reported
         self.counted: dict[int, dict[str, float]] = {}  # by trial
         self.is_asking = True
         self.failed_in_a_row = self.ended_here = 0
-
-    # --- what happened before ----------------------------------------------------------------------------------------
-
-    def replay(self) -> None:
-        """Put the journal's events into the study; trials that did not end are gone on with.
-
-        Raises:
-            SpecError: the oracle does not propose what it did.
-        """
-        for event in self.journal:
-            if event["event"] == "search" and event["format"] != FORMAT:
-                message = f"it is of format {event['format']}, and this kplug reads {FORMAT}; search anew elsewhere"
-                raise SpecError([Problem(message, where=str(self.journal.path))])
-            if event["event"] == "ask":
-                trial = self.study.ask(event["values"])
-                now = (trial.point, trial.epochs) if isinstance(trial, Trial) else None
-                if now != (event["point"], event["epochs"]):
-                    raise self._differs(event)
-            elif event["event"] == "report":
-                self._replay_report(event)
-            elif event["event"] == "ended":
-                fields = {key: event[key] for key in ("name", "how", "numbers", "reason")}
-                self.ended.setdefault(event["trial"], []).append(Ended(**fields))
-            elif event["event"] == "tell":
-                self._tell_study(event)
-        self.unfinished = [trial for trial in self.study.trials if not trial.status]
-
-    def _replay_report(self, event: Mapping[str, Any]) -> None:
-        trial, repeat = self.study.trials[event["trial"]], event["repeat"]
-        if event["epoch"]:
-            go_on = self.study.report(trial, repeat, event["epoch"], event["metrics"])
-        else:
-            go_on = self._count(trial, event["metrics"])
-        if go_on != event["go_on"]:
-            raise self._differs(event)
-        if not go_on:
-            self.told_to_stop.add(self._name(trial, repeat))
-
-    def _differs(self, event: Mapping[str, Any]) -> SpecError:
-        message = (
-            f"trial {event['trial']} does not come out as it did: another version of kplug, Keras Tuner or a plugin is "
-            "installed; put it back, or search anew in another directory"
-        )
-        return SpecError([Problem(message, where=str(self.journal.path))])
 
     # --- the search --------------------------------------------------------------------------------------------------
 
@@ -144,13 +102,20 @@ class Trials:
         trial = self.study.ask()
         if not isinstance(trial, Trial):
             self.is_asking = trial == "wait"
+            if not self.is_asking:
+                self._say_that_none_is_left()
             return None
         event = {"trial": trial.number, "point": trial.point, "epochs": trial.epochs, "values": trial.values}
         self.journal.append("ask", **event)
-        self.kept.write_spec(trial)
         return trial
 
+    def _say_that_none_is_left(self) -> None:
+        most, asked = self.study.oracle.max_trials, len(self.study.trials)
+        if most and asked < most:
+            log(f"the oracle finds no point that it has not proposed; it ends after {asked} of {most} trials")
+
     def _begin(self, trial: Trial) -> None:
+        self.kept.write_spec(trial)
         if trial.spec is None:
             self._tell(trial, REFUSED, {}, trial.reason)
         elif (double := self.study.double_of(trial)) is not None:
@@ -166,18 +131,32 @@ class Trials:
         if len(ended) == len(self.repeats):
             return self._tell_end(trial, ended)
         repeat = len(ended)
-        name = self._name(trial, repeat)
-        if name in self.told_to_stop:  # the search was killed just then
+        name = self.name(trial, repeat)
+        run = self.kept.run(trial, repeat)
+        if name in self.told_to_stop and set(self.wanted) & set(MEASURED):  # the search was killed before it measured
+            shutil.rmtree(run, ignore_errors=True)
+        elif name in self.told_to_stop:  # the search was killed just then
             how = PAUSED if trial.reports and len(trial.reports) > repeat and trial.reports[repeat] else REFUSED
             return self._training_over(trial, Ended(name, how, self.counted.get(trial.number, {})))
         assert trial.spec is not None
         spec = trial.spec.at(self.repeats[repeat]) if self.repeats[repeat] else trial.spec
-        run = self.kept.run(trial, repeat)
         self.under_way[name] = Running(trial, repeat, time.monotonic())
         self.executor.start(Job(name, spec.dump(), str(run), str(self.kept.log(trial)), self.wanted))
 
-    def _name(self, trial: Trial, repeat: int) -> str:
+    def name(self, trial: Trial, repeat: int) -> str:
+        """Of the job that trains a trial for the first, second, ... time."""
         return f"{trial.number:04}-{repeat}"
+
+    def leave(self) -> None:
+        """Have all trainings end; what they report on their way is kept, for a checkpoint lies behind it."""
+        left = set(self.executor.interrupt())
+        until = time.monotonic() + PATIENCE
+        while left and time.monotonic() < until:
+            for event in self.executor.wait(1.0):
+                if isinstance(event, Reported):
+                    self._reported(event)
+                else:
+                    left.discard(event.name)
 
     # --- what trainings say ------------------------------------------------------------------------------------------
 
@@ -187,13 +166,16 @@ class Trials:
         running.epoch = event.epoch
         rows = trial.reports[repeat] if len(trial.reports) > repeat else []
         if dict(event.metrics) in rows[event.epoch - 1 : event.epoch]:  # trained again, from a checkpoint before it
-            self.executor.answer(event.name, True)
+            go_on = event.name not in self.told_to_stop or event.epoch < len(rows)
+            self.executor.answer(event.name, go_on)
             return
+        if not event.epoch:
+            running.started = time.monotonic()  # it has a place, and TensorFlow
         if event.epoch:
             self._refuse_unreported(event.metrics)
             go_on = self.study.report(trial, repeat, event.epoch, event.metrics)
         else:
-            go_on = self._count(trial, event.metrics)
+            go_on = self.count(trial, event.metrics)
         content = {"trial": trial.number, "repeat": repeat, "epoch": event.epoch, "metrics": dict(event.metrics)}
         self.journal.append("report", **content, go_on=go_on)
         self.executor.answer(event.name, go_on)
@@ -206,7 +188,7 @@ class Trials:
                 hint = did_you_mean(name, known) or f"; this run reports {', '.join(metrics)}"
                 raise SpecError([Problem(f"'{name}' is not reported{hint}", steps, self.study.spec.where(steps))])
 
-    def _count(self, trial: Trial, numbers: Mapping[str, float]) -> bool:
+    def count(self, trial: Trial, numbers: Mapping[str, float]) -> bool:
         """Note what is counted before a training; whether it keeps to the constraints."""
         self.counted[trial.number] = dict(numbers)
         return not self.study.aim.broken_by(numbers)
@@ -232,8 +214,8 @@ class Trials:
 
     def _in_spec(self, path: str, message: str) -> Problem:
         """A problem of a trial's spec, where its cause stands in the search's."""
-        steps = ("search", "objective") if path.startswith("fit.best") else steps_in(path)
-        return Problem(message, steps, self.study.spec.where(steps))
+        steps = ("search", "objective") if path.startswith("fit.best") else steps_in(path) if path else ()
+        return Problem(message, steps, self.study.spec.where(steps) if steps else "")
 
     def _is_pruned(self, trial: Trial, ended: list[Ended]) -> bool:
         return ended[-1].how == PAUSED and len(trial.reports[len(ended) - 1]) < trial.epochs
@@ -257,7 +239,7 @@ class Trials:
         status = PRUNED if self._is_pruned(trial, ended) else last.how
         names = dict.fromkeys(name for one in ended for name in one.numbers)
         means = {name: statistics.fmean(one.numbers[name] for one in ended if name in one.numbers) for name in names}
-        numbers = dict(self.counted.get(trial.number, {})) | means
+        numbers = dict(self.counted.get(trial.number) or self.counted.get(trial.origin, {})) | means
         reason = last.reason
         if status == REFUSED and not reason:
             reason = self.study.aim.broken_by(numbers)
@@ -268,7 +250,7 @@ class Trials:
     ) -> None:
         event = {"trial": trial.number, "status": status, "numbers": dict(numbers), "reason": reason, "same": same}
         self.journal.append("tell", **event)
-        self._tell_study(event)
+        self.tell_study(event)
         log(self.line(trial))
         self.ended_here += 1
         self.kept.tidy()
@@ -277,7 +259,8 @@ class Trials:
             message = f"{self.failed_in_a_row} trials in a row failed, the last of them: {trial.reason}"
             raise SearchStopped(f"{message}; mend that, then --resume goes on")
 
-    def _tell_study(self, event: Mapping[str, Any]) -> None:
+    def tell_study(self, event: Mapping[str, Any]) -> None:
+        """Have the study know how a trial ended, as the journal tells it."""
         trial = self.study.trials[event["trial"]]
         if event["same"] is not None:
             self.study.tell_same(trial, self.study.trials[event["same"]])

@@ -14,16 +14,16 @@ from typing import Any
 from kplug.build import build
 from kplug.checking import plain
 from kplug.continuing import differences
-from kplug.disk import sync
+from kplug.disk import sync, write_whole
 from kplug.errors import Problem, SpecError
 from kplug.evaluate import log
 from kplug.executing import Executor
 from kplug.journal import FORMAT, Journal
 from kplug.kept_trials import Kept
-from kplug.memory import free_memory, in_words
+from kplug.memory import free_on_machine, in_words
 from kplug.objectives import COUNTED, MEASURED, Aim, aim_of
 from kplug.plugins import host
-from kplug.processes import Processes
+from kplug.replay import replay
 from kplug.run import naming_errors
 from kplug.spec import Spec, load
 from kplug.study import Study, Trial
@@ -88,38 +88,57 @@ def search(
         _refuse_other_search(path, spec)
     else:
         _refuse_existing(path)
-    with naming_errors(path), _owned(path) as lock:
-        if not resume:
-            _begin(path, spec, journal)
-        elif sentence := journal.repair():
+    with _owned(path) as lock:
+        if resume and (sentence := journal.repair()):
             log(sentence)
         executor: Executor = build(spec, spec["search"].arguments["executor"])
-        if isinstance(executor, Processes):
-            executor.inherited = (lock,)
+        executor.held = (lock,)
+        if executor.is_here:
             _refuse_too_many(spec, executor.workers)
-        study = make_study(spec, executor)
+        began = next(iter(journal), None) if resume else None
+        threads = began.get("threads") if began else threads_of(spec, executor)
+        study = make_study(spec, threads)
         found = Search(path, study)
         kept = found.kept
         trials = Trials(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, trials))
-        trials.replay()
+        if began:
+            replay(journal, trials)
+        _write_spec(path, spec)
+        if not began:
+            _begin(path, spec, journal, threads)
         with contextlib.ExitStack() as ending:
             ending.callback(host().manager.hook.searched, search=found)
             ending.callback(kept.tidy)
             ending.callback(executor.stop)
+            ending.callback(trials.leave)
             trials.run()
         return found
 
 
-def make_study(spec: Spec, executor: Executor) -> Study:
-    """The study of a search that has not begun."""
+def threads_of(spec: Spec, executor: Executor) -> int | None:
+    """With how many threads a trial computes that leaves it open: its share of the processors, where there are several.
+
+    A search keeps to it: sums depend on it, and a run that has begun cannot change it.
+    """
+    several = spec["fit.threads"] is None and executor.workers > 1
+    return max(1, (os.cpu_count() or 1) // executor.workers) if several else None
+
+
+def make_study(spec: Spec, threads: int | None = None) -> Study:
+    """The study of a search that has not begun.
+
+    Args:
+        spec: with a `search`.
+        threads: of every trial; None leaves them as the spec has them.
+    """
     space = spec.space()
     assert space is not None
     aim = aim_of_spec(spec)
     values: dict[str, Any] = {"search": None}
     if spec["fit.best"] == DEFAULT_BEST and aim.first.name not in (*COUNTED, *MEASURED):
         values["fit.best"] = {aim.first.direction: aim.first.name}
-    if spec["fit.threads"] is None and executor.workers > 1:
-        values["fit.threads"] = max(1, (os.cpu_count() or 1) // executor.workers)
+    if threads is not None:
+        values["fit.threads"] = threads
     epochs = sum(count for count, _ in spec.stages())
     return Study(spec, spec.at(values), space, aim, epochs, len(list(repeats_of(spec))))
 
@@ -144,7 +163,9 @@ def _refuse_existing(path: Path) -> None:
     if (path / "journal.jsonl").exists():
         message = "already holds a search; --resume goes on with it, --to DIR begins another elsewhere"
         raise SpecError([Problem(message, where=str(path))])
-    if path.is_file() or (path.is_dir() and any(item.name != "lock" for item in path.iterdir())):
+    names = {item.name for item in path.iterdir()} if path.is_dir() else set()
+    begun = names <= {"lock", "trials", "spec.yaml"} and not any((path / "trials").glob("*"))  # and killed at once
+    if path.is_file() or not begun:
         raise SpecError(
             [Problem("already holds something else; name another directory with --to DIR", where=str(path))]
         )
@@ -174,18 +195,26 @@ def _found_beside(path: Path) -> str:
     return f" (searches there: {', '.join(there)})" if there else ""
 
 
-def _begin(path: Path, spec: Spec, journal: Journal) -> None:
-    (path / "trials").mkdir(exist_ok=True)
-    (path / "spec.yaml").write_text(spec.filled().dump())
-    sync(path / "spec.yaml", path)
-    journal.append("search", format=FORMAT, name=spec.name)
+def _write_spec(path: Path, spec: Spec) -> None:
+    with naming_errors(path):
+        write_whole(path / "spec.yaml", spec.filled().dump())
+        sync(path / "spec.yaml")
+
+
+def _begin(path: Path, spec: Spec, journal: Journal, threads: int | None) -> None:
+    with naming_errors(path):
+        (path / "trials").mkdir(exist_ok=True)
+        journal.append("search", format=FORMAT, name=spec.name, threads=threads)
+        sync(path)
 
 
 def _refuse_too_many(spec: Spec, workers: int) -> None:
     """SpecError where the trainings do not fit into memory side by side."""
+    if workers == 1:
+        return
     each = (spec["search"].arguments["trial_memory"] or LEAST_MEMORY) * 2**30
-    free, where = free_memory()
-    if workers > 1 and workers * each > free:
+    free, where = free_on_machine()  # to look at a GPU would take it
+    if workers * each > free:
         steps = ("search", "executor")
         message = (
             f"{workers:,} workers need {in_words(workers * each)} or more, {in_words(each)} each, and {where} has "
@@ -201,8 +230,10 @@ def _owned(path: Path) -> Iterator[int]:
     Raises:
         SpecError: another process searches there.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    with open(path / "lock", "w") as file:
+    with naming_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        file = open(path / "lock", "w")  # noqa: SIM115  closed below
+    with file:
         until = time.monotonic() + LOCK_PATIENCE
         while True:
             try:

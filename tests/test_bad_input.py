@@ -170,7 +170,11 @@ def start(tmp_path, text, *arguments, limit=None):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "word"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "terminated")]
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow),  # test_resume.py sends one too
+    ],
 )
 def test_a_stop_in_an_epoch_keeps_what_is_there(photos, tmp_path, number, code, word):
     process = start(tmp_path, LONG.replace("PATH", str(photos)))

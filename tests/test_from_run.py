@@ -468,7 +468,8 @@ def test_a_run_is_whole_without_the_one_it_took_from(mine, tmp_path):
     assert run.export().name == "1"
 
 
-@pytest.mark.parametrize("step", [12, *(pytest.param(s, marks=pytest.mark.slow) for s in (3, 20))])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [3, 12, 20])
 def test_a_killed_run_goes_on_without_the_one_it_took_from(whole, first, tmp_path, step):
     from kplug.fit import resume
 

@@ -67,9 +67,15 @@ DECAYING = sorted(set(BY_NAME) - {"ftrl"})
 OF_ADAM = {"muon": {"adam_weight_decay": 0.5}}
 
 
+def rarely(*cases):
+    """Cases for the slow tests: what they see differs little from what the others do."""
+    return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow) for case in cases]
+
+
 @pytest.mark.parametrize("name", DECAYING)
-@pytest.mark.parametrize("layer_decay", [None, 1.0])
-@pytest.mark.parametrize("decay_vectors", [False, True])
+@pytest.mark.parametrize(
+    ("layer_decay", "decay_vectors"), [(None, False), (1.0, True), *rarely((None, True), (1.0, False))]
+)
 def test_without_a_gradient_matrices_shrink_and_vectors_only_if_told(name, layer_decay, decay_vectors):
     arguments = {"weight_decay": 0.5, "decay_vectors": decay_vectors, "layer_decay": layer_decay}
     optimizer = BY_NAME[name](learning_rate=0.1, **arguments, **OF_ADAM.get(name, {}))
@@ -116,7 +122,7 @@ def test_a_layer_is_two_names_of_a_path(paths, above):
     assert layers_above([Weight(path) for path in paths]) == above
 
 
-@pytest.mark.parametrize("name", sorted(BY_NAME))
+@pytest.mark.parametrize("name", ["adamw", "muon", "sgd", *rarely(*sorted({*BY_NAME} - {"adamw", "muon", "sgd"}))])
 def test_a_layer_steps_as_if_its_rate_were_lower(name):
     """Of every optimizer: with half the rate a layer, the second from above ends where a quarter of the rate leads."""
     decay = {"weight_decay": 0.5} | OF_ADAM.get(name, {})
@@ -189,8 +195,16 @@ def test_clipping_shortens_the_gradients():
         np.testing.assert_allclose(step, gradient * 0.5 / norm, atol=1e-6)
 
 
-@pytest.mark.parametrize("component", [sgd, adam, adamw])
-@pytest.mark.parametrize("more", [{}, {"layer_decay": 0.5, "weight_decay": 0.1}, {"global_clipnorm": 0.5}])
+PLAIN, BY_LAYER, CLIPPED = {}, {"layer_decay": 0.5, "weight_decay": 0.1}, {"global_clipnorm": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("component", "more"),
+    [
+        *((sgd, PLAIN), (adamw, BY_LAYER), (sgd, CLIPPED)),
+        *rarely((adam, PLAIN), (adamw, PLAIN), (sgd, BY_LAYER), (adam, BY_LAYER), (adam, CLIPPED), (adamw, CLIPPED)),
+    ],
+)
 def test_two_accumulated_steps_are_one_of_twice_the_batch(component, more):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, 4, 6)).astype("float32"), rng.normal(size=(8, 3)).astype("float32")

@@ -122,6 +122,7 @@ def test_the_two_commands_are_there(command):
     assert os.access(ROOT / command, os.X_OK)
 
 
+@pytest.mark.slow
 def test_quickstart_does_the_whole_job(tmp_path):
     done = subprocess.run(["tools/quickstart"], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -114,6 +114,9 @@ class Played(BaseExecutor):
     def kill(self, name):
         pass
 
+    def interrupt(self):
+        return []
+
     def stop(self):
         pass
 

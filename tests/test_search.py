@@ -63,13 +63,14 @@ class Played(BaseExecutor):
 
     def __init__(self, workers=1, far=None, ends=None):
         self.workers, self.far, self.jobs, self.ends = workers, {} if far is None else far, {}, ends or {}
-        self.started = []
+        self.started, self.most = [], 0
 
     def start(self, job):
         self.started.append(job.name)
         spec = kplug.loads(job.spec)
         numbers = {"parameters": 100.0 * spec["task.model.layers.0.filters"], "latency_ms": 1.0}
         self.jobs[job.name] = [job, spec, None, {name: numbers[name] for name in job.wanted}]
+        self.most = max(self.most, len(self.jobs))
 
     def wait(self, seconds):
         name = sorted(self.jobs)[random.Random(len(self.started)).randrange(len(self.jobs))]
@@ -103,6 +104,9 @@ class Played(BaseExecutor):
 
     def kill(self, name):
         del self.jobs[name]
+
+    def interrupt(self):
+        return []
 
     def stop(self):
         self.jobs.clear()
@@ -169,7 +173,9 @@ def test_a_killed_search_ends_as_the_whole_one(play, monkeypatch, oracle, kills)
         ).read_text().partition("\n")[2]
 
 
-@pytest.mark.parametrize("oracle", ORACLES)
+@pytest.mark.parametrize(
+    "oracle", ["random", "hyperband", "evolution", "grid", pytest.param("bayesian", marks=pytest.mark.slow)]
+)
 def test_the_same_seed_gives_the_same_trials_and_another_others(play, oracle):
     spec = SPEC.replace("ORACLE", ORACLES[oracle])
     one, other = play(spec, "one")[0], play(spec, "other")[0]
@@ -330,8 +336,60 @@ def test_more_trials_are_added_to_a_finished_search(play):
     assert seen(more)[:12] == seen(first)
     assert len(more.trials) == 15
     assert len(executor.started) == 3
-    with pytest.raises(SpecError, match=r"search.oracle.trials: was 12 .* and is 5"):
+    with pytest.raises(SpecError, match=r"search.oracle.trials: was 15 .* and is 5"):
         play(RANDOM.replace("trials: 12", "trials: 5"), resume=True)
+
+
+def test_grid_proposes_while_trials_are_under_way_and_the_same(play):
+    spec = SPEC.replace("ORACLE", ORACLES["grid"])
+    one, _ = play(spec, "one")
+    several, executor = play(spec, "several", workers=3)
+    assert executor.most == 3
+    assert [trial.point for trial in several.trials] == [trial.point for trial in one.trials]
+
+
+def test_hyperband_replays_what_several_workers_came_to(play):
+    """With fewer points than it would try, it asks in vain, which the journal does not tell."""
+    spec = SPEC.replace("ORACLE", "{type: hyperband, iterations: 2}").replace("[2, 32]", "[2, 4]")
+    for seed in range(4):
+        text = spec.replace("name: played", f"name: played\nseed: {seed}")
+        found, _ = play(text, f"seed-{seed}", workers=3)
+        again, executor = play(text, f"seed-{seed}", workers=3, resume=True)
+        assert seen(again) == seen(found)
+        assert not executor.started
+
+
+def test_bayesian_does_not_propose_again_what_was_refused(play):
+    text = RANDOM.replace("{type: random, trials: 12}", "{type: bayesian, trials: 12, initial: 3}")
+    found, _ = play(text.replace("  executor:", "  constraints: {parameters: {at_most: 1000}}\n  executor:"))
+    refused = [str(trial.point) for trial in found.trials if trial.status == "refused"]
+    assert len(refused) >= 2
+    assert len({str(trial.point) for trial in found.trials}) == 12
+
+
+def test_a_search_keeps_to_the_threads_that_it_began_with(play):
+    with pytest.raises(SearchStopped):
+        play(with_search(failures=1), ends={"0003-0": ("failed", {}, "it crashed")})
+    found, executor = play(with_search(failures=1), resume=True, workers=2)
+    assert executor.most == 2
+    assert {trial.spec["fit.threads"] for trial in found.trials} == {None}
+
+
+def test_a_search_that_was_killed_before_its_first_line_begins_anew(play, tmp_path):
+    (tmp_path / "search" / "trials").mkdir(parents=True)
+    for name in ("lock", "spec.yaml"):
+        (tmp_path / "search" / name).touch()
+    found, _ = play(RANDOM)
+    assert len(found.trials) == 12
+    with pytest.raises(SpecError, match="already holds a search"):
+        play(RANDOM)
+
+
+def test_an_oracle_that_ran_out_of_points_says_so(play, capfd):
+    text = RANDOM.replace("[2, 32]", "[2, 3]").replace("[relu, tanh, gelu]", "[relu, tanh]")
+    found, _ = play(text.replace("    task.optimizer.learning_rate[cosine].peak: {log: [1e-4, 1e-1]}\n", ""))
+    assert len(found.trials) == 8
+    assert "the oracle finds no point that it has not proposed; it ends after 8 of 12 trials" in capfd.readouterr().err
 
 
 def test_workers_share_the_trials(play):

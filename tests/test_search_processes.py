@@ -40,7 +40,9 @@ MISCHIEF = '''
     def components():
         return [mischief]
 
-    def mischief(what: Literal["nothing", "kill", "eat", "hang", "diverge", "raise"] = "nothing") -> Callback:
+    What = Literal["nothing", "kill", "eat", "hang", "diverge", "raise", "validate"]
+
+    def mischief(what: What = "nothing") -> Callback:
         """Do harm in the second epoch.
 
         Args:
@@ -49,8 +51,13 @@ MISCHIEF = '''
         import keras, os, signal, time
 
         class Mischief(keras.callbacks.Callback):
+            def on_test_begin(self, logs=None):
+                if what == "validate":
+                    open("validating", "w").close()
+                    time.sleep(3)
+
             def on_epoch_begin(self, epoch, logs=None):
-                if epoch == 0 or what == "nothing":
+                if epoch == 0 or what in ("nothing", "validate"):
                     return
                 if what == "kill":
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -178,6 +185,32 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(whole, tmp_path):
     assert "Traceback" not in said
     done = run(tmp_path, SPEC, "--resume")
     assert values(tmp_path / "search") == values(whole[0]), done.stderr
+
+
+@pytest.mark.slow
+def test_what_is_reported_when_the_search_is_terminated_is_kept(plugin, whole, tmp_path):
+    """The training hears of SIGTERM in its validation, reports the epoch, and only then writes its checkpoint."""
+    text = SPEC.replace("threads: 1,", "threads: 1, callbacks: [{type: mischief, what: validate}],")
+    process = subprocess.Popen(command(tmp_path, text), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "validating").exists():
+        time.sleep(0.01)
+    process.terminate()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 143, said
+    done = run(tmp_path, text, "--resume")
+    assert values(tmp_path / "search") == values(whole[0]), done.stderr
+    assert {row["trained"] for row in trials(tmp_path / "search")} == {2}
+
+
+def test_ctrl_c_before_the_first_training_begins_does_not_wait_for_tensorflow(whole, tmp_path):
+    process = subprocess.Popen(command(tmp_path, SPEC), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    journal = tmp_path / "search" / "journal.jsonl"
+    while not journal.exists() or '"ask"' not in journal.read_text():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert [event["event"] for event in Journal(journal)] == ["search", "ask"]
 
 
 HARM = SPEC.replace("threads: 1,", "threads: 1, callbacks: [{type: mischief, what: nothing}],")

@@ -13,11 +13,11 @@ from kplug.default_plugins.parallel_picture import ABSENT, SPREAD, _heights, axe
 from kplug.default_plugins.search_pictures import _front_of_two
 from kplug.default_plugins.search_reports import searched
 from kplug.default_plugins.search_table import executor_of
-from kplug.default_plugins.trial_values import fence, number_in_words, scored, shortened
-from kplug.space import read_space
+from kplug.default_plugins.trial_values import fence, number_in_words, scored
+from kplug.space import read_space, shortened
 from kplug.study import FAILED, FINISHED, PAUSED, PRUNED, REFUSED
 from kplug.testing import no_tensorflow
-from kplug.tune import Search, make_study
+from kplug.tune import Search, make_study, threads_of
 
 FILTERS = "task.model.layers.0.filters"
 RATE = "task.optimizer.learning_rate"
@@ -55,7 +55,7 @@ def accuracy(point):
 def study_of(objective=ONE, trials=0, value=accuracy, status=FINISHED):
     """A study whose trials were told without training: value(point), or a status with nothing reported."""
     spec = kplug.loads(SPEC.replace("OBJECTIVE", objective)).absolute()
-    study = make_study(spec, executor_of(spec))
+    study = make_study(spec, threads_of(spec, executor_of(spec)))
     for number in range(trials):
         trial = study.ask()
         if status in (FINISHED, PAUSED, PRUNED):

@@ -237,7 +237,9 @@ def averaged(tmp_path_factory):
     return train(kplug.loads(AVERAGED), tmp_path_factory.mktemp("averaged") / "run")
 
 
-@pytest.mark.parametrize("step", [4, 10, 11, 13, 15, 16, 19, 20])
+@pytest.mark.parametrize(
+    "step", [13, *(pytest.param(step, marks=pytest.mark.slow) for step in (4, 10, 11, 15, 16, 19, 20))]
+)
 def test_an_average_goes_on_after_a_kill(averaged, tmp_path, step):
     run = killed_after(step, kplug.loads(AVERAGED.replace("steps: 2,", "steps: 1,")), tmp_path / "run")
     assert contents(resume(run.path)) == contents(averaged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,23 @@ def check_executor(subject: Subject) -> None:
             demand(paused[:-1] == [0, 1], f"it reports before its first epoch and after each; received {paused}")
             rest = _trained(executor, job, None)
             demand(rest == [0, 2, FINISHED], f"started again, it goes on after epoch 1; received {rest}")
+            _check_interrupt(executor, replace(job, run=str(Path(folder) / "other")))
         finally:
             executor.stop()
+
+
+def _check_interrupt(executor: Executor, job: Job) -> None:
+    executor.start(job)
+    (event,) = executor.wait(WITHIN)
+    executor.answer(event.name, True)
+    names = list(executor.interrupt())
+    demand(names == [job.name], f"interrupt() names the trainings of which something may be heard; received {names}")
+    while not isinstance(event, Ended):
+        events = executor.wait(WITHIN)
+        demand(events, f"within {WITHIN:g} seconds of interrupt() a training ends; nothing happened")
+        event = events[-1]
+        if isinstance(event, Reported):
+            executor.answer(event.name, True)
 
 
 def _trained(executor: Executor, job: Job, until: int | None) -> list[Any]:

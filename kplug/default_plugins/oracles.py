@@ -4,7 +4,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from kplug import Count, NonNegative, Oracle, Positive, SearchInfo, hookimpl, rule
+from kplug import Count, NonNegative, Oracle, Positive, SearchInfo, by_epochs, hookimpl, rule
 
 
 @hookimpl
@@ -29,9 +29,9 @@ def grid(info: SearchInfo, trials: Count | None = None) -> Oracle:
     Args:
         trials: how many at most; null: all.
     """
-    import keras_tuner
+    from kplug.default_plugins.proposing import Grid
 
-    return keras_tuner.oracles.GridSearchOracle(max_trials=trials, **_common(info))
+    return Grid(max_trials=trials, **_common(info))
 
 
 def bayesian(
@@ -54,6 +54,7 @@ def bayesian(
     return Bayesian(max_trials=trials, num_initial_points=initial, beta=beta, alpha=alpha, **_common(info))
 
 
+@by_epochs
 def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2)] = 3, iterations: Count = 1) -> Oracle:
     """Many points for few epochs, the best of them for more, in brackets of several such trade-offs (Li et al. 2018).
 

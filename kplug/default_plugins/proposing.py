@@ -1,4 +1,4 @@
-"""Oracles written as Keras Tuner's are: regularized evolution, and two of its own with what they lack."""
+"""Oracles written as Keras Tuner's are: regularized evolution, and three of its own with what they lack."""
 
 from __future__ import annotations
 
@@ -74,6 +74,16 @@ def _other_value(hp: Any, value: Any, rng: random.Random) -> Any:
     return found
 
 
+class Grid(keras_tuner.oracles.GridSearchOracle):
+    """Keras Tuner's, which also goes on from a trial that has not ended: the space is whole from the start."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = super().populate_space(trial_id)
+        if found["status"] == "RUNNING" and trial_id not in self._populate_next:
+            self._populate_next.append(trial_id)
+        return found
+
+
 class Hyperband(keras_tuner.oracles.HyperbandOracle):
     """Keras Tuner's, which also says whose checkpoints are still needed."""
 
@@ -84,6 +94,13 @@ class Hyperband(keras_tuner.oracles.HyperbandOracle):
             self.update_trial(trial.trial_id, {self.objective.name: worst})
             trial.status = "COMPLETED"
         super().end_trial(trial)
+
+    def _random_values(self) -> dict[str, Any] | None:
+        before: int = self._seed_state  # type: ignore[has-type]
+        values: dict[str, Any] | None = super()._random_values()
+        if values is None:
+            self._seed_state = before  # an ask that came to nothing is in no journal, and must leave no trace
+        return values
 
     def may_be_resumed(self, trial_id: str) -> bool:
         """True while a later round may take the trial up."""
@@ -117,6 +134,19 @@ class Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):
             warnings.simplefilter("ignore", ConvergenceWarning)
             found: dict[str, Any] = super().populate_space(trial_id)
         return found
+
+    def _vectorize_trials(self) -> Any:
+        """What failed or was refused is as bad as the worst: left out, it would be proposed again and again."""
+        trials = self.trials.values()
+        worst = (min if self.objective.direction == "max" else max)(t.score for t in trials if t.status == "COMPLETED")
+        failed = [trial for trial in trials if trial.status == "FAILED"]
+        for trial in failed:
+            trial.status, trial.score = "COMPLETED", worst
+        try:
+            return super()._vectorize_trials()
+        finally:
+            for trial in failed:
+                trial.status, trial.score = "FAILED", None
 
     def _is_past_random(self) -> bool:
         finished = sum(trial.status == "COMPLETED" for trial in self.trials.values())

@@ -20,7 +20,7 @@ from kplug.space import in_words, point_in_words, spec_at
 from kplug.spec import Spec
 from kplug.study import Study, Trial
 from kplug.trials import Running, Trials
-from kplug.tune import Search, make_study
+from kplug.tune import Search, make_study, threads_of
 
 SHOWN = 5  # trials of a dry run
 DRAWN = 200  # points by which a dry run says how many are refused
@@ -34,7 +34,7 @@ def first_trials(spec: Spec, as_json: bool) -> None:
     """Print the size of a space, how many of its points fit, and the trials that would be first."""
     if spec["search"] is None:
         raise SpecError([Problem("the spec has no search; write search: {space: {...}}", ("search",), spec.where(()))])
-    study = make_study(spec.absolute(), executor_of(spec))
+    study = make_study(spec.absolute(), threads_of(spec, executor_of(spec)))
     size, refused = study.space.size(), refusals(study)
     asked = [trial for trial in (study.ask() for _ in range(SHOWN)) if isinstance(trial, Trial)]
     trials = [foreseen(trial, study) for trial in asked]

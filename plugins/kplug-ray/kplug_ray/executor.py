@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,6 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 from kplug.errors import SpecError
 from kplug.evaluate import log
 from kplug.executing import BROKEN, FAILED, PAUSED, REFUSED, Ended, Event, Executor, Job
-from kplug.processes import PATIENCE
 from kplug.trials import GIB
 from kplug_ray.place import LOOK, Place, of_trainings
 
@@ -53,6 +52,7 @@ class _Place:
     call: concurrent.futures.Future[Any] | None  # under way: the first says that it is there
     node: str = ""
     training: _Training | None = None
+    is_to_leave: bool = False  # once its call has returned
 
     @property
     def is_idle(self) -> bool:
@@ -108,15 +108,19 @@ class RayCluster(Executor):
         for place in self._places_of(training):
             self._drop(place)
 
+    def interrupt(self) -> Collection[str]:
+        for training in self.waiting:
+            del self.trainings[training.job.name]
+        self.waiting.clear()
+        for place in self.places:
+            if place.training:
+                place.is_to_leave = True
+                place.actor.interrupt.remote()
+        return list(self.trainings)
+
     def stop(self) -> None:
         if not self.is_connected:
             return
-        ends = []
-        for place in self.places:
-            if place.node:
-                place.actor.interrupt.remote()
-                ends.append(place.actor.stop.remote().future())
-        concurrent.futures.wait(ends, PATIENCE + MOMENT)
         for place in list(self.places):
             self._drop(place)
         self.trainings.clear()
@@ -180,6 +184,9 @@ class RayCluster(Executor):
             return self._lost(place.training, error)
         if not place.node:
             place.node = call.result()
+            return []
+        if place.is_to_leave and place.training and not call.result():
+            place.is_to_leave, place.call = False, place.actor.leave.remote().future()
             return []
         for event in call.result():
             self._note(place, event)

@@ -66,13 +66,15 @@ class Place:
         self.processes.answer(name, go_on)
         return self._next()
 
-    def stop(self) -> None:
-        """Have the training write a checkpoint and end."""
-        self.processes.stop()
+    def leave(self) -> list[Event]:
+        """Have the training write a checkpoint and end; what happened first."""
+        self.stopping.clear()
+        self.processes.interrupt()
+        return self._next()
 
     @ray.method(concurrency_group="aside")
     def interrupt(self) -> None:
-        """Have the call that trains return, so that `stop` is next."""
+        """Have the call that trains return, so that `leave` is next."""
         self.stopping.set()
 
     @ray.method(concurrency_group="aside")

@@ -159,6 +159,9 @@ def test_one_that_crashes_fails_and_one_that_is_stopped_keeps_a_checkpoint(plugi
         assert [event.epoch for event in executor.wait(300.0)] == [0]
         executor.answer("one", True)
         assert [event.epoch for event in executor.wait(300.0)] == [1]
+        assert list(executor.interrupt()) == ["one"]
+        (ended,) = executor.wait(300.0)
+        assert (ended.how, ended.reason) == (FAILED, "it was terminated")
     finally:
         executor.stop()
     assert not processes_of(tmp_path / "one" / "log")
