@@ -173,14 +173,26 @@ def killed_after(folder, events):
     process.wait()
 
 
-def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(whole, tmp_path):
-    process = subprocess.Popen(command(tmp_path, SPEC), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    journal = tmp_path / "search" / "journal.jsonl"
-    while not journal.exists() or '"report"' not in journal.read_text():
+def stopped_when(folder, text, happened, number, code):
+    """What a search says that gets a signal once something has happened, and ends with an exit code."""
+    process = subprocess.Popen(command(folder, text), cwd=folder, stderr=subprocess.PIPE, text=True)
+    while not happened():
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 130, said
+    assert process.returncode == code, said
+    return said
+
+
+def journal_has(folder, event):
+    """Whether the journal of the search in a folder tells of an event."""
+    journal = folder / "search" / "journal.jsonl"
+    return lambda: journal.exists() and f'"{event}"' in journal.read_text()
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(whole, tmp_path):
+    said = stopped_when(tmp_path, SPEC, journal_has(tmp_path, "report"), signal.SIGINT, 130)
     assert "--resume goes on" in said
     assert "Traceback" not in said
     done = run(tmp_path, SPEC, "--resume")
@@ -191,26 +203,15 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(whole, tmp_path):
 def test_what_is_reported_when_the_search_is_terminated_is_kept(plugin, whole, tmp_path):
     """The training hears of SIGTERM in its validation, reports the epoch, and only then writes its checkpoint."""
     text = SPEC.replace("threads: 1,", "threads: 1, callbacks: [{type: mischief, what: validate}],")
-    process = subprocess.Popen(command(tmp_path, text), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "validating").exists():
-        time.sleep(0.01)
-    process.terminate()
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 143, said
+    stopped_when(tmp_path, text, (tmp_path / "validating").exists, signal.SIGTERM, 143)
     done = run(tmp_path, text, "--resume")
     assert values(tmp_path / "search") == values(whole[0]), done.stderr
     assert {row["trained"] for row in trials(tmp_path / "search")} == {2}
 
 
 def test_ctrl_c_before_the_first_training_begins_does_not_wait_for_tensorflow(whole, tmp_path):
-    process = subprocess.Popen(command(tmp_path, SPEC), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    journal = tmp_path / "search" / "journal.jsonl"
-    while not journal.exists() or '"ask"' not in journal.read_text():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 130, said
-    assert [event["event"] for event in Journal(journal)] == ["search", "ask"]
+    stopped_when(tmp_path, SPEC, journal_has(tmp_path, "ask"), signal.SIGINT, 130)
+    assert [event["event"] for event in Journal(tmp_path / "search" / "journal.jsonl")] == ["search", "ask"]
 
 
 HARM = SPEC.replace("threads: 1,", "threads: 1, callbacks: [{type: mischief, what: nothing}],")

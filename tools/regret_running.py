@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kplug_commands import kplug, say
 from results_records import NoRow, noting
 from results_specs import data_dirs
 
@@ -81,27 +80,12 @@ def run(job: Job) -> None:
     """Have kplug search until the end; how the command ended is kept beside the search."""
     started, code = time.monotonic(), None
     try:
-        code = kplug(job.words())
+        code = kplug(*job.words())
     finally:
         if job.is_begun:
             note_command(job, code, time.monotonic() - started)
     if code:
         raise NoRow(f"{job}: kplug search ended with exit code {code}")
-
-
-def kplug(words: Sequence[str]) -> int:
-    """The exit code of a command; where this process is to stop, the command stops first, with its checkpoints."""
-    command = [sys.executable, "-m", "kplug", *words]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)  # Ctrl-C is ours
-    try:
-        return child.wait()
-    except BaseException:
-        child.terminate()
-        child.wait()
-        raise
-    finally:
-        if child.poll() is None:  # asked to stop once more
-            child.kill()
 
 
 def note_command(job: Job, code: int | None, seconds: float) -> None:
@@ -114,7 +98,3 @@ def note_command(job: Job, code: int | None, seconds: float) -> None:
 def commands(directory: Path) -> list[dict[str, Any]]:
     """How the commands of a search ended, in order; `code` is null where it was stopped with this tool."""
     return list(Journal(directory / COMMANDS))
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,50 @@
+"""What tools that run `kplug` one command after another share: stopping with it, and saying what went wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kplug.errors import Terminated
+
+INTERRUPTED, TERMINATED = 130, 143  # exit codes
+
+
+def kplug(*words: str) -> int:
+    """The exit code of a command; where this process is to stop, the command stops first, with its checkpoints."""
+    command = [sys.executable, "-m", "kplug", *words]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)  # Ctrl-C is ours
+    try:
+        return child.wait()
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
+    finally:
+        if child.poll() is None:  # asked to stop once more
+            child.kill()
+
+
+def terminate(*_: Any) -> NoReturn:
+    """A handler of SIGTERM."""
+    raise Terminated
+
+
+def numbers(text: str) -> list[int]:
+    """Of an option such as `--seeds 0,1,2`."""
+    return [int(part) for part in text.split(",")]
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def told(problems: Iterable[str]) -> int:
+    """Say all problems, at the end, where they are seen; the exit code."""
+    problems = list(dict.fromkeys(problems))
+    for problem in problems:
+        say(f"tools/{Path(sys.argv[0]).name}: {problem}")
+    return 1 if problems else 0
