@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,14 @@ class Journal:
         self.path = path
 
     def append(self, event: str, **content: Any) -> None:
-        """A line, on the disk when this returns.
+        """A line with the time, in seconds since 1970, on the disk when this returns.
 
         Raises:
             SpecError: the system refuses to write; all lines before it are whole.
         """
         try:
             with open(self.path, "ab") as file:
-                file.write(json.dumps({"event": event, **content}).encode() + b"\n")
+                file.write(json.dumps({"event": event, "at": round(time.time(), 3), **content}).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:

@@ -34,9 +34,7 @@ class Kind:
         return self.name
 
 
-Architecture = Annotated[
-    Any, Kind("architecture", "a Keras model or layer: images in 0 to 1, or features, to features")
-]
+Architecture = Annotated[Any, Kind("architecture", "Keras model or layer: images in 0 to 1, or features, to features")]
 Loss = Annotated[Any, Kind("loss", "a keras.losses.Loss: one value per example")]
 Augmentation = Annotated[Any, Kind("augmentation", "(batch, seed) -> batch: pure, batched, graph-safe")]
 Sampler = Annotated[Any, Kind("sampler", "(rng) -> int64 [steps, batch]: the rows of an epoch; -1 pads")]
@@ -198,12 +196,14 @@ class SearchInfo:
         objective: a `keras_tuner.Objective`.
         seed: a number other than 0, which Keras Tuner takes for none.
         epochs: of a whole training.
+        points: of the space; infinite where a range is an interval.
     """
 
     hyperparameters: Any
     objective: Any
     seed: int
     epochs: int
+    points: float = float("inf")
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,8 @@ class Study:
         search = spec["search"]
         direction = aim.first.direction[:3]
         self._name = aim.first.name if len(aim.objectives) == 1 else "score"
-        info = SearchInfo(
-            declare(space), keras_tuner.Objective(self._name, direction), mixed(spec["seed"]), max(1, epochs)
-        )
+        best, seed = keras_tuner.Objective(self._name, direction), mixed(spec["seed"])
+        info = SearchInfo(declare(space), best, seed, max(1, epochs), space.size())
         self.oracle = build(spec, search.arguments["oracle"], {SearchInfo: info})
         self.oracle.verbose = 0
         self.oracle.save = self.oracle._save_trial = lambda *trial: None  # the journal keeps it all

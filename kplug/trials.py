@@ -21,6 +21,7 @@ from kplug.spec import steps_in
 from kplug.study import PRUNED, SAME, Study, Trial
 
 GIB = 2**30
+MEND = "mend that, then --resume goes on"
 PATIENCE = 60.0  # seconds in which trainings that are to end write their checkpoints
 
 
@@ -196,7 +197,8 @@ class Trials:
     def _training_ended(self, event: Ended) -> None:
         trial = self.under_way.pop(event.name).trial
         if event.how == BROKEN:
-            raise SearchStopped(f"trial {trial.number} ({in_words(trial.point)}) broke:\n{event.reason.rstrip()}")
+            broke = f"trial {trial.number} ({in_words(trial.point)}) broke:\n{event.reason.rstrip()}"
+            raise SearchStopped(f"{broke}\n{MEND}")
         if event.how == REFUSED and event.problems and not self._is_of_the_point(trial, event.problems):
             raise SpecError([self._in_spec(path, message) for path, message in event.problems])
         self._training_over(trial, event)
@@ -257,7 +259,7 @@ class Trials:
         self.failed_in_a_row = self.failed_in_a_row + 1 if trial.status == FAILED else 0
         if self.failed_in_a_row >= self.section["failures"]:
             message = f"{self.failed_in_a_row} trials in a row failed, the last of them: {trial.reason}"
-            raise SearchStopped(f"{message}; mend that, then --resume goes on")
+            raise SearchStopped(f"{message}; {MEND}")
 
     def tell_study(self, event: Mapping[str, Any]) -> None:
         """Have the study know how a trial ended, as the journal tells it."""

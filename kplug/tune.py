@@ -33,6 +33,7 @@ FREE = ("executor", "keep", "trial_timeout", "trial_memory", "failures")  # may 
 DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
 LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
+LOCK_SILENCE = 2.0  # of them, before a person is told what is waited for
 
 
 Watch = Callable[["Search", Trials], None]
@@ -234,13 +235,17 @@ def _owned(path: Path) -> Iterator[int]:
         path.mkdir(parents=True, exist_ok=True)
         file = open(path / "lock", "w")  # noqa: SIM115  closed below
     with file:
-        until = time.monotonic() + LOCK_PATIENCE
+        began, silent = time.monotonic(), True
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > until:
+                waited = time.monotonic() - began
+                if waited > LOCK_PATIENCE:
                     raise SpecError([Problem("another process searches here", where=str(path))]) from None
+                if silent and waited > LOCK_SILENCE:
+                    silent = False
+                    log(f"{path}: another process searches here; waiting {LOCK_PATIENCE:.0f} seconds for its end")
                 time.sleep(0.1)
         yield file.fileno()

@@ -191,6 +191,7 @@ def test_rand_augment_at_magnitude_0_keeps_all_but_two_operations_out():
     assert shares_fit(drawn(rand_augment(operations=1, magnitude=0), image, 2000), expected, within=0) > UNLIKELY
 
 
+@pytest.mark.slow
 def test_trivial_augment_draws_operations_strengths_and_signs_evenly():
     image = picture((21, 21), values=(40, 200), seed=2)  # odd: no point halfway between pixels
     expected = [
@@ -290,7 +291,7 @@ def test_aug_mix_draws_strengths_from_a_hundredth_to_its_severity(severity, monk
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("shape", [(32, 32, 3), (16, 20, 1)])
+@pytest.mark.parametrize("shape", [(32, 32, 3), pytest.param((16, 20, 1), marks=pytest.mark.slow)])
 def test_the_contract(policy, shape):
     check(policy, shape)
 

@@ -109,6 +109,7 @@ def test_files_of_several_sizes():
     assert 0 < sum(is_mirrored) < 13
 
 
+@pytest.mark.slow
 def test_a_spec_trains(tmp_path):
     with plugged(tiny):
         small = spec("tiny_pictures", "[random_flip, {type: random_translation, fill_mode: constant}]", "train, test")

@@ -70,7 +70,7 @@ def spec(photos, text=SPEC):
     ],
     ids=["text", "empty", "truncated", "giant"],
 )
-@pytest.mark.parametrize("place", ["cats/3.jpg", "dogs/7.jpg"])
+@pytest.mark.parametrize("place", ["cats/3.jpg", pytest.param("dogs/7.jpg", marks=pytest.mark.slow)])
 def test_a_picture_that_cannot_be_read_is_named(photos, tmp_path, content, words, place):
     (photos / place).write_bytes(content)
     with pytest.raises(kplug.SpecError) as caught:
@@ -107,6 +107,7 @@ def test_a_run_directory_that_exists(photos, tmp_path):
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 def test_runs_get_the_next_number(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first = kplug.train(spec(photos).at({"fit.epochs": 0}))
@@ -194,6 +195,7 @@ def test_a_stop_in_an_epoch_keeps_what_is_there(photos, tmp_path, number, code, 
         _ = run.metrics
 
 
+@pytest.mark.slow
 def test_a_full_disk_names_the_file_and_keeps_the_rest(photos, tmp_path):
     """A limit on file size stands for the full disk: the same failing write, at the same place."""
     wide = SPEC.replace("model: flatten", "model: {type: layers, layers: [flatten, {type: dense, units: 300}]}")

@@ -37,6 +37,7 @@ def kplug_model(name, shape):
     return spec, build_learner(spec, info, FitInfo(100, 1), "float32").model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_both_sides_have_equal_networks(name, plain):
     import keras

@@ -63,6 +63,7 @@ def train(folder, model="remembering", stages="stages: []"):
     return kplug.train(kplug.loads(SPEC.replace("MODEL", model).replace("STAGES", stages)), folder)
 
 
+@pytest.mark.slow
 def test_it_is_asked_for_once(tmp_path):
     run = train(tmp_path / "run")
     assert ASKED == [2] and KEPT == [True]

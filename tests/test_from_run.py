@@ -211,6 +211,7 @@ def test_other_classes_do_not_fit_a_trained_head(first):
         learner_of(spec, info(classes=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
@@ -456,6 +457,7 @@ def whole(first, tmp_path_factory):
     return kplug.train(second(first, **STAGED), tmp_path_factory.mktemp("second") / "run")
 
 
+@pytest.mark.slow
 def test_a_run_is_whole_without_the_one_it_took_from(mine, tmp_path):
     trained_model = values_of(restored(mine).parts["model"])
     made = kplug.train(second(mine, fit__trainable=["linear/*"]), tmp_path / "second")
@@ -481,6 +483,7 @@ def test_a_killed_run_goes_on_without_the_one_it_took_from(whole, first, tmp_pat
     assert_same(values_of(restored(run).model), values_of(restored(whole).model))
 
 
+@pytest.mark.slow
 def test_a_part_of_a_run_that_took_a_part(whole, first, tmp_path):
     middle = Run.open(shutil.copytree(whole.path, tmp_path / "middle"))
     last = kplug.train(second(middle, fit__epochs=0), tmp_path / "last")

@@ -203,6 +203,7 @@ def test_a_check_knows_without_tensorflow(tmp_path):
     assert "spec.yaml:2:68: task.class_weights.owls: no class named 'owls'; did you mean 'owl'?" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_is_opened_whatever_became_of_its_source(tmp_path):
     """A class that its weights name is gone from the folder, then the folder is."""
     import shutil

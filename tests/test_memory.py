@@ -97,6 +97,7 @@ def test_the_estimate_is_near_what_a_step_takes(model, batch_size):
     assert found["rough"] > memory.NEAR * found["real"], "a step that does not fit would not be looked at"
 
 
+@pytest.mark.slow
 def test_activations_grow_with_the_batch_and_gradients_do_not():
     need = {size: step_need(*made(text("convolutions", size))) for size in (8, 16, 32)}
     assert need[32] - need[16] == pytest.approx(2 * (need[16] - need[8]), rel=0.02)

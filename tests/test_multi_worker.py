@@ -184,6 +184,7 @@ def test_dropout_and_augmentation_differ_between_workers_and_their_variables_do_
         np.testing.assert_array_equal(second[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_workers_with_different_specs_are_refused(tmp_path):
     codes, said = ended(start(tmp_path, 2, [CASES["plain"], CASES["plain"].replace("momentum: 0.9", "momentum: 0.8")]))
     assert codes == [2, 2], said

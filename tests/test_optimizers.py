@@ -305,6 +305,7 @@ def averages(steps):
     return average
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_the_trained_weights(tmp_path):
     seen = {}
     for optimizer in (EMA, without(EMA)):
@@ -332,6 +333,7 @@ def test_the_kept_weights_are_the_average(whole):
         assert any(not np.allclose(one, other, atol=1e-4) for one, other in zip(found, trained, strict=True))
 
 
+@pytest.mark.slow
 def test_the_rows_are_those_of_the_kept_weights(whole):
     run, _ = whole
     rows = run.rows("metrics.jsonl")

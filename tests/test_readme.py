@@ -53,6 +53,7 @@ def shell(place):
     return run
 
 
+@pytest.mark.slow
 def test_every_command_does_what_the_readme_says(shell, place):
     said = {}
     for _, text in blocks("sh"):
@@ -68,6 +69,7 @@ def test_every_command_does_what_the_readme_says(shell, place):
     assert "loss.tempered" in json.loads(shell("kplug schema").stdout)["definitions"]
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_beside_it_harms_nothing(shell, place):
     if not (place / "installed").exists():
         assert shell("pip install ./kplug-tempered").returncode == 0

@@ -114,6 +114,7 @@ print(one == two)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("patch", "equal"), [("make_keras_distribute()", "False"), ("", "True")])
 def test_dropout_of_two_replicas_differs_which_in_keras_alone_it_does_not(patch, equal):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}

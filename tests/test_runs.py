@@ -108,6 +108,7 @@ def test_a_missing_file_is_named(run):
         run.predict([run.path / "samples/00.pn"])
 
 
+@pytest.mark.slow
 def test_an_export_says_what_the_run_says(run, tmp_path):
     first, second = run.export(tmp_path / "served"), run.export(tmp_path / "served")
     assert (first.name, second.name) == ("1", "2")

@@ -105,6 +105,7 @@ def test_bad_input_is_named(node, message):
         kplug.loads(SPEC % node)
 
 
+@pytest.mark.slow
 def test_a_training_with_each(tmp_path):
     from kplug.fit import train
 

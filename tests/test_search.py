@@ -1,5 +1,6 @@
 """Searches whose trainings are played: what the oracle asks, the journal keeps, and a killed search comes to."""
 
+import fcntl
 import json
 import math
 import random
@@ -7,7 +8,7 @@ import random
 import pytest
 
 import kplug
-from kplug import Executor, hookimpl
+from kplug import Executor, hookimpl, tune
 from kplug.default_plugins import report_files
 from kplug.errors import SearchStopped, SpecError
 from kplug.executing import FINISHED, PAUSED, REFUSED, Ended, Reported
@@ -197,6 +198,14 @@ def test_hyperband_promotes_by_going_on(play):
     assert len(found.trials) - len(promoted) == len(list((found.path / "trials").glob("*.yaml"))) - len(promoted)
 
 
+def test_hyperband_needs_as_many_points_as_its_first_round(play):
+    spec = SPEC.replace("ORACLE", "hyperband")
+    spec = spec[: spec.index("    task.model.layers.0.activation")]
+    play(spec.replace("[2, 32]", "[2, 10]"))
+    with pytest.raises(SpecError, match=r"hyperband begins with 9 points, .* and the space has 8; .* grid"):
+        play(spec.replace("[2, 32]", "[2, 9]"), "other")
+
+
 def test_evolution_does_better_than_its_first_population(play):
     found, _ = play(SPEC.replace("ORACLE", "{type: evolution, trials: 60, population: 10, sample: 4}"))
     values = [trial.numbers["val_accuracy"] for trial in found.trials]
@@ -317,7 +326,7 @@ def test_failures_in_a_row_stop_the_search_and_it_can_go_on(play):
 
 
 def test_an_error_in_code_stops_the_search_with_its_traceback(play):
-    with pytest.raises(SearchStopped, match=r"trial 2 \(.*\) broke:\nTraceback"):
+    with pytest.raises(SearchStopped, match=r"(?s)trial 2 \(.*\) broke:\nTraceback.*--resume goes on"):
         play(RANDOM, ends={"0002-0": ("broken", {}, "Traceback (most recent call last):\n ...")})
     found, _ = play(RANDOM, resume=True)
     assert {trial.status for trial in found.trials} == {"finished"}
@@ -383,6 +392,18 @@ def test_a_search_that_was_killed_before_its_first_line_begins_anew(play, tmp_pa
     assert len(found.trials) == 12
     with pytest.raises(SpecError, match="already holds a search"):
         play(RANDOM)
+
+
+def test_two_searches_do_not_share_a_directory(play, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(tune, "LOCK_PATIENCE", 0.5)
+    monkeypatch.setattr(tune, "LOCK_SILENCE", 0.1)
+    (tmp_path / "search").mkdir()
+    with open(tmp_path / "search" / "lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(SpecError, match="another process searches here"):
+            play(RANDOM)
+    assert capfd.readouterr().err.count("another process searches here; waiting") == 1
+    assert len(play(RANDOM)[0].trials) == 12
 
 
 def test_an_oracle_that_ran_out_of_points_says_so(play, capfd):

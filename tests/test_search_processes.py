@@ -1,7 +1,12 @@
 """Real searches: trainings in processes that crash, eat memory, hang, are killed, and come out to the bit."""
 
+import collections
+import contextlib
+import functools
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,15 +45,19 @@ MISCHIEF = '''
     def components():
         return [mischief]
 
-    What = Literal["nothing", "kill", "eat", "hang", "diverge", "raise", "validate"]
+    What = Literal["nothing", "kill", "eat", "hang", "diverge", "raise", "validate", "now and then"]
 
-    def mischief(what: What = "nothing") -> Callback:
+    def mischief(what: What = "nothing", number: int = 0) -> Callback:
         """Do harm in the second epoch.
 
         Args:
-            what: which.
+            what: which; now and then: `kill` for one number in ten, `eat` for 42.
+            number: of the trial.
         """
         import keras, os, signal, time
+
+        if what == "now and then":
+            what = "kill" if number % 10 == 9 else "eat" if number == 42 else "nothing"
 
         class Mischief(keras.callbacks.Callback):
             def on_test_begin(self, logs=None):
@@ -111,13 +120,14 @@ def values(folder):
 def whole(tmp_path_factory):
     """A search of three trials, not disturbed."""
     folder = tmp_path_factory.mktemp("whole")
+    begun = time.monotonic()
     done = run(folder, SPEC)
     assert done.returncode == 0, done.stderr
-    return folder / "search", done
+    return folder / "search", done, time.monotonic() - begun
 
 
 def test_a_person_reads_what_was_found(whole):
-    folder, done = whole
+    folder, done, _ = whole
     best = max(trials(folder), key=lambda row: row["score"])
     assert done.stdout.splitlines()[:2] == ["search: search", "trials: 3 finished"]
     assert f"best: trial {best['number']}  task.model.layers.0.filters=" in done.stdout
@@ -126,8 +136,9 @@ def test_a_person_reads_what_was_found(whole):
     assert "absl" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_winner_trains_to_the_bit(whole, tmp_path):
-    folder, _ = whole
+    folder, *_ = whole
     best = max(trials(folder), key=lambda row: row["score"])
     done = subprocess.run(
         [sys.executable, "-m", "kplug", "train", str(folder / "best.yaml"), "--run", "run", "--json"],
@@ -141,7 +152,7 @@ def test_the_winner_trains_to_the_bit(whole, tmp_path):
 
 
 def test_only_the_best_keeps_its_weights(whole):
-    folder, _ = whole
+    folder, *_ = whole
     best = max(trials(folder), key=lambda row: row["score"])
     heavy = {path.parent.name for path in (folder / "trials").glob("*/*.weights.h5")}
     assert heavy == {f"{best['number']:04}"}
@@ -150,32 +161,89 @@ def test_only_the_best_keeps_its_weights(whole):
     assert kplug.load(folder / "trials" / "0001.yaml")
 
 
-@pytest.mark.parametrize("moments", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_search_that_is_killed_ends_as_the_whole_one(whole, tmp_path, moments):
-    events = len((whole[0] / "journal.jsonl").read_text().splitlines())
+ORACLES = {
+    "random": "{type: random, trials: 3}",
+    "bayesian": "{type: bayesian, trials: 5, initial: 3}",
+    "hyperband": "{type: hyperband, factor: 2}",
+    "evolution": "{type: evolution, trials: 6, population: 3, sample: 2}",
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(whole, tmp_path_factory):
+    """Gives the directory and the seconds of a search by an oracle of ORACLES that nobody killed."""
+
+    @functools.cache
+    def give(oracle):
+        if oracle == "random":
+            return whole[0], whole[2]
+        folder = tmp_path_factory.mktemp(oracle)
+        begun = time.monotonic()
+        done = run(folder, SPEC.replace(ORACLES["random"], ORACLES[oracle]))
+        assert done.returncode == 0, done.stderr
+        return folder / "search", time.monotonic() - begun
+
+    return give
+
+
+@pytest.mark.parametrize(
+    "oracle, moments",
+    [("random", 1), *(pytest.param(oracle, 20, marks=pytest.mark.slow) for oracle in ORACLES)],
+)
+def test_a_search_that_is_killed_ends_as_the_whole_one(undisturbed, tmp_path, oracle, moments):
+    """kill -9 at random times of one that takes as long as the undisturbed one."""
+    expected, seconds = undisturbed(oracle)
+    text = SPEC.replace(ORACLES["random"], ORACLES[oracle])
+    rng = random.Random(oracle)
+    began = 0
     for moment in range(moments):
         folder = tmp_path / str(moment)
         folder.mkdir()
-        killed_after(folder, 5 if moments == 1 else 1 + moment * (events - 1) // moments)
-        done = run(folder, SPEC, "--resume")
+        while not killed_after(folder, text, rng.uniform(0.02, 1) * seconds, all_of_it=moment % 2 == 1):
+            shutil.rmtree(folder / "search", ignore_errors=True)  # it was done before
+        resume = (folder / "search" / "journal.jsonl").exists()
+        began += resume
+        done = run(folder, text, *(["--resume"] if resume else []))
         assert done.returncode == 0, done.stderr
-        assert values(folder / "search") == values(whole[0])
+        assert values(folder / "search") == values(expected)
+        assert (folder / "search" / "best.yaml").read_text() == (expected / "best.yaml").read_text()
+    assert began >= moments / 2
 
 
-def killed_after(folder, events):
-    """kill -9 of a search, of the process that was started alone, when its journal has so many lines."""
-    process = subprocess.Popen(command(folder, SPEC), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    journal = folder / "search" / "journal.jsonl"
-    while not journal.exists() or journal.read_bytes().count(b"\n") < events:
-        assert process.poll() is None or journal.read_bytes().count(b"\n") >= events
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+def killed_after(folder, text, seconds, all_of_it):
+    """kill -9 of a search, of the process that was started or of those below it too; False where it had ended."""
+    process = subprocess.Popen(command(folder, text), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        below = descendants(process.pid) if all_of_it else []
+        process.kill()
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def descendants(pid):
+    """Processes that a process has started, and those that they have."""
+    found = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def hears_signals():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
 
 
 def stopped_when(folder, text, happened, number, code):
     """What a search says that gets a signal once something has happened, and ends with an exit code."""
-    process = subprocess.Popen(command(folder, text), cwd=folder, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(folder, text), cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=hears_signals
+    )
     while not happened():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -268,11 +336,10 @@ def test_two_workers_train_side_by_side(whole, tmp_path):
 
 @pytest.mark.slow
 def test_a_hundred_trials_with_one_in_ten_killed_and_one_out_of_memory(plugin, tmp_path):
-    text = HARM.replace("trials: 3", "trials: 100") + (
-        "    fit.callbacks.0.what: {choice: {a: nothing, b: nothing, c: nothing, d: nothing, e: nothing, f: nothing, "
-        "g: nothing, h: nothing, i: nothing, k: kill}}\n    task.optimizer.learning_rate.peak: {log: [1e-3, 1e-1]}\n"
+    text = HARM.replace("{type: random, trials: 3}", "{type: grid, trials: 100}")
+    text = (
+        text.replace("what: nothing", "what: now and then, number: 0") + "    fit.callbacks.0.number: {int: [0, 99]}\n"
     )
-    (tmp_path / "spec.yaml").write_text(text)
     process = subprocess.Popen(command(tmp_path, text), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     journal, resident = tmp_path / "search" / "journal.jsonl", {}
     while process.poll() is None:
@@ -281,7 +348,13 @@ def test_a_hundred_trials_with_one_in_ten_killed_and_one_out_of_memory(plugin, t
             resident[told] = memory_of(process.pid)
         time.sleep(0.05)
     assert process.returncode == 0, process.stderr.read()
-    assert len(trials(tmp_path / "search")) == 100
+    print("bytes resident after so many trials:", resident)
+    ends = collections.Counter(row.get("reason", row["status"]) for row in trials(tmp_path / "search"))
+    assert ends == {
+        "finished": 89,
+        "its process was killed by SIGKILL": 10,
+        "it took more than 0.75 GiB of memory (search.trial_memory)": 1,
+    }
     assert resident[99] <= 1.05 * resident[10], resident
 
 

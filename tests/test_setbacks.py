@@ -102,6 +102,7 @@ def test_the_rates_are_smaller_from_there(whole):
         assert rates[-5:] == pytest.approx(watcher.rates[-5:], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_as_the_whole_one(whole, tmp_path):
     kind, run, rates = whole
     for number, last in enumerate((len(rates) // 3, len(rates) - 10)):
@@ -141,6 +142,7 @@ def test_before_the_first_checkpoint_it_goes_back_to_the_initial_weights(tmp_pat
     assert len(run.rows("metrics.jsonl")) == 3
 
 
+@pytest.mark.slow
 def test_where_it_did_not_help_it_goes_back_further(tmp_path):
     """A checkpoint that is finite and yet spoilt."""
 
@@ -180,6 +182,7 @@ def test_the_best_epoch_stays_the_best_though_it_was_given_up(tmp_path):
     assert found["loss"] == pytest.approx(run.metrics["val_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_it_stops_when_it_went_back_often_enough(tmp_path):
     written = text("100.0", times=2).replace("rate: 0.2,", "rate: 0.99,")
     (tmp_path / "spec.yaml").write_text(written)

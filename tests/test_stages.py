@@ -22,6 +22,7 @@ def staged(stages, **values):
     return kplug.loads(SPEC.replace("STAGES", stages)).at({p.replace("__", "."): v for p, v in values.items()})
 
 
+@pytest.mark.slow
 def test_rows_name_their_stage_and_count_on(tmp_path):
     run = train(staged("[{epochs: 2, set: {task.optimizer.learning_rate: 1e-3}}, {epochs: 1}]"), tmp_path / "run")
     rows = run.rows("metrics.jsonl")

@@ -150,6 +150,7 @@ def test_a_component_inside_a_function_cannot_be_imported_elsewhere():
     assert "define it at the top of a module" in failure(local)
 
 
+@pytest.mark.slow
 def test_there_is_one_process_for_all_checks():
     from kplug import replicas
 

@@ -201,7 +201,7 @@ def last_weights(run):
     return model, [weight.numpy() for weight in model.weights]
 
 
-@pytest.mark.parametrize("validation", [0.1, 0.0])
+@pytest.mark.parametrize("validation", [0.1, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_the_mean_of_the_last_epochs_is_kept_and_training_does_not_notice(tmp_path, validation):
     plain, averaged = Trained(), Trained()
     with watched_by(plain):
@@ -216,6 +216,7 @@ def test_the_mean_of_the_last_epochs_is_kept_and_training_does_not_notice(tmp_pa
         np.testing.assert_allclose(weight, np.mean(ends, axis=0), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_kept_metrics_are_those_of_the_mean(tmp_path):
     from kplug.build import build_learner
     from kplug.data import open_data
@@ -245,6 +246,7 @@ def test_an_average_goes_on_after_a_kill(averaged, tmp_path, step):
     assert contents(resume(run.path)) == contents(averaged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["{0}, {1}", "{1}, {0}"])
 def test_a_training_that_stops_early_ends_with_the_mean(tmp_path, order):
     stop = "{type: early_stopping, monitor: loss, min_delta: 1, patience: 1}"
@@ -297,7 +299,7 @@ def test_the_best_by_a_metric_that_should_rise_or_without_validation(tmp_path):
     assert kept(run) == ranked(run, 1, "loss")
 
 
-@pytest.mark.parametrize("step", [12, 22, 29])
+@pytest.mark.parametrize("step", [12, *(pytest.param(step, marks=pytest.mark.slow) for step in (22, 29))])
 def test_the_best_epochs_are_the_same_after_a_kill(best, tmp_path, step):
     run = killed_after(step, kplug.loads(BEST.replace("steps: 2,", "steps: 9,")), tmp_path / "run")
     run = resume(run.path)

@@ -63,10 +63,21 @@ def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2)] = 3, iterations: C
     Args:
         factor: of the trials of a round one in so many goes on, for as many times the epochs.
         iterations: how often all brackets are gone through.
+
+    Raises:
+        SpecError: the space has fewer points than its first round.
     """
     from kplug.default_plugins.proposing import Hyperband
+    from kplug.errors import SpecError
 
-    return Hyperband(max_epochs=info.epochs, factor=factor, hyperband_iterations=iterations, **_common(info))
+    oracle = Hyperband(max_epochs=info.epochs, factor=factor, hyperband_iterations=iterations, **_common(info))
+    if info.points < (first := oracle.first_round()):
+        given = f"factor {factor} and {info.epochs} epochs"
+        raise SpecError(
+            f"hyperband begins with {first} points, of which it promotes the best ({given}), and the space has "
+            f"{info.points:.0f}; give it further values, or use the oracle grid, which tries them all"
+        )
+    return oracle
 
 
 def _sample_fits(population: int, sample: int) -> None:

@@ -87,6 +87,10 @@ class Grid(keras_tuner.oracles.GridSearchOracle):
 class Hyperband(keras_tuner.oracles.HyperbandOracle):
     """Keras Tuner's, which also says whose checkpoints are still needed."""
 
+    def first_round(self) -> int:
+        """With how many points the first bracket begins."""
+        return int(self._get_size(self._get_num_brackets() - 1, 0))
+
     def end_trial(self, trial: Any) -> None:
         """One that was refused or failed is the last of its round, for which Keras Tuner would wait in vain."""
         if trial.status == "INVALID":

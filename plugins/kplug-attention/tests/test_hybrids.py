@@ -149,8 +149,8 @@ fit: {{epochs: 1}}
 """
 MODELS = (
     "{type: cct, width: 8, depth: 2, heads: 2}",
-    "{type: botnet, depth: 18, width: 2, heads: 2}",
-    "{type: cnn_rnn, filters: [4, 8], units: 6}",
+    pytest.param("{type: botnet, depth: 18, width: 2, heads: 2}", marks=pytest.mark.slow),
+    pytest.param("{type: cnn_rnn, filters: [4, 8], units: 6}", marks=pytest.mark.slow),
     "{type: layers, layers: [{type: conv2d, filters: 4, kernel_size: 3}, cbam, squeeze_excitation]}",
 )
 

@@ -212,8 +212,11 @@ def test_contract_of_transformer_block():
 
 MODELS = (
     "{type: vit, patch: 8, width: 12, depth: 2, heads: 3, dropout: 0.1, drop_path: 0.1}",
-    "{type: layers, layers: [{type: conv2d, filters: 8, kernel_size: 8, strides: 8}, "
-    "{layer: {type: transformer_block, heads: 2}, repeat: 2}]}",
+    pytest.param(
+        "{type: layers, layers: [{type: conv2d, filters: 8, kernel_size: 8, strides: 8}, "
+        "{layer: {type: transformer_block, heads: 2}, repeat: 2}]}",
+        marks=pytest.mark.slow,
+    ),
 )
 
 

@@ -133,9 +133,8 @@ fit: {epochs: 2}
 """
 
 
-@pytest.mark.parametrize(
-    "decoder", ["{type: capsule_decoder, hidden: [16, 16]}", pytest.param("null", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", ["{type: capsule_decoder, hidden: [16, 16]}", "null"])
 def test_a_spec_trains_and_draws(decoder, tmp_path):
     with plugged(kplug_capsule, tiny):
         run = kplug.train(kplug.loads(SPEC.replace("DECODER", decoder)), tmp_path / "run")

@@ -117,5 +117,6 @@ def test_contract_of_mobilenet(version):
     check(mobilenet, version=version, width_multiplier=0.1, hidden=version == "v3_small")
 
 
+@pytest.mark.slow
 def test_a_spec_trains_a_step(train_a_step):
     train_a_step("{type: mobilenet, version: v3_small, width_multiplier: 0.1, hidden: true}")

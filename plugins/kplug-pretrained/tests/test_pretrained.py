@@ -308,6 +308,7 @@ def values_of(run):
     return {weight.path: weight.numpy() for weight in restored(run).model.weights}
 
 
+@pytest.mark.slow
 def test_features_then_fine_tuning_and_the_file_is_not_needed_again(host, small, small_file, tmp_path, capsys):
     stages = [{"epochs": 1, "set": {"fit.trainable": ["*"], "task.optimizer.learning_rate": 1e-4}}]
     begun = spec(task__model__weights=small_file)
