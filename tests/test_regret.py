@@ -220,7 +220,7 @@ def test_epochs_and_seconds_are_those_that_were_trained(place):
         bests = [trial["best"] for trial in one["trials"]]
         assert bests == sorted(bests)
         assert [trial["trial"] for trial in one["trials"]] == list(range(len(rows_of(place, name))))
-        assert one["minutes"] == 1.5
+        assert [round(end - begin, 1) for begin, end in one["spans"]] == [90.0]
 
 
 def test_hyperband_promotes_and_has_at_most_half_of_randoms_epochs(place, tool):
@@ -300,7 +300,7 @@ def test_pictures_are_small_and_known_by_their_figures(regret, place):
         assert len(picture) < 150_000
         assert f"({name}.png)" in page(place)
     file = place / "docs" / "searches.json"
-    file.write_text(file.read_text().replace('"minutes": 1.5', '"minutes": 9.5', 1))
+    file.write_text(file.read_text().replace('"at_once": 1', '"at_once": 2', 1))
     code, said = regret("check")
     assert code == 1
     assert "search.md is not what" in said
@@ -313,7 +313,8 @@ def made_up(oracle, seed, bests, epochs, **others):
         for i, (b, e) in enumerate(zip(bests, epochs, strict=True))
     ]
     one = {"search": f"training-{oracle}-{seed}", "spec": "search-training", "seed": seed, "oracle": {"type": oracle}}
-    one |= {"objective": "val_accuracy", "direction": "maximize", "epochs_of_a_trial": 3, "workers": 1, "minutes": 2.0}
+    one |= {"objective": "val_accuracy", "direction": "maximize", "epochs_of_a_trial": 3, "workers": 1, "at_once": 2}
+    one |= {"spans": [[60.0 * seed, 60.0 * seed + 120.0]]}
     one |= {"machines": ["P"], "date": "2026-01-01", "pictures": {"train": 8000}, "trials": trials}
     return one | others
 
@@ -338,7 +339,7 @@ def test_the_tables_say_what_the_figures_say(tool):
     assert "| random | 80.00 | 90.00 | 60.00 |\n| hyperband | 82.00 | 80.00 | 60.00 |" in text
     assert "with at most half of its epochs with 1 of 3 seeds." in text
     assert "| 0 | 80.00 | 12 | 4 | 7 |\n| 1 | 90.00 | 12 | not reached | 7 |\n| 2 | 60.00 | 12 | 7 | 7 |" in text
-    assert "of 6 searches of 2026-01-01, run one after another with one trial at once: 12 minutes in all" in told
+    assert "of 6 searches of 2026-01-01, run 2 at a time, each with one trial at once: 4 minutes in all" in told
 
 
 def test_less_may_be_better(tool):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,17 +16,32 @@ INTERRUPTED, TERMINATED = 130, 143  # exit codes
 
 def kplug(*words: str) -> int:
     """The exit code of a command; where this process is to stop, the command stops first, with its checkpoints."""
-    command = [sys.executable, "-m", "kplug", *words]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)  # Ctrl-C is ours
-    try:
+    child = start_kplug(*words)
+    with stopping([child]):
         return child.wait()
+
+
+def start_kplug(*words: str) -> subprocess.Popen[bytes]:
+    """A command that has begun; Ctrl-C does not reach it, which is ours."""
+    command = [sys.executable, "-m", "kplug", *words]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)
+
+
+@contextlib.contextmanager
+def stopping(children: Collection[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Where this process is to stop, those of its commands that run stop first, with their checkpoints."""
+    try:
+        yield
     except BaseException:
-        child.terminate()
-        child.wait()
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.wait()
         raise
     finally:
-        if child.poll() is None:  # asked to stop once more
-            child.kill()
+        for child in children:
+            if child.poll() is None:  # asked to stop once more
+                child.kill()
 
 
 def terminate(*_: Any) -> NoReturn:

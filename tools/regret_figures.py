@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from regret_running import commands
+from regret_running import commands, spans_of
 from results_records import NoRow, leaves, machine_in_words, noting
 
 from kplug.journal import Journal
@@ -42,7 +42,7 @@ def search_in(path: Path, specs: Path) -> dict[str, Any]:
     _refuse_changed(written, path, specs / f"{written['name']}.yaml")
     facts = {"search": path.name, "spec": written["name"], "seed": written["seed"], "oracle": ended[-1]["oracle"]}
     facts |= {"objective": name, "direction": direction, "epochs_of_a_trial": written["fit"]["epochs"]}
-    facts |= {"workers": ended[-1]["workers"], "minutes": round(sum(one["seconds"] for one in ended) / 60, 2)}
+    facts |= {key: ended[-1][key] for key in ("workers", "at_once")} | {"spans": spans_of(path)}
     return facts | _of_its_runs(path) | {"trials": trials_of(path, direction)}
 
 

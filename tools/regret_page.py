@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from regret_running import minutes_in
 from results_records import NoRow
 
 SECTION_OF, FIGURES = "search.md", "searches.json"
@@ -114,14 +115,16 @@ def make_section(figures: dict[str, Any]) -> str:
 
 def _opening(searches: list[Search]) -> str:
     dates = between(search["date"] for search in searches)
-    minutes = sum(search["minutes"] for search in searches)
+    minutes = minutes_in(span for search in searches for span in search["spans"])
     lengths = between(search["epochs_of_a_trial"] for search in searches)
     workers = between(search["workers"] for search in searches)
     at_once = "one trial" if workers == "1" else f"{workers} trials"
+    together = between(search["at_once"] for search in searches)
+    order = "one after another" if together == "1" else f"{together} at a time"
     names = sorted({machine for search in searches for machine in search["machines"]})
     machines = "\n".join(f"- {name}" for name in names)
     made = (
-        f"Made by `tools/regret` of {len(searches)} searches of {dates}, run one after another with {at_once} at once: "
+        f"Made by `tools/regret` of {len(searches)} searches of {dates}, run {order}, each with {at_once} at once: "
         f"{minutes:.0f} minutes in all. The raw figures are in [{FIGURES}]({FIGURES}), and `tools/regret check` sees "
         "that this section and its pictures say what they say."
     )

@@ -1,17 +1,17 @@
-"""Running the searches that `tools/regret` compares, one at a time, and going on with those that were stopped."""
+"""Running the searches that `tools/regret` compares, and going on with those that were stopped."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kplug_commands import kplug, say
-from results_records import NoRow, noting
+from kplug_commands import say, start_kplug, stopping
 from results_specs import data_dirs
 
 from kplug.journal import Journal
@@ -20,7 +20,7 @@ from kplug.spec import load
 COMMANDS = "commands.jsonl"  # in a search's directory: how each command ended, after how many seconds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """A search with one oracle and one seed.
 
@@ -65,34 +65,61 @@ class Job:
         return ["search", str(self.file), *settings, "--to", str(self.directory), *workers, *resume]
 
 
-def run_all(jobs: Sequence[Job], problems: list[str]) -> None:
-    """Run what is not finished; what cannot be run is a problem, and the others are run."""
-    for number, job in enumerate(jobs, 1):
-        say(f"[{number}/{len(jobs)}] {job}{': finished' * job.is_finished}")
-        if not job.is_finished:
-            with noting(problems):
-                run(job)
-    spent = sum(ended["seconds"] for job in jobs for ended in commands(job.directory))
-    say(f"{sum(job.is_finished for job in jobs)} of {len(jobs)} are finished, after {spent / 60:.1f} minutes in all")
-
-
-def run(job: Job) -> None:
-    """Have kplug search until the end; how the command ended is kept beside the search."""
-    started, code = time.monotonic(), None
+def run_all(jobs: Sequence[Job], problems: list[str], at_once: int = 1) -> None:
+    """Run what is not finished, so many searches side by side; one that ends badly is a problem, the others go on."""
+    waiting = [job for job in jobs if not job.is_finished]
+    for job in jobs:
+        if job not in waiting:
+            say(f"{job}: finished")
+    running: dict[Job, tuple[float, subprocess.Popen[bytes]]] = {}
+    children: list[subprocess.Popen[bytes]] = []
     try:
-        code = kplug(*job.words())
+        with stopping(children):
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    job = waiting.pop(0)
+                    say(f"{job}: begins, {len(waiting)} wait")
+                    children.append(start_kplug(*job.words()))
+                    running[job] = time.monotonic(), children[-1]
+                for job, (_, child) in list(running.items()):
+                    if child.poll() is not None:
+                        _ended(job, *running.pop(job), at_once, problems)
+                time.sleep(0.1)
     finally:
-        if job.is_begun:
-            note_command(job, code, time.monotonic() - started)
-    if code:
-        raise NoRow(f"{job}: kplug search ended with exit code {code}")
+        for job, (started, _) in running.items():
+            if job.is_begun:
+                note_command(job, None, time.monotonic() - started, at_once)
+    spans = [span for job in jobs for span in spans_of(job.directory)]
+    say(f"{sum(job.is_finished for job in jobs)} of {len(jobs)} are finished, after {minutes_in(spans):.1f} minutes")
 
 
-def note_command(job: Job, code: int | None, seconds: float) -> None:
+def _ended(job: Job, started: float, child: subprocess.Popen[bytes], at_once: int, problems: list[str]) -> None:
+    if job.is_begun:
+        note_command(job, child.returncode, time.monotonic() - started, at_once)
+    if child.returncode:
+        problems.append(f"{job}: kplug search ended with exit code {child.returncode}")
+
+
+def note_command(job: Job, code: int | None, seconds: float, at_once: int = 1) -> None:
+    """How the command that searched ended, beside the search."""
     journal = Journal(job.directory / COMMANDS)
     journal.repair()
-    content = {"oracle": job.oracle, "workers": job.workers or 1, "seconds": round(seconds, 1), "code": code}
-    journal.append("command", **content)
+    content = {"oracle": job.oracle, "workers": job.workers or 1, "at_once": at_once}
+    journal.append("command", **content, seconds=round(seconds, 1), code=code)
+
+
+def spans_of(directory: Path) -> list[tuple[float, float]]:
+    """When a search was under way, in seconds since 1970."""
+    return [(one["at"] - one["seconds"], one["at"]) for one in commands(directory)]
+
+
+def minutes_in(spans: Iterable[Sequence[float]]) -> float:
+    """How long anything was under way; what was so at the same time counts once."""
+    seconds = until = 0.0
+    for begin, end in sorted(map(tuple, spans)):
+        seconds += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return seconds / 60
 
 
 def commands(directory: Path) -> list[dict[str, Any]]:
