@@ -30,6 +30,7 @@ from kplug.study import Study, Trial
 from kplug.trials import Trials
 
 FREE = ("executor", "keep", "trial_timeout", "trial_memory", "failures")  # may be others when a search goes on
+MORE = [("search", "oracle", "trials"), ("search", "oracle", "iterations")]  # may be raised then
 DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
 LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
@@ -180,9 +181,7 @@ def _refuse_other_search(path: Path, spec: Spec) -> None:
     before = load(path / "spec.yaml", of_a_run=True)
     problems = []
     for steps, then, now in differences(plain(before.root), plain(spec.root)):
-        raised = (
-            steps == ("search", "oracle", "trials") and isinstance(now, int) and isinstance(then, int) and now > then
-        )
+        raised = steps in MORE and isinstance(now, int) and isinstance(then, int) and now > then
         if raised or steps[:2] in [("search", key) for key in FREE] or steps[0] == "export":
             continue
         message = f"was {then!r} when the search began and is {now!r}; put it back, or search anew with --to DIR"

@@ -349,6 +349,19 @@ def test_more_trials_are_added_to_a_finished_search(play):
         play(RANDOM.replace("trials: 12", "trials: 5"), resume=True)
 
 
+def test_hyperband_goes_through_its_brackets_again_when_asked_for_more(play):
+    def hyperband(iterations):
+        return SPEC.replace("ORACLE", f"{{type: hyperband, iterations: {iterations}}}")
+
+    whole, _ = play(hyperband(2), "whole")
+    first, _ = play(hyperband(1))
+    assert len(first.trials) == first.study.oracle.max_trials == whole.study.oracle.max_trials / 2
+    more, _ = play(hyperband(2), resume=True)
+    assert seen(more) == seen(whole)
+    with pytest.raises(SpecError, match="search.oracle.iterations: was 2"):
+        play(hyperband(1), resume=True)
+
+
 def test_grid_proposes_while_trials_are_under_way_and_the_same(play):
     spec = SPEC.replace("ORACLE", ORACLES["grid"])
     one, _ = play(spec, "one")

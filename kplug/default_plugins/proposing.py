@@ -85,7 +85,13 @@ class Grid(keras_tuner.oracles.GridSearchOracle):
 
 
 class Hyperband(keras_tuner.oracles.HyperbandOracle):
-    """Keras Tuner's, which also says whose checkpoints are still needed."""
+    """Keras Tuner's, which also says how many trials it makes and whose checkpoints are still needed."""
+
+    def __init__(self, **others: Any) -> None:
+        super().__init__(**others)
+        brackets = range(self._get_num_brackets())
+        sizes = [self._get_size(bracket, number) for bracket in brackets for number in range(bracket + 1)]
+        self.max_trials = self.hyperband_iterations * sum(sizes)
 
     def first_round(self) -> int:
         """With how many points the first bracket begins."""
