@@ -23,8 +23,6 @@ DEPTHWISE = (
     *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
     *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
 )
-BLOCK = 16  # channels that oneDNN computes with at once in bfloat16
-NARROW_SHARE = 0.1  # of a model's operations between fewer channels, above which float32 is faster
 MOST_STEPS = 16  # that are made at once: callbacks and Ctrl-C wait for them
 
 
@@ -95,7 +93,7 @@ def precision(spec: Spec, hardware: Hardware, model: keras.Model | None = None) 
     if wanted != "auto":
         return wanted
     if hardware.kind == "CPU":
-        thin = model is not None and (any(map(_is_depthwise, model._flatten_layers())) or _is_narrow(model))
+        thin = model is not None and any(map(_is_depthwise, model._flatten_layers()))
         return "mixed_bfloat16" if hardware.flags and not thin else "float32"
     if (hardware.capability or 0) >= 8:  # Ampere and later
         return "mixed_bfloat16"
@@ -108,18 +106,6 @@ def _is_depthwise(layer: keras.layers.Layer) -> bool:
     TensorFlow 2.21 has no fast kernels for their gradients in bfloat16 on a CPU, least of all with strides.
     """
     return isinstance(layer, DEPTHWISE) or (isinstance(layer, CONVOLUTIONS) and layer.groups > 1)
-
-
-def _is_narrow(model: keras.Model) -> bool:
-    """Whether much is computed by convolutions between few channels: a ResNet of 8 or 12, on a CPU without AMX.
-
-    In bfloat16 it takes twice as long as in float32 there; one of 16 channels takes three quarters.
-    """
-    narrow = 0.0
-    for layer in model._flatten_layers():
-        if isinstance(layer, CONVOLUTIONS) and max(layer.kernel.shape[-2:]) < BLOCK:
-            narrow += _operations_of(layer)
-    return narrow > NARROW_SHARE * operations(model)
 
 
 def jit(spec: Spec, hardware: Hardware, model: keras.Model) -> bool:
@@ -150,14 +136,13 @@ def steps_per_execution(spec: Spec, hardware: Hardware, model: keras.Model, step
 
 def operations(model: keras.Model) -> float:
     """Floating-point operations of a training step, an example: three times those of the products going forward."""
-    return sum(map(_operations_of, model._flatten_layers(recursive=True)))
-
-
-def _operations_of(layer: keras.layers.Layer) -> float:
-    kernel = getattr(layer, "kernel", None)
-    if kernel is None or not layer._inbound_nodes:
-        return 0.0
-    positions = 1
-    for size in layer._inbound_nodes[0].output_tensors[0].shape[1:-1]:
-        positions *= size or 1
-    return 2 * 3 * positions * float(tf.size(kernel))
+    total = 0.0
+    for layer in model._flatten_layers(recursive=True):
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None or not layer._inbound_nodes:
+            continue
+        positions = 1
+        for size in layer._inbound_nodes[0].output_tensors[0].shape[1:-1]:
+            positions *= size or 1
+        total += 2 * 3 * positions * float(tf.size(kernel))
+    return total
