@@ -358,7 +358,7 @@ def test_hyperband_goes_through_its_brackets_again_when_asked_for_more(play):
     assert len(first.trials) == first.study.oracle.max_trials == whole.study.oracle.max_trials / 2
     more, _ = play(hyperband(2), resume=True)
     assert seen(more) == seen(whole)
-    with pytest.raises(SpecError, match="search.oracle.iterations: was 2"):
+    with pytest.raises(SpecError, match=r"search\.oracle\.iterations: was 2"):
         play(hyperband(1), resume=True)
 
 
