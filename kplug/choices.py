@@ -17,6 +17,9 @@ from kplug.errors import SpecError, listed
 from kplug.spec import Spec
 
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # of processors that multiply it natively
+KEPT_FLAGS = (*BFLOAT16_FLAGS, "avx512f")
+SAFE_CHANNELS = 16  # with which oneDNN's kernels for AVX-512 fill a register
+PICTURES = 4  # channels that a picture has at most
 SMALL_STEP = 1e9  # operations of a step below which the way into TensorFlow costs as much as the step
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 DEPTHWISE = (
@@ -70,7 +73,7 @@ def _processor() -> tuple[str, None, tuple[str, ...]]:
     fields = dict(reversed([line.split("\t: ", 1) for line in lines if "\t: " in line]))
     flags = {flag for key, value in fields.items() if key.strip() == "flags" for flag in value.split()}
     name = next((value for key, value in fields.items() if key.strip() == "model name"), platform.machine())
-    return name, None, tuple(flag for flag in BFLOAT16_FLAGS if flag in flags)
+    return name, None, tuple(flag for flag in KEPT_FLAGS if flag in flags)
 
 
 def apply(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> dict[str, Any]:
@@ -94,7 +97,8 @@ def precision(spec: Spec, hardware: Hardware, model: keras.Model | None = None) 
         return wanted
     if hardware.kind == "CPU":
         thin = model is not None and any(map(_is_depthwise, model._flatten_layers()))
-        return "mixed_bfloat16" if hardware.flags and not thin else "float32"
+        native = not set(BFLOAT16_FLAGS).isdisjoint(hardware.flags)
+        return "mixed_bfloat16" if native and not thin else "float32"
     if (hardware.capability or 0) >= 8:  # Ampere and later
         return "mixed_bfloat16"
     return "mixed_float16" if (hardware.capability or 0) >= 7 else "float32"  # Volta and Turing have float16 alone
@@ -106,6 +110,30 @@ def _is_depthwise(layer: keras.layers.Layer) -> bool:
     TensorFlow 2.21 has no fast kernels for their gradients in bfloat16 on a CPU, least of all with strides.
     """
     return isinstance(layer, DEPTHWISE) or (isinstance(layer, CONVOLUTIONS) and layer.groups > 1)
+
+
+def refuse_crash(spec: Spec, hardware: Hardware, model: keras.Model, batch_size: int) -> None:
+    """SpecError where TensorFlow 2.21 would end the process without a word.
+
+    On a processor with AVX-512, oneDNN's gradient of a convolution with strides, from fewer than 16 channels, writes
+    beyond its memory where the threads do not divide the batch. That of the first layer, on the pictures, is not made.
+    """
+    if "avx512f" not in hardware.flags or "amx_bf16" in hardware.flags:
+        return
+    threads, batch_size = spec["fit.threads"] or os.cpu_count() or 1, batch_size // hardware.replicas
+    if batch_size % threads == 0:
+        return
+    for layer in model._flatten_layers():
+        if not isinstance(layer, CONVOLUTIONS) or max(layer.strides) == 1:
+            continue
+        if PICTURES < (channels := layer.kernel.shape[-2] * layer.groups) < SAFE_CHANNELS:
+            fitting = max(n for n in range(1, threads) if batch_size % n == 0)
+            message = (
+                f"TensorFlow crashes where {threads} threads do not divide a batch of {batch_size} and a convolution "
+                f"with strides reads fewer than {SAFE_CHANNELS} channels, as '{layer.name}' does ({channels}); write "
+                f"{fitting}, or a batch size that {threads} threads divide"
+            )
+            raise SpecError(message).located(("fit", "threads"), spec.where(("fit", "threads")))
 
 
 def jit(spec: Spec, hardware: Hardware, model: keras.Model) -> bool:

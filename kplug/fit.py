@@ -158,6 +158,7 @@ def prepare(data: Data, stage: int, cluster: Cluster, hardware: Hardware) -> Tra
     made = choices.apply(spec, hardware, learner.model, data.steps, data.batch_size) | {"precision": policy}
     monitor = best_metric(spec, reported_names(data, learner))
     if epochs:
+        choices.refuse_crash(spec, hardware, learner.model, data.batch_size)
         refuse_too_large(data, learner, hardware.replicas)
     return Training(stage, cluster, hardware, made, data, learner, monitor, info)
 

@@ -12,6 +12,7 @@ from kplug.choices import Hardware
 from kplug.cluster import join
 from kplug.contracts.kills import killed_after
 from kplug.data import open_data
+from kplug.errors import SpecError
 from kplug.fit import prepare, resume
 
 SPEC = """
@@ -67,6 +68,30 @@ def test_depthwise_convolutions_train_in_float32_on_a_processor(layers):
     assert {layer.compute_dtype for layer in training.learner.model._flatten_layers()} == {"float32"}
     assert chosen(NATIVE, layers, precision="mixed_bfloat16").choices["precision"] == "mixed_bfloat16"
     assert choices.precision(spec(layers), GPU, training.learner.model) == "mixed_bfloat16"
+
+
+NARROW = "{type: conv2d, filters: 8, kernel_size: 3}, {type: conv2d, filters: 16, kernel_size: 3, strides: 2}"
+WIDE = NARROW.replace("filters: 8", "filters: 16")
+AVX512 = replace(PLAIN, flags=("avx512f",))
+
+
+@pytest.mark.parametrize(
+    ("hardware", "layers", "threads"),
+    [
+        (PLAIN, NARROW, 3),
+        (AVX512, WIDE, 3),
+        (AVX512, NARROW, 2),
+        (AVX512, NARROW.replace("strides: 2", "strides: 1"), 3),
+    ],
+)
+def test_what_does_not_crash_is_trained(hardware, layers, threads):
+    assert chosen(hardware, layers, threads=threads)
+
+
+def test_what_would_crash_is_refused():
+    """Batches of 200, three threads. In a process that has two, batches of 3 do crash on a processor with AVX-512."""
+    with pytest.raises(SpecError, match=r"fit\.threads: TensorFlow crashes where 3 .* of 200 .* \(8\); write 2, or"):
+        chosen(AVX512, NARROW, threads=3)
 
 
 def test_other_models_train_in_what_the_processor_multiplies():
