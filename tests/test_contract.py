@@ -26,6 +26,7 @@ SMALL = {
     "average_pooling2d": {"pool_size": 2},
     "average_pooling3d": {"pool_size": 2},
     "bidirectional": {"layer": {"type": "lstm", "units": 3}},
+    "convolution": {},
     "dense": {"units": 3},
     "depthwise_conv1d": {"kernel_size": 3},
     "depthwise_conv2d": {"kernel_size": 3},
@@ -114,7 +115,7 @@ TWO_SEQUENCES = {"attention", "additive_attention"}
 def small_of(name):
     if name in SMALL:
         return SMALL[name]
-    if name.startswith(("conv", "separable_conv")) and name != "concatenate":
+    if name.startswith(("conv", "separable_conv")):
         return {"filters": 4, "kernel_size": 3}
     return {"output_size": 2} if name.startswith("adaptive_") else {}
 
