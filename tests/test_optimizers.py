@@ -316,6 +316,7 @@ def test_training_goes_on_with_the_trained_weights(tmp_path):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 def test_the_kept_weights_are_the_average(whole):
     run, seen = whole
     optimizer = run.spec["task.optimizer"]

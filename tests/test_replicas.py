@@ -72,6 +72,7 @@ def test_what_two_replicas_cannot_do_is_refused_with_the_reason(tmp_path):
     assert not (tmp_path / "two").exists()
 
 
+@pytest.mark.slow
 def test_a_batch_that_two_cannot_share_is_refused(tmp_path):
     text = SPEC.replace("NORM", "").replace("STRATEGY", TWO).replace("batch_size: 60", "batch_size: 61")
     code, _, said = trained(tmp_path, "two", text)

@@ -82,6 +82,7 @@ def test_stopped_again_and_again(whole, tmp_path):
     assert contents(resume(run.path)) == contents(whole)
 
 
+@pytest.mark.slow
 def test_killed_between_two_stages(whole, tmp_path, monkeypatch):
     from kplug import fit
 

@@ -41,6 +41,7 @@ def test_weights_are_carried_over_and_frozen_ones_stay(tmp_path, capsys):
     assert "not carried over" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stage_may_change_the_model_and_says_what_it_does_not_take(tmp_path, capsys):
     run = train(staged("[{epochs: 1, set: {task.model.layers.0.filters: 5}}]"), tmp_path / "run")
     assert "not carried over: layers/conv2d/kernel" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """`check` of architectures: a bad one for each promise."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -15,6 +17,9 @@ def failure(component, *arguments, **small):
     return str(error.value)
 
 
+SIZES = itertools.count()  # no two layers of the flaw `sizes` are alike
+
+
 class Layer(keras.layers.Layer):
     """A dense layer with a flaw."""
 
@@ -25,7 +30,7 @@ class Layer(keras.layers.Layer):
         self.constant = np.random.default_rng().random() if flaw == "outside" else 1.0
 
     def build(self, shape):
-        units = 3 + (np.random.default_rng().integers(100) if self.flaw == "sizes" else 0)
+        units = 3 + (next(SIZES) if self.flaw == "sizes" else 0)
         self.kernel = self.add_weight((shape[-1], int(units)), dtype="float16" if self.flaw == "half" else None)
         self.lost = self.add_weight((1,), name="lost") if self.flaw == "gradient" else None
 

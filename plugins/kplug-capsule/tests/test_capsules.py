@@ -36,6 +36,7 @@ def test_the_contract_of_the_loss():
     check(margin)
 
 
+@pytest.mark.slow
 def test_the_contract_of_the_task():
     with plugged(kplug_capsule):
         check(capsules, model={"type": "capsnet", **TINY}, decoder={"type": "capsule_decoder", "hidden": [4, 4]})

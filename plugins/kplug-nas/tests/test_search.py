@@ -59,6 +59,7 @@ def test_the_readmes_first_network(plugins):
     assert build(spec, spec["task.model"])(keras.Input((8, 8, 3))).shape == (None, 2, 2, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
 def test_the_base_is_small(read, name):
     assert parameters(read(name)) < MOST
