@@ -17,7 +17,6 @@ from kplug.errors import SpecError, listed
 from kplug.spec import Spec
 
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # of processors that multiply it natively
-KEPT_FLAGS = (*BFLOAT16_FLAGS, "avx512f")
 SAFE_CHANNELS = 16  # with which oneDNN's kernels for AVX-512 fill a register
 PICTURES = 4  # channels that a picture has at most
 SMALL_STEP = 1e9  # operations of a step below which the way into TensorFlow costs as much as the step
@@ -66,14 +65,23 @@ class Hardware:
 
 
 def _processor() -> tuple[str, None, tuple[str, ...]]:
+    fields, flags = processor_fields(), processor_flags()
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    return name, None, tuple(flag for flag in BFLOAT16_FLAGS if flag in flags)
+
+
+def processor_fields() -> dict[str, str]:
+    """What the system says of the first processor here; nothing where it is not Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return platform.processor() or platform.machine(), None, ()
-    fields = dict(reversed([line.split("\t: ", 1) for line in lines if "\t: " in line]))
-    flags = {flag for key, value in fields.items() if key.strip() == "flags" for flag in value.split()}
-    name = next((value for key, value in fields.items() if key.strip() == "model name"), platform.machine())
-    return name, None, tuple(flag for flag in KEPT_FLAGS if flag in flags)
+    except OSError:
+        return {}
+    pairs = (line.split("\t: ", 1) for line in reversed(lines) if "\t: " in line)
+    return {key.strip(): value for key, value in pairs}
+
+
+def processor_flags() -> set[str]:
+    return set(processor_fields().get("flags", "").split())
 
 
 def apply(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> dict[str, Any]:
@@ -97,8 +105,7 @@ def precision(spec: Spec, hardware: Hardware, model: keras.Model | None = None) 
         return wanted
     if hardware.kind == "CPU":
         thin = model is not None and any(map(_is_depthwise, model._flatten_layers()))
-        native = not set(BFLOAT16_FLAGS).isdisjoint(hardware.flags)
-        return "mixed_bfloat16" if native and not thin else "float32"
+        return "mixed_bfloat16" if hardware.flags and not thin else "float32"
     if (hardware.capability or 0) >= 8:  # Ampere and later
         return "mixed_bfloat16"
     return "mixed_float16" if (hardware.capability or 0) >= 7 else "float32"  # Volta and Turing have float16 alone
@@ -118,7 +125,8 @@ def refuse_crash(spec: Spec, hardware: Hardware, model: keras.Model, batch_size:
     On a processor with AVX-512, oneDNN's gradient of a convolution with strides, from fewer than 16 channels, writes
     beyond its memory where the threads do not divide the batch. That of the first layer, on the pictures, is not made.
     """
-    if "avx512f" not in hardware.flags or "amx_bf16" in hardware.flags:
+    flags = processor_flags()  # of the machine that computes, which may not be the one of before a resume
+    if hardware.kind != "CPU" or "avx512f" not in flags or "amx_bf16" in flags:
         return
     threads, batch_size = spec["fit.threads"] or os.cpu_count() or 1, batch_size // hardware.replicas
     if batch_size % threads == 0:

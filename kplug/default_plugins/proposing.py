@@ -90,7 +90,9 @@ class Hyperband(keras_tuner.oracles.HyperbandOracle):
     def __init__(self, **others: Any) -> None:
         super().__init__(**others)
         brackets = range(self._get_num_brackets())
-        sizes = [self._get_size(bracket, number) for bracket in brackets for number in range(bracket + 1)]
+        sizes = [
+            self._get_size(bracket, number) for bracket in brackets for number in range(self._get_num_rounds(bracket))
+        ]
         self.max_trials = self.hyperband_iterations * sum(sizes)
 
     def first_round(self) -> int:
