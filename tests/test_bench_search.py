@@ -268,7 +268,6 @@ def test_a_part_that_is_not_there_is_refused(tmp_path):
     assert "no part named worker; there are keras_tuner, workers, overhead" in done.stderr
 
 
-@pytest.mark.skipif(not (ROOT / "docs" / "search-benchmarks.json").exists(), reason="no figures were taken yet")
 def test_the_page_of_the_documentation_is_current():
     done = run_tool("--check")
     assert done.returncode == 0, done.stderr
