@@ -226,6 +226,7 @@ class SearchSection:
         repeats: with how many seeds, on how many folds each point is trained.
         executor: where trials are trained.
         keep: how many of the best trials keep their weights.
+        timeout: seconds after which a search begins no further trial, each time that it runs; null: any.
         trial_timeout: seconds that a training may take before it counts as hanging; null: any.
         trial_memory: GiB that a training may take; null: any.
         failures: so many failed trials in a row stop the search.
@@ -239,6 +240,7 @@ class SearchSection:
     repeats: RepeatsSection = call()
     executor: Executor = "processes"
     keep: Natural = 1
+    timeout: Positive | None = None
     trial_timeout: Positive | None = None
     trial_memory: Positive | None = None
     failures: Count = 5

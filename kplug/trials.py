@@ -67,6 +67,7 @@ class Trials:
         self.counted: dict[int, dict[str, float]] = {}  # by trial
         self.is_asking = True
         self.failed_in_a_row = self.ended_here = 0
+        self.began = time.monotonic()
 
     # --- the search --------------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class Trials:
             self._begin(trial)
 
     def _ask(self) -> Trial | None:
-        if not self.is_asking:
+        if not self.is_asking or self._is_over_time():
             return None
         trial = self.study.ask()
         if not isinstance(trial, Trial):
@@ -109,6 +110,13 @@ class Trials:
         event = {"trial": trial.number, "point": trial.point, "epochs": trial.epochs, "values": trial.values}
         self.journal.append("ask", **event)
         return trial
+
+    def _is_over_time(self) -> bool:
+        seconds = self.section["timeout"]
+        if seconds is not None and time.monotonic() - self.began > seconds:
+            self.is_asking = False
+            log(f"{seconds:g} seconds are over (search.timeout): no further trial begins; --resume goes on")
+        return not self.is_asking
 
     def _say_that_none_is_left(self) -> None:
         most, asked = self.study.oracle.max_trials, len(self.study.trials)

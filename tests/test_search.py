@@ -1,15 +1,20 @@
 """Searches whose trainings are played: what the oracle asks, the journal keeps, and a killed search comes to."""
 
 import fcntl
+import io
+import itertools
 import json
 import math
 import random
+import types
 
 import pytest
+from rich.console import Console
 
 import kplug
 from kplug import Executor, hookimpl, tune
 from kplug.default_plugins import report_files
+from kplug.default_plugins.search_table import table
 from kplug.errors import SearchStopped, SpecError
 from kplug.executing import FINISHED, PAUSED, REFUSED, Ended, Reported
 from kplug.executing import Executor as BaseExecutor
@@ -120,7 +125,7 @@ def play(tmp_path, monkeypatch):
     monkeypatch.setattr(report_files, "write_reports", lambda search: None)  # test_search_reports.py has them drawn
     far = {}
 
-    def played(spec, directory="search", resume=False, workers=1, ends=None, plugins=()):
+    def played(spec, directory="search", resume=False, workers=1, ends=None, plugins=(), watch=None):
         executor = Played(workers, far, dict(ends or {}))
 
         def plays() -> Executor:
@@ -128,7 +133,7 @@ def play(tmp_path, monkeypatch):
             return executor
 
         with plugged(plays, *plugins):
-            found = search(kplug.loads(spec.replace("EXECUTOR", "plays")), tmp_path / directory, resume)
+            found = search(kplug.loads(spec.replace("EXECUTOR", "plays")), tmp_path / directory, resume, watch)
         return found, executor
 
     return played
@@ -325,6 +330,19 @@ def test_failures_in_a_row_stop_the_search_and_it_can_go_on(play):
     assert len(found.trials) == 12
 
 
+def test_a_search_whose_time_is_over_begins_no_further_trial_and_can_go_on(play, monkeypatch, capsys):
+    whole, _ = play(RANDOM, "whole")
+    clock = types.SimpleNamespace(monotonic=itertools.count().__next__)  # a second whenever it is looked at
+    with monkeypatch.context() as patched:
+        patched.setattr("kplug.trials.time", clock)
+        found, _ = play(with_search(timeout=8))
+    assert 0 < len(found.trials) < 12
+    assert {trial.status for trial in found.trials} == {"finished"}
+    assert "8 seconds are over (search.timeout): no further trial begins; --resume goes on" in capsys.readouterr().err
+    found, _ = play(RANDOM, resume=True)
+    assert seen(found) == seen(whole)
+
+
 def test_an_error_in_code_stops_the_search_with_its_traceback(play):
     with pytest.raises(SearchStopped, match=r"(?s)trial 2 \(.*\) broke:\nTraceback.*--resume goes on"):
         play(RANDOM, ends={"0002-0": ("broken", {}, "Traceback (most recent call last):\n ...")})
@@ -424,6 +442,45 @@ def test_an_oracle_that_ran_out_of_points_says_so(play, capfd):
     found, _ = play(text.replace("    task.optimizer.learning_rate[cosine].peak: {log: [1e-4, 1e-1]}\n", ""))
     assert len(found.trials) == 8
     assert "the oracle finds no point that it has not proposed; it ends after 8 of 12 trials" in capfd.readouterr().err
+
+
+def shown(search, trials, seconds):
+    """The table of a search as lines of a wide terminal."""
+    console = Console(width=160, file=io.StringIO())
+    console.print(table(search, trials, seconds))
+    return console.file.getvalue().splitlines()
+
+
+def test_the_table_tells_what_is_under_way_and_what_was_best(play):
+    tables = []
+
+    def watch(search, trials):
+        seconds = 60 * sum(bool(trial.status) for trial in search.trials)  # a minute a trial
+        tables.append(shown(search, trials, seconds))
+
+    found, _ = play(RANDOM, workers=2, watch=watch)
+    assert tables[0][0].strip() == "0 of 12 trials"  # how long one takes is not known
+    assert tables[-1][0].strip() == "12 of 12 trials"
+    middle = next(lines for lines in tables if lines[0].startswith("6 of 12 trials"))
+    assert middle[0].strip() == "6 of 12 trials; about 6 min left"
+    assert middle[1].split() == ["trial", "state", "point", "val_accuracy"]
+    assert [" epoch " in line and "/9 " in line for line in middle[2:4]] == [True, True]
+    assert len(middle) == 4 + 6
+    ranked = [line.split()[:2] for line in tables[-1][2:]]
+    assert ranked[0] == [str(found.best.number), "best"]
+    assert len(ranked) == 8  # of the others only the best
+    assert f"{found.best.numbers['val_accuracy']:.5g}" in tables[-1][2]
+
+
+def test_the_table_knows_of_a_search_that_ends_by_its_time(play):
+    heads = []
+
+    def watch(search, trials):
+        heads.append(shown(search, trials, 60 * trials.ended_here)[0].strip())
+
+    play(with_search(timeout=240), watch=watch)
+    assert "3 of 12 trials; about 2 min left" in heads  # one minute until no further begins, and one for that which has
+    assert "10 of 12 trials; about 1 min left" in heads
 
 
 def test_workers_share_the_trials(play):

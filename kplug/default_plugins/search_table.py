@@ -167,7 +167,9 @@ def left(search: Search, trials: Trials, seconds: float) -> str:
     line = f"{ended} of {most} trials" if most else f"{ended} trials"
     if most and trials.ended_here and trials.under_way:
         others = most - ended if trials.is_asking else len(trials.under_way)
-        line += f"; about {in_time(seconds / trials.ended_here * others)} left"
+        each, limit = seconds / trials.ended_here, trials.section["timeout"]
+        more = each * others if limit is None else min(each * others, max(0.0, limit - seconds) + each)
+        line += f"; about {in_time(more)} left"
     return line
 
 
