@@ -43,7 +43,7 @@ task:
   type: classification
   model: {type: cell, width: 6, depth: 1, stages: 1, nodes: [{inputs: [0, 1], operations: [identity, separable]}]}
 data: {source: digits}
-fit: {epochs: 3, best: {maximize: val_accuracy}}
+fit: {epochs: 3, best: {maximize: val_accuracy}, threads: 1}
 search:
   objective: {maximize: val_accuracy}
   constraints: {parameters: {at_most: 300000}}
@@ -398,6 +398,7 @@ def test_the_best_cell_is_trained_beside_its_base(regret, place, tool):
     assert near != counted
     for spec in (cell, base):
         assert (spec["fit.epochs"], spec["data.validation"], spec["search"]) == (5, 0.05, None)
+        assert spec["fit.threads"] is None
     assert read_note(place / "specs" / "searched-cell.yaml").baseline == "searched-cell-base"
     for name in ("searched-cell", "searched-cell-base"):
         note = " ".join((place / "specs" / f"{name}.yaml").read_text().replace("\n# ", " ").split())

@@ -66,11 +66,12 @@ def write_specs(
 
 
 def _in_full(base: Spec, name: str, epochs: int) -> dict[str, Any]:
-    """What stands in the search's spec, without its search, on the whole train set."""
+    """What stands in the search's spec, without its search, on the whole train set and all cores."""
     tree = {key: copy.deepcopy(value) for key, value in base.data.items() if key != "search"}
     tree["name"] = name
     tree["data"]["validation"] = VALIDATION
     tree.setdefault("fit", {})["epochs"] = epochs
+    tree["fit"].pop("threads", None)  # it has the machine for itself
     if isinstance(tree["data"]["source"], dict):
         tree["data"]["source"].pop("train", None)
     return tree
