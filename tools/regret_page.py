@@ -116,7 +116,6 @@ def make_section(figures: dict[str, Any]) -> str:
 def _opening(searches: list[Search]) -> str:
     dates = between(search["date"] for search in searches)
     minutes = minutes_in(span for search in searches for span in search["spans"])
-    lengths = between(search["epochs_of_a_trial"] for search in searches)
     workers = between(search["workers"] for search in searches)
     at_once = "one trial" if workers == "1" else f"{workers} trials"
     together = between(search["at_once"] for search in searches)
@@ -129,18 +128,20 @@ def _opening(searches: list[Search]) -> str:
         "that this section and its pictures say what they say."
     )
     meant = (
-        f"A trial trained in full has {lengths} epochs; its value is that of the epoch whose weights it keeps. Epochs "
-        "are counted as they are trained: of a promoted trial the further ones; of one that was refused, or that was "
-        "the same as another, none. In the tables: the median over the seeds, in brackets the least and the greatest. "
-        "Regret is how far the best so far is from the best that any search found in that space; in the pictures a "
-        "thin line is a seed, a thick one the median."
+        "A trial's value is that of the epoch whose weights it keeps. Epochs are counted as they are trained: of a "
+        "promoted trial the further ones; of one that was refused, or that was the same as another, none. In the "
+        "tables: the median over the seeds, in brackets the least and the greatest. Regret is how far the best so far "
+        "is from the best that any search found in that space; in the pictures a thin line is a seed, a thick one the "
+        "median."
     )
     return "\n\n".join(["## Oracles compared", wrapped(made), machines, wrapped(meant)])
 
 
 def _space(name: str, searches: list[Search]) -> list[str]:
     pictures = between(", ".join(f"{count:,} {split}" for split, count in one["pictures"].items()) for one in searches)
-    heading = f"### {TITLES.get(name, name)}\n\nSpace: [{name}](../specs/{name}.yaml). Pictures: {pictures}."
+    lengths = between(search["epochs_of_a_trial"] for search in searches)
+    told = f"Pictures: {pictures}. A trial that is trained in full has {lengths} epochs."
+    heading = f"### {TITLES.get(name, name)}\n\n" + wrapped(f"Space: [{name}](../specs/{name}.yaml). {told}")
     groups = by_oracle(searches)
     shown = {key: value for key, value in searches[0].items() if key in ("objective", "direction")}
     picture = f"![Regret against epochs trained, {name}]({name}.png)"
