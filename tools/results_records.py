@@ -120,7 +120,7 @@ def record_of(run: Run) -> dict[str, Any]:
 def machine_in_words(chosen: dict[str, Any]) -> str:
     hardware = chosen["hardware"]
     if hardware["kind"] == "CPU":
-        return f"{hardware['name']}, {chosen['threads']} threads"
+        return f"{hardware['name']}, {chosen['threads']} thread{'s' * (chosen['threads'] != 1)}"
     return f"{hardware['replicas']} x {hardware['name']}"
 
 
