@@ -340,14 +340,15 @@ def test_a_hundred_trials_with_one_in_ten_killed_and_one_out_of_memory(plugin, t
     text = (
         text.replace("what: nothing", "what: now and then, number: 0") + "    fit.callbacks.0.number: {int: [0, 99]}\n"
     )
-    process = subprocess.Popen(command(tmp_path, text), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with open(tmp_path / "said", "w") as said:
+        process = subprocess.Popen(command(tmp_path, text), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=said)
     journal, resident = tmp_path / "search" / "journal.jsonl", {}
     while process.poll() is None:
         told = journal.read_text().count('"tell"') if journal.exists() else 0
         if told in (10, 50, 99) and told not in resident:
             resident[told] = memory_of(process.pid)
         time.sleep(0.05)
-    assert process.returncode == 0, process.stderr.read()
+    assert process.returncode == 0, (tmp_path / "said").read_text()
     print("bytes resident after so many trials:", resident)
     ends = [(row["status"], row.get("reason", "").split(";")[0]) for row in trials(tmp_path / "search")]
     assert collections.Counter(ends) == {
