@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import functools
+import itertools
 import json
 import os
 import random
@@ -168,6 +169,8 @@ ORACLES = {
     "evolution": "{type: evolution, trials: 6, population: 3, sample: 2}",
 }
 
+PARTS = [range(first, first + 4) for first in range(0, 20, 4)]  # of twenty moments, so many as a test has time for
+
 
 @pytest.fixture(scope="module")
 def undisturbed(whole, tmp_path_factory):
@@ -188,15 +191,15 @@ def undisturbed(whole, tmp_path_factory):
 
 @pytest.mark.parametrize(
     "oracle, moments",
-    [("random", 1), *(pytest.param(oracle, 20, marks=pytest.mark.slow) for oracle in ORACLES)],
+    [("random", [0]), *(pytest.param(*one, marks=pytest.mark.slow) for one in itertools.product(ORACLES, PARTS))],
 )
 def test_a_search_that_is_killed_ends_as_the_whole_one(undisturbed, tmp_path, oracle, moments):
     """kill -9 at random times of one that takes as long as the undisturbed one."""
     expected, seconds = undisturbed(oracle)
     text = SPEC.replace(ORACLES["random"], ORACLES[oracle])
-    rng = random.Random(oracle)
     began = 0
-    for moment in range(moments):
+    for moment in moments:
+        rng = random.Random(f"{oracle} {moment}")
         folder = tmp_path / str(moment)
         folder.mkdir()
         while not killed_after(folder, text, rng.uniform(0.02, 1) * seconds, all_of_it=moment % 2 == 1):
@@ -207,7 +210,8 @@ def test_a_search_that_is_killed_ends_as_the_whole_one(undisturbed, tmp_path, or
         assert done.returncode == 0, done.stderr
         assert values(folder / "search") == values(expected)
         assert (folder / "search" / "best.yaml").read_text() == (expected / "best.yaml").read_text()
-    assert began >= moments / 2
+    assert began
+    print(f"\n{oracle}: of {len(moments)} searches that were killed, {began} had begun")
 
 
 def killed_after(folder, text, seconds, all_of_it):
