@@ -27,6 +27,7 @@ class _Training:
     job: Job
     channel: socket.socket
     pid: int = 0
+    asks: bool = False  # has reported, and waits
     read: bytes = b""
     ended: Ended | None = None
     code: int | None = None
@@ -81,6 +82,7 @@ class Processes(Executor):
 
     def answer(self, name: str, go_on: bool) -> None:
         with contextlib.suppress(OSError, KeyError):  # it is gone; its end is heard of next, or was
+            self.trainings[name].asks = False
             self.trainings[name].channel.sendall(json.dumps({"go_on": go_on}).encode() + b"\n")
 
     def kill(self, name: str) -> None:
@@ -90,10 +92,10 @@ class Processes(Executor):
 
     def interrupt(self) -> Collection[str]:
         for name, training in list(self.trainings.items()):
-            if training.pid:
+            if training.pid and not training.asks:
                 _signal(training, signal.SIGTERM)
             else:
-                self.kill(name)  # its process is not there yet, and so nothing that it could keep
+                self.kill(name)  # it waits, or its process is not there yet: it would not write anything
         return list(self.trainings)
 
     def stop(self) -> None:
@@ -178,6 +180,7 @@ def _read(training: _Training) -> list[Event]:
             fields: dict[str, Any] = line["ended"]
             training.ended = Ended(**{**fields, "problems": tuple(map(tuple, fields["problems"]))})
         else:
+            training.asks = True
             events.append(Reported(training.job.name, line["epoch"], line["metrics"]))
     return events
 

@@ -109,6 +109,9 @@ def check_executor(subject: Subject) -> None:
             rest = _trained(executor, job, None)
             demand(rest == [0, 2, FINISHED], f"started again, it goes on after epoch 1; received {rest}")
             _check_interrupt(executor, replace(job, run=str(Path(folder) / "other")))
+            executor.start(replace(job, run=str(Path(folder) / "third")))
+            executor.wait(WITHIN)
+            demand(not executor.interrupt(), "interrupt() kills a training that waits for its answer, and names it not")
         finally:
             executor.stop()
 

@@ -112,10 +112,12 @@ class RayCluster(Executor):
         for training in self.waiting:
             del self.trainings[training.job.name]
         self.waiting.clear()
-        for place in self.places:
-            if place.training:
+        for place in list(self.places):
+            if place.training and place.call:
                 place.is_to_leave = True
                 place.actor.interrupt.remote()
+            elif place.training:
+                self.kill(place.training.job.name)
         return list(self.trainings)
 
     def stop(self) -> None:

@@ -40,7 +40,7 @@ fit:
   checkpoint: {steps: 2, seconds: null}
   callbacks: [linger]
 search:
-  oracle: {type: random, trials: 6}
+  oracle: {type: random, trials: 20}
   objective: {maximize: val_accuracy}
   executor: EXECUTOR
   space:
@@ -159,6 +159,7 @@ def test_one_that_crashes_fails_and_one_that_is_stopped_keeps_a_checkpoint(plugi
         assert [event.epoch for event in executor.wait(300.0)] == [0]
         executor.answer("one", True)
         assert [event.epoch for event in executor.wait(300.0)] == [1]
+        executor.answer("one", True)
         assert list(executor.interrupt()) == ["one"]
         (ended,) = executor.wait(300.0)
         assert (ended.how, ended.reason) == (FAILED, "it was terminated")
