@@ -218,3 +218,15 @@ def nodes(tree: Any) -> Iterator[Node]:
         tree = tree.arguments
     for item in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
         yield from nodes(item)
+
+
+def differences(before: Any, now: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
+    """(path, before, now) of every value that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from differences(before.get(key), now.get(key), (*path, key))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from differences(one, other, (*path, number))
+    elif before != now:
+        yield path, before, now

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
-from kplug.checking import plain
+from kplug.checking import differences, plain
 from kplug.data import Data
 from kplug.errors import Path as SpecPath
 from kplug.errors import Problem, SpecError, dotted
@@ -65,18 +63,6 @@ def last_epochs(spec: Spec) -> SpecPath:
     """The path of the number that may be raised: the epochs of the last stage."""
     stages = len(spec["fit.stages"])
     return ("fit", "stages", stages - 1, "epochs") if stages else ("fit", "epochs")
-
-
-def differences(before: Any, now: Any, path: SpecPath = ()) -> Iterator[tuple[SpecPath, Any, Any]]:
-    """(path, before, now) of every value that differs."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in {**before, **now}:
-            yield from differences(before.get(key), now.get(key), (*path, key))
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for number, (one, other) in enumerate(zip(before, now, strict=True)):
-            yield from differences(one, other, (*path, number))
-    elif before != now:
-        yield path, before, now
 
 
 def refuse_other_data(run: Run, data: Data) -> None:

@@ -51,17 +51,22 @@ class Journal:
         return f"{self.path}: its last line was torn and is left out; what it told of is done again"
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The lines.
+        """The lines, but for a last one that is torn.
 
         Raises:
             SpecError: one is no event.
         """
-        lines = self.path.read_bytes().splitlines() if self.path.exists() else []
-        for number, line in enumerate(lines, 1):
+        content = self.path.read_bytes() if self.path.exists() else b""
+        for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
             try:
                 event = json.loads(line)
                 event["event"]
             except (ValueError, TypeError, KeyError):
-                message = "is no event of a search; put the file back as it was, or search anew in another directory"
-                raise SpecError([Problem(message, where=f"{self.path}:{number}")]) from None
+                raise no_event(self.path, number) from None
             yield event
+
+
+def no_event(path: Path, number: int) -> SpecError:
+    """For a line of a journal, counted from 1, that nobody can have written there."""
+    message = "is no event of a search; put the file back as it was, or search anew in another directory"
+    return SpecError([Problem(message, where=f"{path}:{number}")])

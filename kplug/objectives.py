@@ -132,7 +132,16 @@ def aim_of(search: Mapping[str, Any], best: Any) -> Aim:
             raise ValueError(f"{one.name} stands there twice")
         if number and one.target is None:
             raise ValueError(f"{one.name} needs a target, the value at which {names[0]} counts as it is: target: ...")
-    return Aim(objectives, tuple(_limit(name, ends) for name, ends in search["constraints"].items()))
+    return Aim(objectives, limits_of(search))
+
+
+def limits_of(search: Mapping[str, Any]) -> tuple[Limit, ...]:
+    """The limits that a `search` section, as plain data, sets.
+
+    Raises:
+        ValueError: one makes no sense.
+    """
+    return tuple(_limit(name, ends) for name, ends in search["constraints"].items())
 
 
 def _objective(written: Mapping[str, Any]) -> Objective:
@@ -145,5 +154,5 @@ def _limit(name: str, ends: Mapping[str, Any]) -> Limit:
     if least is None and most is None:
         raise ValueError(f"{name} has no limit; write {{at_most: ...}} or {{at_least: ...}}")
     if least is not None and most is not None and least > most:
-        raise ValueError(f"{name}: at least {least} and at most {most} cannot both be")
+        raise ValueError(f"{name}: at least {least:,.6g} and at most {most:,.6g} cannot both be")
     return Limit(name, -math.inf if least is None else least, math.inf if most is None else most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import re
@@ -22,6 +23,7 @@ OUTSIDE = {  # what a point cannot change, and why
     "fit.threads": "the executor says it",
     "fit.checkpoint": "no training depends on it",
 }
+DIGITS = 12  # of a float that is some steps from another: beyond them stands what a sum of floats adds
 FEW = 9  # values of a range of numbers that are all tried
 _STEP = re.compile(r"([^.\[\]]+)(?:\[([^\[\]]+)\])?")
 
@@ -67,7 +69,8 @@ class Range:
         if self.step is None:
             return None
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return tuple(self.low + self.step * number for number in range(count))
+        digits = DIGITS - math.floor(math.log10(max(abs(self.low), abs(self.high))))
+        return tuple(min(self.high, round(self.low + self.step * number, digits)) for number in range(count))
 
     @property
     def to_try(self) -> tuple[Any, ...]:
@@ -81,10 +84,10 @@ class Range:
     def in_words(self) -> str:
         """The range in a line."""
         if self.kind in ("choice", "bool"):
-            return ", ".join(str(value) for value in self.values or ())
+            return ", ".join(value if isinstance(value, str) else json.dumps(value) for value in self.values or ())
         steps = "" if self.step is None else f" in steps of {self.step:g}"
         orders = ", evenly over orders of magnitude" if self.kind == "log" else ""
-        return f"{self.low:g} to {self.high:g}{steps}{orders}"
+        return f"{self.low:g} to {self.values[-1] if self.values else self.high:g}{steps}{orders}"
 
     def in_spec(self, value: Any) -> Any:
         """What stands in the spec where a point holds a value."""
@@ -147,10 +150,15 @@ def _read_range(path: str, written: Any) -> Range:
     if written == "bool":
         return Range(path, "bool", candidates=(False, True), conditions=conditions)
     if not isinstance(written, dict):
-        raise SpecError(f"{shown_value(written)} is no range; write {{choice: [...]}}, {{int: [LOW, HIGH]}} or bool")
+        raise SpecError(
+            f"{shown_value(written)} is no range; write {{choice: [...]}}, {{int: [LOW, HIGH]}}, "
+            "{float: [LOW, HIGH]}, {log: [LOW, HIGH]} or bool"
+        )
+    if "bool" in written:
+        raise SpecError([Problem("a range of true and false is the word bool alone, without a mapping", ("bool",))])
     for key in written:
         if key not in (*KINDS[:-1], "step"):
-            hint = did_you_mean(key, KINDS) or f" ({', '.join(KINDS[:-1])}; step beside int and float)"
+            hint = did_you_mean(key, KINDS[:-1]) or f" ({', '.join(KINDS[:-1])}; step beside int and float)"
             raise SpecError([Problem(f"unknown key{hint}", (str(key),))])
     kinds = [kind for kind in KINDS if kind in written]
     if len(kinds) != 1:
@@ -165,9 +173,11 @@ def _read_range(path: str, written: Any) -> Range:
         low, high = _interval(kind, values)
     except SpecError as error:
         raise SpecError([Problem(p.message, (kind, *p.path)) for p in error.problems]) from None
-    if step is not None and (not _is_number(step, kind) or step <= 0):
+    if step is not None and not (_is_number(step, kind) and 0 < step < math.inf):
         what = "a whole number" if kind == "int" else "a number"
         raise SpecError([Problem(f"{shown_value(step)} is not {what} > 0", ("step",))])
+    if step is not None and low < high < low + step:
+        raise SpecError([Problem(f"{step} leads beyond {high:g}, so that {low:g} would be all there is", ("step",))])
     return Range(path, kind, low=low, high=high, step=step, conditions=conditions)
 
 
@@ -224,7 +234,11 @@ def _misplaced(path: str, one: Range, others: Mapping[str, Range]) -> str:
     for choice, label in one.conditions:
         if choice not in others:
             labelled = [other.path for other in others.values() if other.labels]
-            return f"{choice} is not searched{did_you_mean(choice, labelled)}, so it has no label {label!r}"
+            hint = did_you_mean(choice, labelled)
+            if label.isdigit() and not hint:
+                return f"{choice} is not searched, so it has no label {label!r}; an item is {choice}.{label}"
+            how = hint or f"; write {choice}: {{choice: {{{label}: ...}}}} beside it"
+            return f"{choice} is not searched, so it has no label {label!r}{how}"
         if label not in others[choice].labels:
             known = others[choice].labels
             hint = did_you_mean(label, known) or f" (labels: {listed(known) or 'none; they are given by a mapping'})"

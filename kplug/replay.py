@@ -7,7 +7,7 @@ from typing import Any
 
 from kplug.errors import Problem, SpecError
 from kplug.executing import Ended
-from kplug.journal import FORMAT, Journal
+from kplug.journal import FORMAT, Journal, no_event
 from kplug.study import Trial
 from kplug.trials import Trials
 
@@ -18,23 +18,39 @@ def replay(journal: Journal, trials: Trials) -> None:
     Raises:
         SpecError: the oracle does not propose what it did.
     """
-    for event in journal:
-        if event["event"] == "search" and event["format"] != FORMAT:
-            message = f"it is of format {event['format']}, and this kplug reads {FORMAT}; search anew elsewhere"
-            raise SpecError([Problem(message, where=str(journal.path))])
-        if event["event"] == "ask":
-            trial = trials.study.ask(event["values"])
-            now = (trial.point, trial.epochs) if isinstance(trial, Trial) else None
-            if now != (event["point"], event["epochs"]):
-                raise _differs(journal, event)
-        elif event["event"] == "report":
-            _replay_report(journal, trials, event)
-        elif event["event"] == "ended":
-            fields = {key: event[key] for key in ("name", "how", "numbers", "reason")}
-            trials.ended.setdefault(event["trial"], []).append(Ended(**fields))
-        elif event["event"] == "tell":
-            trials.tell_study(event)
+    for number, event in enumerate(journal, 1):
+        if not _follows(event, trials.study.trials):
+            raise no_event(journal.path, number)
+        _replay(journal, trials, event)
     trials.unfinished = [trial for trial in trials.study.trials if not trial.status]
+
+
+def _follows(event: Mapping[str, Any], trials: list[Trial]) -> bool:
+    """Whether an event can come after those before it: it is of a trial that is there, and of its next epoch."""
+    if event["event"] not in ("report", "ended", "tell"):
+        return True
+    if event.get("trial") not in range(len(trials)):
+        return False
+    reports = trials[event["trial"]].reports[event.get("repeat", 0) :][:1]
+    return event.get("epoch", 0) <= len(reports[0] if reports else []) + 1
+
+
+def _replay(journal: Journal, trials: Trials, event: Mapping[str, Any]) -> None:
+    if event["event"] == "search" and event["format"] != FORMAT:
+        message = f"it is of format {event['format']}, and this kplug reads {FORMAT}; search anew elsewhere"
+        raise SpecError([Problem(message, where=str(journal.path))])
+    if event["event"] == "ask":
+        trial = trials.study.ask(event["values"])
+        now = (trial.point, trial.epochs) if isinstance(trial, Trial) else None
+        if now != (event["point"], event["epochs"]):
+            raise _differs(journal, event)
+    elif event["event"] == "report":
+        _replay_report(journal, trials, event)
+    elif event["event"] == "ended":
+        fields = {key: event[key] for key in ("name", "how", "numbers", "reason")}
+        trials.ended.setdefault(event["trial"], []).append(Ended(**fields))
+    elif event["event"] == "tell":
+        trials.tell_study(event)
 
 
 def _replay_report(journal: Journal, trials: Trials, event: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from kplug.checking import plain
 from kplug.errors import Problem, SpecError
-from kplug.objectives import aim_of
+from kplug.objectives import aim_of, limits_of
 from kplug.space import check_space, read_space
 
 HERE = ("search",)
@@ -23,12 +23,24 @@ def check_search(spec: Any) -> None:
         space = read_space(section["space"])
     except SpecError as error:
         raise SpecError([_placed(spec, problem, "space") for problem in error.problems]) from None
-    try:
-        aim_of(section, spec["fit.best"])
-    except ValueError as error:
-        raise SpecError([_placed(spec, Problem(str(error)), "objective")]) from None
+    for key, read in (
+        ("constraints", lambda: limits_of(section)),
+        ("objective", lambda: aim_of(section, spec["fit.best"])),
+    ):
+        try:
+            read()
+        except ValueError as error:
+            raise SpecError([_placed(spec, Problem(str(error)), key)]) from None
+    _check_folds(spec, space, section)
     check_space(spec, space)
     _check_oracle(spec, space, section)
+
+
+def _check_folds(spec: Any, space: Any, section: dict[str, Any]) -> None:
+    for one in space:
+        if section["repeats"]["folds"] and f"{one.target}.".startswith("data.validation."):
+            message = "a search does not change data.validation: `search.repeats` has a fold there"
+            raise SpecError([_placed(spec, Problem(message, (one.path,)), "space")])
 
 
 def _check_oracle(spec: Any, space: Any, section: dict[str, Any]) -> None:

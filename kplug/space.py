@@ -13,7 +13,7 @@ import functools
 import json
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,13 @@ class Space:
     def active(self, point: Mapping[str, Any]) -> list[Range]:
         """The ranges that count in a point."""
         return [found for found in self.ranges if found.is_active(point)]
+
+    def is_of(self, point: Mapping[str, Any], paths: Iterable[str]) -> bool:
+        """Whether one of these paths is at, above or below one that a point sets."""
+        targets = [found.target for found in self.active(point)]
+        return any(
+            f"{one}.".startswith(f"{two}.") or f"{two}.".startswith(f"{one}.") for one in paths for two in targets
+        )
 
     def sample(self, rng: random.Random) -> Point:
         """A random point, each range by itself."""
@@ -175,8 +182,17 @@ def shortened(paths: Sequence[str]) -> list[str]:
     """The last steps of each path, as many as tell it from the others, and the label under which it is there."""
     every = [[f"{name}[{label}]" if label else name for name, label in steps_of(path)] for path in paths]
     names = [_shortened(steps, every) for steps in every]
-    cut = [name if len(name) <= MOST_LETTERS else "…" + name[-MOST_LETTERS:] for name in names]
+    cut = [_cut(name) for name in names]
     return cut if len(set(cut)) == len(cut) else names
+
+
+def _cut(name: str) -> str:
+    """A name without its first letters where it is long, and without those in the middle of a label behind it."""
+    path, bracket, label = name.partition(" (")
+    if over := max(0, len(label) - MOST_LETTERS // 2):
+        label = f"{label[: -over - 2]}…)"
+    most = MOST_LETTERS - len(bracket + label)
+    return f"{path if len(path) <= most else '…' + path[-most:]}{bracket}{label}"
 
 
 def _shortened(steps: list[str], every: list[list[str]]) -> str:

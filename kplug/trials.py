@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -207,7 +207,11 @@ class Trials:
         if event.how == BROKEN:
             broke = f"trial {trial.number} ({in_words(trial.point)}) broke:\n{event.reason.rstrip()}"
             raise SearchStopped(f"{broke}\n{MEND}")
-        if event.how == REFUSED and event.problems and not self._is_of_the_point(trial, event.problems):
+        if (
+            event.how == REFUSED
+            and event.problems
+            and not self.study.space.is_of(trial.point, [path for path, _ in event.problems])
+        ):
             raise SpecError([self._in_spec(path, message) for path, message in event.problems])
         self._training_over(trial, event)
 
@@ -216,11 +220,6 @@ class Trials:
         self.journal.append("ended", trial=trial.number, name=event.name, **content)
         self.ended.setdefault(trial.number, []).append(event)
         self._train_next(trial)
-
-    def _is_of_the_point(self, trial: Trial, problems: Sequence[tuple[str, str]]) -> bool:
-        """Whether what does not fit has to do with what is searched: at, above or below one of the paths."""
-        searched = [found.target for found in self.study.space.active(trial.point)]
-        return any(_related(path, other) for path, _ in problems for other in searched)
 
     def _in_spec(self, path: str, message: str) -> Problem:
         """A problem of a trial's spec, where its cause stands in the search's."""
@@ -286,7 +285,3 @@ class Trials:
         why = f": {trial.reason.splitlines()[0]}" if trial.reason else ""
         point = point_in_words(trial.point, self.study.space)
         return f"trial {trial.number}  {point}  {trial.status}{why}  {gave}{mark}".rstrip()
-
-
-def _related(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")

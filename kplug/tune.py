@@ -13,7 +13,6 @@ from typing import Any
 
 from kplug.build import build
 from kplug.checking import plain
-from kplug.continuing import differences
 from kplug.disk import sync, write_whole
 from kplug.errors import Problem, SpecError
 from kplug.evaluate import log
@@ -25,13 +24,11 @@ from kplug.objectives import COUNTED, MEASURED, Aim, aim_of
 from kplug.plugins import host
 from kplug.replay import replay
 from kplug.run import naming_errors
-from kplug.spec import Spec, load
+from kplug.search_directory import clear, directory_of, journal_in, refuse_directory, refuse_lost_journal
+from kplug.spec import Spec
 from kplug.study import Study, Trial
 from kplug.trials import Trials
 
-# may be others when a search goes on
-FREE = ("executor", "keep", "timeout", "trial_timeout", "trial_memory", "failures")
-MORE = [("search", "oracle", "trials"), ("search", "oracle", "iterations")]  # may be raised then
 DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
 LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
@@ -81,24 +78,23 @@ def search(
         SpecError: the input is wrong.
         SearchStopped: code that a trial ran raised an error, or too many trials failed in a row.
     """
-    if spec["search"] is None:
-        raise SpecError([Problem("the spec has no search; write search: {space: {...}}", ("search",), spec.where(()))])
     watching = watch or (lambda search, trials: None)
-    path = Path(directory) if directory is not None else Path("searches") / spec.name
-    spec = spec.absolute()
-    journal = Journal(path / "journal.jsonl")
-    if resume:
-        _refuse_other_search(path, spec)
-    else:
-        _refuse_existing(path)
+    spec, path = spec.absolute(), directory_of(spec, directory)
+    journal = journal_in(path)
+    refuse_directory(path, spec, resume)
     with _owned(path) as lock:
-        if resume and (sentence := journal.repair()):
+        if refuse_directory(path, spec, resume):  # as it is now that no other process can change it
+            if journal.path.exists():
+                log(f"{path}: nothing was trained there with the spec of before; the search begins anew")
+            clear(path)
+        if sentence := journal.repair():
             log(sentence)
         executor: Executor = build(spec, spec["search"].arguments["executor"])
         executor.held = (lock,)
         if executor.is_here:
             _refuse_too_many(spec, executor.workers)
-        began = next(iter(journal), None) if resume else None
+        if (began := next(iter(journal), None)) is None:
+            refuse_lost_journal(path)
         threads = began.get("threads") if began else threads_of(spec, executor)
         study = make_study(spec, threads)
         found = Search(path, study)
@@ -160,40 +156,6 @@ def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
 
 
 # --- the directory ---------------------------------------------------------------------------------------------------
-
-
-def _refuse_existing(path: Path) -> None:
-    if (path / "journal.jsonl").exists():
-        message = "already holds a search; --resume goes on with it, --to DIR begins another elsewhere"
-        raise SpecError([Problem(message, where=str(path))])
-    names = {item.name for item in path.iterdir()} if path.is_dir() else set()
-    begun = names <= {"lock", "trials", "spec.yaml"} and not any((path / "trials").glob("*"))  # and killed at once
-    if path.is_file() or not begun:
-        raise SpecError(
-            [Problem("already holds something else; name another directory with --to DIR", where=str(path))]
-        )
-
-
-def _refuse_other_search(path: Path, spec: Spec) -> None:
-    """SpecError where the search in a directory is not the spec's, but for what may change."""
-    if not (path / "journal.jsonl").exists():
-        message = f"holds no search; without --resume, one begins{_found_beside(path)}"
-        raise SpecError([Problem(message, where=str(path))])
-    before = load(path / "spec.yaml", of_a_run=True)
-    problems = []
-    for steps, then, now in differences(plain(before.root), plain(spec.root)):
-        raised = steps in MORE and isinstance(now, int) and isinstance(then, int) and now > then
-        if raised or steps[:2] in [("search", key) for key in FREE] or steps[0] == "export":
-            continue
-        message = f"was {then!r} when the search began and is {now!r}; put it back, or search anew with --to DIR"
-        problems.append(Problem(message, steps, spec.where(steps)))
-    if problems:
-        raise SpecError(problems)
-
-
-def _found_beside(path: Path) -> str:
-    there = sorted(str(found.parent) for found in path.parent.glob("*/journal.jsonl"))
-    return f" (searches there: {', '.join(there)})" if there else ""
 
 
 def _write_spec(path: Path, spec: Spec) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from kplug import callbacks as kept
 from kplug.cluster import Cluster
 from kplug.data import Data
-from kplug.errors import SpecError
+from kplug.errors import SpecError, did_you_mean
 from kplug.evaluate import explained
 from kplug.kinds import Learner
 from kplug.shares import Shares
@@ -56,7 +56,8 @@ def best_metric(spec: Spec, names: list[str]) -> tuple[str, str] | None:
     if name == "val_loss" and not any(n.startswith("val_") for n in names):
         return "loss", direction  # the default, where nothing validates
     path = ("fit", "best", direction)
-    raise SpecError(f"'{name}' is not reported; this run reports {', '.join(names)}").located(path, spec.where(path))
+    hint = did_you_mean(name, names) or f"; this run reports {', '.join(names)}"
+    raise SpecError(f"'{name}' is not reported{hint}").located(path, spec.where(path))
 
 
 def first_metrics(data: Data, learner: Learner, cluster: Cluster) -> dict[str, float]:

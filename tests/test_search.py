@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+import re
 import types
 
 import pytest
@@ -14,7 +15,7 @@ from rich.console import Console
 import kplug
 from kplug import Executor, hookimpl, tune
 from kplug.default_plugins import report_files
-from kplug.default_plugins.search_table import table
+from kplug.default_plugins.search_table import answer, first_trials, table
 from kplug.errors import SearchStopped, SpecError
 from kplug.executing import FINISHED, PAUSED, REFUSED, Ended, Reported
 from kplug.executing import Executor as BaseExecutor
@@ -425,6 +426,20 @@ def test_a_search_that_was_killed_before_its_first_line_begins_anew(play, tmp_pa
         play(RANDOM)
 
 
+def test_a_mended_spec_takes_the_place_of_one_of_which_nothing_came(play, capsys):
+    """Its objective was written wrongly, which shows when a training begins."""
+    wrong = RANDOM.replace("val_accuracy", "val_acuracy")
+    with pytest.raises(SpecError, match=r"'val_acuracy' is not reported; did you mean 'val_accuracy'\?"):
+        play(wrong)
+    with pytest.raises(SpecError, match="already holds a search; --resume goes on with it"):
+        play(wrong)
+    found, _ = play(RANDOM)
+    assert "nothing was trained there with the spec of before; the search begins anew" in capsys.readouterr().err
+    assert seen(found) == seen(play(RANDOM, "other")[0])
+    with pytest.raises(SpecError, match="was 'val_accuracy' when the search began"):
+        play(wrong, resume=True)
+
+
 def test_two_searches_do_not_share_a_directory(play, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tune, "LOCK_PATIENCE", 0.5)
     monkeypatch.setattr(tune, "LOCK_SILENCE", 0.1)
@@ -483,6 +498,35 @@ def test_the_table_knows_of_a_search_that_ends_by_its_time(play):
     assert "10 of 12 trials; about 1 min left" in heads
 
 
+def test_a_dry_run_tells_the_space_and_the_first_trials(capsys):
+    text = with_search(constraints="{parameters: {at_most: 10000}}").replace("EXECUTOR", "processes")
+    first_trials(kplug.loads(text), as_json=False)
+    size, *lines = capsys.readouterr().out.splitlines()
+    assert size == "the space has more points than can be counted (an interval has no step), over 4 paths"
+    assert lines[0] == "  task.model.layers.0.filters: 2 to 32"
+    assert lines[1] == "  task.model.layers.0.activation: relu, tanh, gelu"
+    assert lines[3] == "  task.optimizer.learning_rate[cosine].peak: 0.0001 to 0.1, evenly over orders of magnitude"
+    trials = lines[5:]
+    assert len(trials) == 5
+    counts = [int(re.search(r"  ([\d,]+) parameters, 9 epochs", trial)[1].replace(",", "")) for trial in trials]
+    assert ["more than 10,000" in trial for trial in trials] == [count > 10000 for count in counts]
+    assert min(counts) < 10000 < max(counts)
+
+
+def test_a_dry_run_says_once_what_is_wrong_with_every_point(capsys):
+    text = RANDOM.replace("EXECUTOR", "processes").replace("source: digits", "source: {type: folder, path: gone}")
+    with pytest.raises(SpecError, match="gone"):
+        first_trials(kplug.loads(text), as_json=False)
+    assert not capsys.readouterr().out
+
+
+def test_a_search_in_which_nothing_finished_is_no_success(play, capsys):
+    found, _ = play(with_search(constraints="{parameters: {at_most: 10}}"))
+    with pytest.raises(SearchStopped, match=r"no trial finished: parameters is .*, more than 10"):
+        answer(found, as_json=False)
+    assert "trials: 12 refused" in capsys.readouterr().out
+
+
 def test_workers_share_the_trials(play):
     found, executor = play(RANDOM, workers=3)
     assert len(found.trials) == 12
@@ -537,6 +581,29 @@ def test_a_journal_that_is_damaged_is_refused_by_its_line(play):
     journal.write_text("".join([*lines[:4], "{}\n", *lines[5:]]))
     with pytest.raises(SpecError, match=r"journal.jsonl:5: is no event of a search"):
         play(RANDOM, resume=True)
+
+
+def test_a_journal_that_lost_lines_is_refused(play):
+    found, _ = play(RANDOM)
+    journal = found.path / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    number = next(n for n, line in enumerate(lines) if json.loads(line).get("epoch") == 3)
+    journal.write_text("".join([*lines[:number], *lines[number + 1 :]]))
+    with pytest.raises(SpecError, match=rf"journal.jsonl:{number + 1}: is no event of a search"):
+        play(RANDOM, resume=True)
+    journal.write_text("".join(lines).replace('"trial": 3', '"trial": 30'))
+    with pytest.raises(SpecError, match="is no event of a search"):
+        play(RANDOM, resume=True)
+
+
+@pytest.mark.parametrize("left", ["", '{"event": "sea'])
+def test_trials_without_their_journal_are_not_touched(play, left):
+    found, _ = play(RANDOM)
+    (found.path / "journal.jsonl").write_text(left)
+    before = sorted(found.path.rglob("*"))
+    with pytest.raises(SpecError, match="is empty, but there are trials beside it; put it back"):
+        play(RANDOM, resume=True)
+    assert sorted(found.path.rglob("*")) == before
 
 
 def test_an_oracle_that_proposes_otherwise_is_refused(play):

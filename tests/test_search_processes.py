@@ -267,6 +267,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(tmp_path):
     said = stopped_when(tmp_path, SPEC, journal_has(tmp_path, "report"), signal.SIGINT, 130)
     assert "--resume goes on" in said
     assert "Traceback" not in said
+    assert said.count("stopped") == 1
     assert list((tmp_path / "search" / "trials" / "0000").glob("checkpoints/*"))
 
 

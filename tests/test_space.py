@@ -75,6 +75,18 @@ def test_the_values_of_a_range(written, values):
     assert found.values == pytest.approx(values) if isinstance(values[0], float) else found.values == values
 
 
+def test_steps_of_a_float_are_as_one_would_write_them():
+    (found,) = read_space({"a.b": {"float": [0, 0.3], "step": 0.1}})
+    assert found.values == (0, 0.1, 0.2, 0.3)
+    (found,) = read_space({"a.b": {"float": [1e-9, 7e-9], "step": 3e-9}})
+    assert found.values == (1e-9, 4e-9, 7e-9)
+    (found,) = read_space({"a.b": {"float": [1e6, 1e6 + 1], "step": 0.4}})
+    assert found.values == (1e6, 1000000.4, 1000000.8)
+    assert found.in_words == "1e+06 to 1e+06 in steps of 0.4"
+    (found,) = read_space({"a.b": {"int": [1, 4], "step": 2}})
+    assert found.in_words == "1 to 3 in steps of 2"
+
+
 def test_orders_of_magnitude_are_drawn_evenly():
     (found,) = read_space({"a.b": {"log": [1e-4, 1]}})
     rng = random.Random(0)
@@ -99,6 +111,12 @@ def test_orders_of_magnitude_are_drawn_evenly():
         ("task.model.layers.0.filters: {choice: [3]}", "10:5: search.space: has one point: there is nothing to search"),
         ("task.model.layers.0.filters: {int: [8, 2]}", "[8, 2]: 8 is more than 2"),
         ("task.model.layers.0.filters: {int: [2, 8], step: 0}", "0 is not a whole number > 0"),
+        (
+            "task.model.layers.0.filters: {int: [2, 8], step: 7}",
+            "filters.step: 7 leads beyond 8, so that 2 would be all",
+        ),
+        ("task.optimizer.weight_decay: {float: [0, 1], step: .nan}", "nan is not a number > 0"),
+        ("fit.jit: {bool: true}", "a range of true and false is the word bool alone"),
         ("task.model.layers.0.filters: {int: [2.5, 8]}", "is not [LOW, HIGH], two whole numbers"),
         ("task.model.layers.0.filters: {chioce: [2, 8]}", "unknown key; did you mean 'choice'?"),
         ("task.model.layers.0.filters: {choice: [2, 4], int: [2, 4]}", "a range has one of choice, int, float, log"),
@@ -109,7 +127,8 @@ def test_orders_of_magnitude_are_drawn_evenly():
         ("seed: {int: [0, 9]}", "a search does not change seed: `search.repeats: {seeds: N}` trains each point"),
         ("name: {choice: [a, b]}", "a search does not change name"),
         ("fit..epochs: {int: [1, 2]}", "is no path"),
-        ('"task.model[cnn].layers": bool', "task.model is not searched, so it has no label 'cnn'"),
+        ('"task.model[cnn].layers": bool', "no label 'cnn'; write task.model: {choice: {cnn: ...}} beside it"),
+        ('"task.model.layers[0].filters": {int: [2, 8]}', "so it has no label '0'; an item is task.model.layers.0"),
     ],
 )
 def test_a_wrong_range_is_refused_at_its_place(line, said):
@@ -136,15 +155,19 @@ def test_an_unknown_path_is_said_once():
         ("  objective: [{maximize: a}, {minimize: parameters}]\n", "parameters needs a target"),
         ("  objective: [{maximize: a}, {minimize: a, target: 1}]\n", "a stands there twice"),
         ("  constraints: {parameters: {}}\n", "parameters has no limit"),
-        ("  constraints: {parameters: {at_least: 2, at_most: 1}}\n", "at least 2.0 and at most 1.0 cannot both be"),
+        (
+            "  constraints: {parameters: {at_least: 2, at_most: 1}}\n",
+            "search.constraints: parameters: at least 2 and at most 1",
+        ),
         ("  oracle: {type: bayes}\n", "no oracle named 'bayes'; did you mean"),
         ("  oracle: {type: evolution, population: 4, sample: 5}\n", "5 cannot be drawn from a population of 4"),
         ("  repeats: {folds: 1}\n", "1 is less than 2"),
+        ("  repeats: {folds: 3}\n", "data.validation: `search.repeats` has a fold there"),
         ("  keeep: 1\n", "unknown key; did you mean 'keep'?"),
     ],
 )
 def test_a_wrong_search_is_refused(search, said):
-    assert said in refused(FILTERS, search=search)
+    assert said in refused(FILTERS, "data.validation: {choice: [0.1, 0.2]}", search=search)
 
 
 def test_epochs_are_not_searched_where_rungs_count_them():

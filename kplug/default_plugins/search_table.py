@@ -14,7 +14,7 @@ from typing import Any
 from kplug.build import build, build_learner
 from kplug.checking import plain
 from kplug.data import open_data
-from kplug.errors import Problem, SpecError
+from kplug.errors import SearchStopped, SpecError, dotted
 from kplug.kinds import FitInfo
 from kplug.space import in_words, point_in_words, spec_at
 from kplug.spec import Spec
@@ -32,8 +32,6 @@ BEST = 8  # trials in the table
 
 def first_trials(spec: Spec, as_json: bool) -> None:
     """Print the size of a space, how many of its points fit, and the trials that would be first."""
-    if spec["search"] is None:
-        raise SpecError([Problem("the spec has no search; write search: {space: {...}}", ("search",), spec.where(()))])
     study = make_study(spec.absolute(), threads_of(spec, executor_of(spec)))
     size, refused = study.space.size(), refusals(study)
     asked = [trial for trial in (study.ask() for _ in range(SHOWN)) if isinstance(trial, Trial)]
@@ -44,16 +42,23 @@ def first_trials(spec: Spec, as_json: bool) -> None:
         print(json.dumps(found, indent=2))
         return
     said = "more points than can be counted (an interval has no step)" if math.isinf(size) else f"{int(size):,} points"
-    print(f"the space has {said}, over {len(study.space.ranges)} paths")
+    paths = len(study.space.ranges)
+    print(f"the space has {said}, over {paths} path{'s' * (paths != 1)}")
     for one in study.space:
         print(f"  {one.path}: {one.in_words}")
     if refused:
         print(f"of {DRAWN} random points {len(refused)} are refused, such as: {refused[0].splitlines()[0]}")
     print("the first trials (a trial's result may change those after it):")
     for number, trial in enumerate(trials):
-        count = "" if trial["parameters"] is None else f"{trial['parameters']:,} parameters, {trial['epochs']} epochs"
+        count = (
+            "" if trial["parameters"] is None else f"{trial['parameters']:,} parameters, {in_epochs(trial['epochs'])}"
+        )
         why = f"refused: {trial['reason'].splitlines()[0]}" if trial["reason"] else ""
         print("  ".join(filter(None, (f"  {number}", point_in_words(trial["point"], study.space), count, why))))
+
+
+def in_epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"
 
 
 def executor_of(spec: Spec) -> Any:
@@ -81,6 +86,8 @@ def foreseen(trial: Trial, study: Study) -> dict[str, Any]:
             count = parameters(trial.spec)
             reason = study.aim.broken_by({"parameters": count})
         except SpecError as error:
+            if not study.space.is_of(trial.point, [dotted(problem.path) for problem in error.problems]):
+                raise
             reason = str(error)
     return {"point": trial.point, "epochs": epochs_of(trial, study), "parameters": count, "reason": reason}
 
@@ -140,7 +147,8 @@ def table(search: Search, trials: Trials, seconds: float) -> Any:
         grid.add_row(str(trial.number), state, Text(point_in_words(trial.point, study.space)), *values)
 
     for running in trials.under_way.values():
-        add(running.trial, state_of(running, study), (rows_of(running) or [{}])[-1])
+        counted = trials.counted.get(running.trial.number, {})
+        add(running.trial, state_of(running, study), counted | (rows_of(running) or [{}])[-1])
     for place, trial in enumerate(study.ranked()[:BEST]):
         add(trial, "best" if place == 0 else trial.status, trial.numbers)
     return Group(Text(left(search, trials, seconds)), grid)
@@ -184,7 +192,18 @@ def in_time(seconds: float) -> str:
 
 
 def answer(search: Search, as_json: bool) -> None:
-    """Print what was found."""
+    """Print what was found.
+
+    Raises:
+        SearchStopped: no trial finished.
+    """
+    tell(search, as_json)
+    if search.best is None:
+        why = next((f": {trial.reason.splitlines()[0]}" for trial in search.trials if trial.reason), "")
+        raise SearchStopped(f"{search.path}: no trial finished{why}")
+
+
+def tell(search: Search, as_json: bool) -> None:
     study = search.study
     counts: dict[str, int] = {}
     for trial in study.trials:
@@ -200,7 +219,6 @@ def answer(search: Search, as_json: bool) -> None:
     print(f"search: {search.path}")
     print("trials: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
     if best is None:
-        print("best: none; no trial finished")
         return
     if several:
         print("no other trial is as good as one of these in every objective, and better in one:")

@@ -17,13 +17,18 @@ def commands(cli):
     @click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
     def search(spec, changes, directory, resume, workers, dry_run, as_json):
         """Search the space that a spec declares: each trial is a spec, and so is the best of them."""
+        from kplug.cli import INTERRUPTED, TERMINATED
         from kplug.errors import Terminated
         from kplug.quiet import load_tensorflow
+        from kplug.search_directory import directory_of, refuse_directory, refuse_without_search
         from kplug.spec import load_with
 
         if workers is not None:
             changes = (*changes, f"search.executor.workers={workers}")
         checked = load_with(spec, changes)
+        refuse_without_search(checked)
+        if not dry_run:
+            refuse_directory(directory_of(checked, directory), checked.absolute(), resume)
         load_tensorflow()
         from kplug.default_plugins.search_table import answer, first_trials, watching
         from kplug.tune import search as search_spec
@@ -34,7 +39,7 @@ def commands(cli):
         try:
             with watching() as watch:
                 found = search_spec(checked, directory, resume, watch)
-        except (KeyboardInterrupt, Terminated):
+        except (KeyboardInterrupt, Terminated) as stopped:
             click.echo("\nstopped; the same command with --resume goes on", err=True)
-            raise
+            raise click.exceptions.Exit(TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED) from None
         answer(found, as_json)
