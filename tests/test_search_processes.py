@@ -308,6 +308,7 @@ def test_a_trial_that_harms_itself_fails_with_its_reason_and_the_others_go_on(pl
     assert "trials: 1 finished, 4 failed" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_error_in_a_plugin_stops_the_search_with_its_traceback(plugin, tmp_path):
     text = HARM.replace("{type: random, trials: 3}", "grid") + WHAT.replace("[nothing, kill", "[raise, kill")
     done = run(tmp_path, text)
