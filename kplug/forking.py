@@ -35,6 +35,7 @@ LARGEST = 1 << 22  # bytes of a message, a spec in JSON
 
 def serve(channel: socket.socket) -> None:
     """Fork a training for each job that comes, until the channel is closed."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a system that ends sends it to all; trainings need us
     load_tensorflow(look_for_devices=False)
     import kplug.trial  # noqa: F401  what a training needs, loaded once
 
@@ -103,6 +104,7 @@ def _train(job: Job, end: socket.socket) -> NoReturn:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, _terminate)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -28,14 +29,17 @@ class Journal:
         """A line with the time, in seconds since 1970, on the disk when this returns.
 
         Raises:
-            SpecError: the system refuses to write; all lines before it are whole.
+            SpecError: the system refuses to write; all lines are whole.
         """
+        size = self.path.stat().st_size if self.path.exists() else 0
         try:
             with open(self.path, "ab") as file:
                 file.write(json.dumps({"event": event, "at": round(time.time(), 3), **content}).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, size)
             message = f"cannot be written: {error.strerror or error}; free the disk, then --resume goes on"
             raise SpecError([Problem(message, where=str(self.path))]) from error
 

@@ -54,6 +54,8 @@ class Processes(Executor):
         Path(job.log).parent.mkdir(parents=True, exist_ok=True)
         message = json.dumps(asdict(job)).encode() + b"\n"
         for attempt in range(ATTEMPTS):
+            if self.server is not None and self.server.poll() is not None:
+                self._hear_all()
             self._serve()
             try:
                 sent = socket.send_fds(self.channel, [message], [its.fileno()])
@@ -62,7 +64,7 @@ class Processes(Executor):
             except (BrokenPipeError, ConnectionResetError):
                 if attempt + 1 == ATTEMPTS:
                     raise
-                self._hear()
+                self._hear_all()
         its.close()
         self.trainings[job.name] = _Training(job, mine)
 
@@ -124,6 +126,12 @@ class Processes(Executor):
         )
         its.close()
         self.heard = b""
+
+    def _hear_all(self) -> None:
+        """What the process that forked said before it was gone, so that its trainings are known to have ended."""
+        gone = self.server
+        while self.server is gone:
+            self._hear()
 
     def _hear(self) -> None:
         """What the process that forks says: who began, who ended; where it is gone, all ended."""

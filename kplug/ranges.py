@@ -231,6 +231,8 @@ def _misplaced(path: str, one: Range, others: Mapping[str, Range]) -> str:
     for outside, reason in OUTSIDE.items():
         if f"{one.target}.".startswith(f"{outside}."):
             return f"a search does not change {outside}: {reason}"
+        if outside.startswith(f"{one.target}."):
+            return f"{outside} lies below it, and a search does not change that: {reason}"
     for choice, label in one.conditions:
         if choice not in others:
             labelled = [other.path for other in others.values() if other.labels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kplug.checking import plain
@@ -10,6 +11,7 @@ from kplug.objectives import aim_of, limits_of
 from kplug.space import check_space, read_space
 
 HERE = ("search",)
+EPOCHS = re.compile(r"fit\.(epochs|stages(\.\d+(\.epochs)?)?)")  # paths that say how many epochs a trial has
 
 
 def check_search(spec: Any) -> None:
@@ -47,12 +49,14 @@ def _check_oracle(spec: Any, space: Any, section: dict[str, Any]) -> None:
     """What an oracle or a pruner cannot do with the space."""
     oracle = spec["search"].arguments["oracle"].component.function
     by_epochs = getattr(oracle, "kplug_by_epochs", False) or section["prune"] is not None
-    counts_epochs = any(one.target == "fit.epochs" for one in space)
+    counts_epochs = any(EPOCHS.fullmatch(one.target) for one in space)
     if not counts_epochs and not sum(epochs for epochs, _ in spec.stages()):
         message = "a trial of no epochs reports nothing that it could be judged by; fit.epochs is 0"
         raise SpecError([Problem(message, ("fit", "epochs"), spec.where(("fit", "epochs")))])
     if by_epochs and counts_epochs:
-        message = "rungs are counted in epochs, so that all trials must have as many; leave fit.epochs out of the space"
+        message = (
+            "rungs are counted in epochs, so that all trials must have as many; leave what sets them out of the space"
+        )
         raise SpecError([_placed(spec, Problem(message), "space")])
 
 

@@ -85,6 +85,7 @@ class Study:
         self.aim, self.epochs, self.repeats = aim, epochs, repeats
         self.trials: list[Trial] = []
         self._proposed: dict[int, Any] = {}
+        self._ids: dict[int, str] = {}  # of the oracle, which may write numbers otherwise
         self._by_form: dict[tuple[str, int], int] = {}
         search = spec["search"]
         direction = aim.first.direction[:3]
@@ -119,7 +120,7 @@ class Study:
             origin = self.trials[self.trials[int(before)].origin]
             trial.origin, trial.reports = origin.number, [list(rows) for rows in self.trials[int(before)].reports]
         self.trials.append(trial)
-        self._proposed[trial.number] = proposed
+        self._proposed[trial.number], self._ids[trial.number] = proposed, proposed.trial_id
         try:
             trial.spec = self.spec_of(point)
         except SpecError as error:
@@ -220,7 +221,7 @@ class Study:
     def may_go_on(self, trial: Trial) -> bool:
         """Whether the oracle may promote a trial that paused."""
         ask = getattr(self.oracle, "may_be_resumed", None)
-        return trial.counts and ask is not None and bool(ask(f"{trial.number:04}"))
+        return trial.counts and ask is not None and bool(ask(self._ids[trial.number]))
 
     def _costs(self, trial: Trial) -> list[float]:
         name = self.aim.first.name
@@ -244,7 +245,8 @@ def best_row(rows: list[dict[str, float]], spec: Any) -> dict[str, float]:
     ((direction, name),) = monitor.items()
     if name not in rows[0] and name == "val_loss":
         name = "loss"
-    return min(rows, key=lambda row: row[name] * (1 if direction == "minimize" else -1))
+    sign = 1 if direction == "minimize" else -1
+    return min(rows, key=lambda row: math.inf if math.isnan(row[name]) else row[name] * sign)
 
 
 def canonical(spec: Spec) -> str:

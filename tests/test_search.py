@@ -1,5 +1,6 @@
 """Searches whose trainings are played: what the oracle asks, the journal keeps, and a killed search comes to."""
 
+import errno
 import fcntl
 import io
 import itertools
@@ -20,8 +21,9 @@ from kplug.errors import SearchStopped, SpecError
 from kplug.executing import FINISHED, PAUSED, REFUSED, Ended, Reported
 from kplug.executing import Executor as BaseExecutor
 from kplug.journal import Journal
+from kplug.study import best_row
 from kplug.testing import plugged
-from kplug.tune import search
+from kplug.tune import make_study, search
 
 SPEC = """
 name: played
@@ -202,6 +204,19 @@ def test_hyperband_promotes_by_going_on(play):
         assert found.trials[trial.origin].epochs < trial.epochs
     assert {trial.status for trial in found.trials} == {"finished", "paused"}
     assert len(found.trials) - len(promoted) == len(list((found.path / "trials").glob("*.yaml"))) - len(promoted)
+
+
+def test_what_hyperband_promotes_had_been_kept(play):
+    kept = set()
+
+    def watch(found, trials):
+        kept.update(trial.number for trial in found.trials if found.study.may_go_on(trial))
+
+    found, _ = play(SPEC.replace("ORACLE", "hyperband"), watch=watch)
+    before = {int(trial.values["tuner/trial_id"]) for trial in found.trials if "tuner/trial_id" in trial.values}
+    assert before
+    assert before <= kept
+    assert not any(map(found.study.may_go_on, found.trials))
 
 
 def test_hyperband_needs_as_many_points_as_its_first_round(play):
@@ -406,6 +421,45 @@ def test_bayesian_does_not_propose_again_what_was_refused(play):
     refused = [str(trial.point) for trial in found.trials if trial.status == "refused"]
     assert len(refused) >= 2
     assert len({str(trial.point) for trial in found.trials}) == 12
+
+
+def test_bayesian_foresees_what_is_under_way_from_what_ended():
+    """So that a study which took its first proposals from a journal makes the next one as another did."""
+    text = SPEC.replace("ORACLE", "{type: bayesian, trials: 9, initial: 3}").replace("EXECUTOR", "processes")
+
+    def proposed(known):
+        study, points = make_study(kplug.loads(text)), []
+        for number in range(6):
+            trial = study.ask(known[number] if number < len(known) else None)
+            points.append(trial.values)
+            if number != 3:  # which is under way to the end
+                study.report(trial, 0, 9, {"val_accuracy": 1 / (1 + trial.point["task.model.layers.0.filters"])})
+                study.tell(trial, FINISHED, {})
+        return points
+
+    live = proposed([])
+    assert proposed(live[:5]) == live
+
+
+def test_a_first_epoch_without_a_value_is_not_the_best():
+    spec = kplug.loads(RANDOM.replace("EXECUTOR", "processes").replace("{epochs: 9}", "{best: {maximize: accuracy}}"))
+    rows = [{"accuracy": value} for value in (math.nan, 0.2, 0.4, 0.3)]
+    assert best_row(rows, spec) == {"accuracy": 0.4}
+
+
+def test_a_line_that_the_disk_had_no_room_for_is_taken_back(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("search", format=1)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(SpecError, match=r"No space left on device; free the disk, then --resume goes on"):
+            journal.append("ask", trial=0)
+    journal.append("ask", trial=1)
+    assert [event.get("trial") for event in journal] == [None, 1]
 
 
 def test_a_search_keeps_to_the_threads_that_it_began_with(play):

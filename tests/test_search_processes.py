@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 
 import kplug
+from kplug.executing import Ended, Job, Reported
 from kplug.journal import Journal
+from kplug.processes import Processes
 from kplug.run import Run
 from kplug.tune import search
 
@@ -264,7 +266,10 @@ def journal_has(folder, event):
 
 
 def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(tmp_path):
-    said = stopped_when(tmp_path, SPEC, journal_has(tmp_path, "report"), signal.SIGINT, 130)
+    journal = tmp_path / "search" / "journal.jsonl"
+    said = stopped_when(
+        tmp_path, SPEC, lambda: journal.exists() and '"epoch": 1,' in journal.read_text(), signal.SIGINT, 130
+    )
     assert "--resume goes on" in said
     assert "Traceback" not in said
     assert said.count("stopped") == 1
@@ -284,6 +289,29 @@ def test_what_is_reported_when_the_search_is_terminated_is_kept(plugin, whole, t
 def test_ctrl_c_before_the_first_training_begins_does_not_wait_for_tensorflow(whole, tmp_path):
     stopped_when(tmp_path, SPEC, journal_has(tmp_path, "ask"), signal.SIGINT, 130)
     assert [event["event"] for event in Journal(tmp_path / "search" / "journal.jsonl")] == ["search", "ask"]
+
+
+def test_the_process_that_forks_may_be_told_to_end_and_may_be_killed(tmp_path):
+    """A system that shuts down tells all processes; one that is short of memory kills any."""
+    executor = Processes(2)
+    text = SPEC[: SPEC.index("search:")]
+    one, two = (Job(name, text, str(tmp_path / name), str(tmp_path / f"{name}.log")) for name in ("one", "two"))
+    try:
+        executor.start(one)
+        assert [event.epoch for event in executor.wait(120)] == [0]
+        forks = executor.server
+        forks.send_signal(signal.SIGTERM)
+        executor.answer("one", True)
+        assert [event.epoch for event in executor.wait(120)] == [1]
+        forks.kill()
+        forks.wait()
+        executor.start(two)
+        said = []
+        while len(said) < 2 and (events := executor.wait(120)):
+            said += events
+        assert {(event.name, type(event)) for event in said} == {("one", Ended), ("two", Reported)}
+    finally:
+        executor.stop()
 
 
 HARM = SPEC.replace("threads: 1,", "threads: 1, callbacks: [{type: mischief, what: nothing}],")

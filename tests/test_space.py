@@ -125,6 +125,10 @@ def test_orders_of_magnitude_are_drawn_evenly():
         ("task.model.layers.0: {choice: [{type: flatten}]}", "needs a label"),
         ("task.optimizer.weight_decay: {log: [0, 1]}", "0 is not greater than 0"),
         ("seed: {int: [0, 9]}", "a search does not change seed: `search.repeats: {seeds: N}` trains each point"),
+        (
+            "fit: {choice: {a: {epochs: 2}, b: {epochs: 3}}}",
+            "fit.best lies below it, and a search does not change that",
+        ),
         ("name: {choice: [a, b]}", "a search does not change name"),
         ("fit..epochs: {int: [1, 2]}", "is no path"),
         ('"task.model[cnn].layers": bool', "no label 'cnn'; write task.model: {choice: {cnn: ...}} beside it"),
@@ -173,8 +177,8 @@ def test_a_wrong_search_is_refused(search, said):
 def test_epochs_are_not_searched_where_rungs_count_them():
     line = "fit.epochs: {int: [1, 9]}"
     assert spec(line)
-    assert "leave fit.epochs out of the space" in refused(line, search="  oracle: hyperband\n")
-    assert "leave fit.epochs out of the space" in refused(line, search="  prune: median\n")
+    assert "leave what sets them out of the space" in refused(line, search="  oracle: hyperband\n")
+    assert "leave what sets them out of the space" in refused(line, search="  prune: median\n")
 
 
 def test_a_candidate_that_fits_at_some_point_is_taken():

@@ -155,10 +155,25 @@ class Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):
         for trial in failed:
             trial.status, trial.score = "COMPLETED", worst
         try:
+            if self.ongoing_trials:
+                self.gpr.fit(*self._vectorize_ended())  # by which those under way are foreseen
             return super()._vectorize_trials()
         finally:
             for trial in failed:
                 trial.status, trial.score = "FAILED", None
+
+    def _vectorize_ended(self) -> Any:
+        """Keras Tuner foresees by the process of the proposal before, which one that goes on does not have."""
+        ongoing: dict[str, Any] = self.ongoing_trials  # type: ignore[has-type]
+        self.ongoing_trials = {}
+        for trial in ongoing.values():
+            trial.status = "FAILED"
+        try:
+            return super()._vectorize_trials()
+        finally:
+            self.ongoing_trials = ongoing
+            for trial in ongoing.values():
+                trial.status = "RUNNING"
 
     def _is_past_random(self) -> bool:
         finished = sum(trial.status == "COMPLETED" for trial in self.trials.values())

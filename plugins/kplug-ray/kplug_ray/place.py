@@ -13,7 +13,7 @@ from pathlib import Path
 
 import ray
 
-from kplug.executing import BROKEN, Ended, Event, Job
+from kplug.executing import BROKEN, FAILED, Ended, Event, Job
 from kplug.processes import Processes
 from kplug.quiet import inherited_environment
 
@@ -69,8 +69,10 @@ class Place:
     def leave(self) -> list[Event]:
         """Have the training write a checkpoint and end; what happened first."""
         self.stopping.clear()
-        self.processes.interrupt()
-        return self._next()
+        names = list(self.processes.trainings)
+        if self.processes.interrupt():
+            return self._next()
+        return [Ended(name, FAILED, reason="it was terminated") for name in names]  # before it had a process
 
     @ray.method(concurrency_group="aside")
     def interrupt(self) -> None:
