@@ -139,11 +139,12 @@ def test_a_pattern_that_matches_no_layer(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_metric_that_is_not_reported(tmp_path):
-    with pytest.raises(
-        kplug.SpecError, match=r"fit.best.maximize: 'val_acc' is not reported; this run reports loss, acc"
-    ):
-        kplug.train(spec(fit__best={"maximize": "val_acc"}), tmp_path / "run")
+@pytest.mark.parametrize(
+    "name, hint", [("val_acc", r"; did you mean 'val_accuracy'\?"), ("mAP", r"; this run reports loss, acc")]
+)
+def test_a_metric_that_is_not_reported(tmp_path, name, hint):
+    with pytest.raises(kplug.SpecError, match=f"fit.best.maximize: '{name}' is not reported{hint}"):
+        kplug.train(spec(fit__best={"maximize": name}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

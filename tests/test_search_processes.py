@@ -346,11 +346,11 @@ def test_an_error_in_a_plugin_stops_the_search_with_its_traceback(plugin, tmp_pa
     assert len([event for event in Journal(tmp_path / "search" / "journal.jsonl") if event["event"] == "ask"]) == 1
 
 
+@pytest.mark.slow
 def test_an_objective_that_is_not_reported_is_refused_before_a_step(tmp_path):
     done = run(tmp_path, SPEC.replace("val_accuracy", "val_acuracy"))
     assert done.returncode == 2
-    assert "'val_acuracy' is not reported; this run reports loss, accuracy, val_loss, val_accuracy" in done.stderr
-    assert "spec.yaml:11:14: search.objective" in done.stderr
+    assert "spec.yaml:11:14: search.objective: 'val_acuracy' is not reported; did you mean" in done.stderr
 
 
 def test_more_workers_than_memory_allows_are_refused(tmp_path):
