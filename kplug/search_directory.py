@@ -59,6 +59,9 @@ def refuse_directory(path: Path, spec: Spec, resume: bool) -> bool:
         raise SpecError([Problem(message, where=str(path))])
     if changed:
         raise SpecError(changed)
+    if not any(journal_in(path)) and _holds_trials(path):
+        message = "is empty, but there are trials beside it; put it back as it was, or search anew with --to DIR"
+        raise SpecError([Problem(message, where=str(journal_in(path).path))])
     return False
 
 
@@ -70,24 +73,21 @@ def clear(path: Path) -> None:
             (path / name).unlink(missing_ok=True)
 
 
-def refuse_lost_journal(path: Path) -> None:
-    """SpecError where trials are there, and no journal that tells of them."""
-    if any((path / "trials").glob("*")):
-        message = "is empty, but there are trials beside it; put it back as it was, or search anew with --to DIR"
-        raise SpecError([Problem(message, where=str(journal_in(path).path))])
-
-
 def _has_trained(path: Path) -> bool:
     """Whether a trial reported an epoch, or ended; a journal that tells nothing of those that are there counts too."""
     events = list(journal_in(path))
     if not events:
-        return any((path / "trials").glob("*"))
+        return _holds_trials(path)
     return any(event["event"] in ("tell", "ended") or event.get("epoch") for event in events)
+
+
+def _holds_trials(path: Path) -> bool:
+    return any((path / "trials").glob("*"))
 
 
 def _refuse_something_else(path: Path) -> None:
     names = {item.name for item in path.iterdir()} if path.is_dir() else set()
-    begun = names <= {"lock", "trials", "spec.yaml"} and not any((path / "trials").glob("*"))  # and killed at once
+    begun = names <= {"lock", "trials", "spec.yaml"} and not _holds_trials(path)  # and killed at once
     if path.is_file() or not begun:
         message = "already holds something else; name another directory with --to DIR"
         raise SpecError([Problem(message, where=str(path))])

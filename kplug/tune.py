@@ -24,7 +24,7 @@ from kplug.objectives import COUNTED, MEASURED, Aim, aim_of
 from kplug.plugins import host
 from kplug.replay import replay
 from kplug.run import naming_errors
-from kplug.search_directory import clear, directory_of, journal_in, refuse_directory, refuse_lost_journal
+from kplug.search_directory import clear, directory_of, journal_in, refuse_directory
 from kplug.spec import Spec
 from kplug.study import Study, Trial
 from kplug.trials import Trials
@@ -93,8 +93,7 @@ def search(
         executor.held = (lock,)
         if executor.is_here:
             _refuse_too_many(spec, executor.workers)
-        if (began := next(iter(journal), None)) is None:
-            refuse_lost_journal(path)
+        began = next(iter(journal), None)
         threads = began.get("threads") if began else threads_of(spec, executor)
         study = make_study(spec, threads)
         found = Search(path, study)

@@ -26,8 +26,9 @@ def commands(cli):
         if workers is not None:
             changes = (*changes, f"search.executor.workers={workers}")
         checked = load_with(spec, changes)
-        refuse_without_search(checked)
-        if not dry_run:
+        if dry_run:
+            refuse_without_search(checked)
+        else:
             refuse_directory(directory_of(checked, directory), checked.absolute(), resume)
         load_tensorflow()
         from kplug.default_plugins.search_table import answer, first_trials, watching
