@@ -75,6 +75,8 @@ def _remove(path: Any) -> None:
 def keep_best(run: Run, keeper: Keeper) -> None:
     """Let the best epoch stay the best, though the training went back to before it: its weights are the kept ones."""
     rows = run.rows(FILE)
+    if keeper.monitor is None:  # the last epoch is the best
+        return
     if rows and (rows[-1]["best"] < keeper.best or not keeper.best_metrics):
         keeper.restore({name: rows[-1][name] for name in ("best", "best_metrics")})
 

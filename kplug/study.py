@@ -44,6 +44,8 @@ class Trial:
         spec: what it trains; None where the values do not fit together.
         reason: why it was refused, failed, or whose double it is.
         reports: of each repeat, the metrics of every epoch, in order; those from before a promotion among them.
+        best: of each repeat, the metrics of the epoch whose weights it keeps: one of its reports, or of those that a
+            setback gave up.
         numbers: what it gave: the objectives, constraints and whatever was reported at its best epoch; means over
             repeats.
         spread: standard deviation over repeats, by name.
@@ -58,6 +60,7 @@ class Trial:
     spec: Spec | None = None
     reason: str = ""
     reports: list[list[dict[str, float]]] = field(default_factory=list)
+    best: list[dict[str, float]] = field(default_factory=list)
     numbers: dict[str, float] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
     status: str = ""
@@ -66,6 +69,10 @@ class Trial:
     @property
     def counts(self) -> bool:
         return self.status in COUNT
+
+    def take_over(self, other: Trial) -> None:
+        """Begin with what another has reported."""
+        self.reports, self.best = [list(rows) for rows in other.reports], list(other.best)
 
 
 class Study:
@@ -117,8 +124,8 @@ class Study:
         epochs = values.get("tuner/epochs", self.epochs)
         trial = Trial(len(self.trials), point, epochs, len(self.trials), values=dict(values))
         if before := values.get("tuner/trial_id"):
-            origin = self.trials[self.trials[int(before)].origin]
-            trial.origin, trial.reports = origin.number, [list(rows) for rows in self.trials[int(before)].reports]
+            trial.take_over(self.trials[int(before)])
+            trial.origin = self.trials[int(before)].origin
         self.trials.append(trial)
         self._proposed[trial.number], self._ids[trial.number] = proposed, proposed.trial_id
         try:
@@ -131,9 +138,11 @@ class Study:
         """Note the metrics of an epoch, counted from 1; whether the training goes on."""
         while len(trial.reports) <= repeat:
             trial.reports.append([])
+            trial.best.append(dict(metrics))
         rows = trial.reports[repeat]
         del rows[epoch - 1 :]
         rows.append(dict(metrics))
+        trial.best[repeat] = best_row([trial.best[repeat], rows[-1]], trial.spec)
         if epoch >= self.epochs:
             return True
         return epoch < trial.epochs and not self.is_behind(trial, repeat)
@@ -175,7 +184,7 @@ class Study:
 
     def tell_same(self, trial: Trial, other: Trial) -> None:
         """A trial is what another was, and gets its numbers."""
-        trial.reports = [list(rows) for rows in other.reports]
+        trial.take_over(other)
         self.tell(trial, SAME, dict(other.numbers), f"trial {other.number} is the same")
         trial.spread = dict(other.spread)
 
@@ -230,7 +239,7 @@ class Study:
 
     def _numbers(self, trial: Trial) -> tuple[dict[str, float], dict[str, float]]:
         """What the best epochs reported: means over the repeats, and standard deviations where there are several."""
-        best = [best_row(rows, trial.spec) for rows in trial.reports if rows]
+        best = trial.best
         names = [name for name in best[0] if all(name in row for row in best)] if best else []
         means = {name: statistics.fmean(row[name] for row in best) for name in names}
         several = len(best) > 1

@@ -447,6 +447,18 @@ def test_a_first_epoch_without_a_value_is_not_the_best():
     assert best_row(rows, spec) == {"accuracy": 0.4}
 
 
+@pytest.mark.parametrize("best, value", [("{maximize: val_accuracy}", 0.6), ("last", 0.5)])
+def test_the_value_is_that_of_the_kept_weights_though_a_setback_gave_their_epoch_up(best, value):
+    text = RANDOM.replace("EXECUTOR", "processes").replace("{epochs: 9}", f"{{epochs: 9, best: {best}}}")
+    study = make_study(kplug.loads(text))
+    trial = study.ask()
+    for epoch, reported in ((1, 0.3), (2, 0.6), (1, 0.2), (2, 0.4), (3, 0.5)):
+        study.report(trial, 0, epoch, {"val_accuracy": reported})
+    study.tell(trial, FINISHED, {})
+    assert [row["val_accuracy"] for row in trial.reports[0]] == [0.2, 0.4, 0.5]
+    assert trial.numbers == {"val_accuracy": value}
+
+
 def test_a_line_that_the_disk_had_no_room_for_is_taken_back(tmp_path, monkeypatch):
     journal = Journal(tmp_path / "journal.jsonl")
     journal.append("search", format=1)

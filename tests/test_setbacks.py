@@ -11,6 +11,7 @@ import pytest
 
 import kplug
 from kplug import setbacks
+from kplug.callbacks import Keeper
 from kplug.checkpoint import Checkpoints
 from kplug.contracts.kills import Killed, contents, watched_by
 from kplug.errors import BlownUp
@@ -180,6 +181,15 @@ def test_the_best_epoch_stays_the_best_though_it_was_given_up(tmp_path):
     assert run.metrics["val_loss"] == min(r["val_loss"] for r in [*run.rows("metrics.jsonl"), *row["given_up"]])
     found = run.evaluate("validation")
     assert found["loss"] == pytest.approx(run.metrics["val_loss"], rel=1e-4)
+
+
+def test_where_the_last_epoch_is_kept_none_that_was_given_up_is(tmp_path):
+    run = Run.create(kplug.loads(text().replace("epochs: 3", "epochs: 3\n  best: last")), tmp_path / "run")
+    run.append(setbacks.FILE, {"best": -2.0, "best_metrics": {"loss": 1.0, "epoch": 3}})
+    for monitor, best in ((None, math.inf), (("loss", "minimize"), -2.0)):
+        keeper = Keeper(run, monitor)
+        setbacks.keep_best(run, keeper)
+        assert keeper.best == best
 
 
 @pytest.mark.slow
