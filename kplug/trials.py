@@ -16,6 +16,7 @@ from kplug.executing import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Ex
 from kplug.journal import Journal
 from kplug.kept_trials import Kept
 from kplug.objectives import COUNTED, MEASURED
+from kplug.signals import held_back
 from kplug.space import in_words, point_in_words
 from kplug.spec import steps_in
 from kplug.study import PRUNED, SAME, Study, Trial
@@ -169,6 +170,7 @@ class Trials:
 
     # --- what trainings say ------------------------------------------------------------------------------------------
 
+    @held_back()  # a verdict of the pruner that is in no journal would count for the next ones
     def _reported(self, event: Reported) -> None:
         running = self.under_way[event.name]
         trial, repeat = running.trial, running.repeat

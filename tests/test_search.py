@@ -8,6 +8,7 @@ import json
 import math
 import random
 import re
+import signal
 import types
 
 import pytest
@@ -21,7 +22,7 @@ from kplug.errors import SearchStopped, SpecError
 from kplug.executing import FINISHED, PAUSED, REFUSED, Ended, Reported
 from kplug.executing import Executor as BaseExecutor
 from kplug.journal import Journal
-from kplug.study import best_row
+from kplug.study import Study, best_row
 from kplug.testing import plugged
 from kplug.tune import make_study, search
 
@@ -258,6 +259,27 @@ def test_trials_that_fall_behind_are_pruned(play):
     finished = [trial.numbers["val_accuracy"] for trial in found.trials if trial.status == "finished"]
     whole = [accuracy(trial.spec, 9) for trial in pruned]
     assert sum(whole) / len(whole) < sum(finished) / len(finished)
+
+
+def test_ctrl_c_waits_for_what_is_judged_to_be_in_the_journal(play, tmp_path, monkeypatch):
+    text = with_search(prune="median")
+    whole, _ = play(text, "whole")
+    judge, judged = Study.is_behind, []
+
+    def interrupted(study, trial, repeat):
+        judged.append((trial.number, len(trial.reports[0])))
+        if len(judged) == 20:
+            signal.raise_signal(signal.SIGINT)
+        return judge(study, trial, repeat)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Study, "is_behind", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            play(text)
+    last = [*Journal(tmp_path / "search" / "journal.jsonl")][-1]
+    assert (last["event"], last["trial"], last["epoch"]) == ("report", *judged[-1])
+    assert len(judged) == 20
+    assert seen(play(text, resume=True)[0]) == seen(whole)
 
 
 def test_successive_halving_stops_two_of_three_at_each_rung(play):

@@ -1,0 +1,30 @@
+"""Signals that come at the wrong moment."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM wait for the end of what is done, which is short; only the main thread gets any."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before: list[tuple[signal.Signals, Any]] = []
+    try:
+        for number in ENDING:
+            before.append((number, signal.signal(number, lambda caught, frame: came.append(caught))))
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if came:
+            signal.raise_signal(came[0])
