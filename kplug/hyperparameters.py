@@ -57,6 +57,47 @@ def point_of(space: Space, values: Mapping[str, Any]) -> Point:
     return point
 
 
+def values_of(space: Space, point: Point) -> dict[str, Any]:
+    """Keras Tuner's values of a point."""
+    values = dict(point)
+    for one in space.active(point):
+        if one.kind == "choice":
+            value = point[one.path]
+            same = [type(value) is type(other) and value == other for other in one.labels or one.candidates]
+            values[one.path] = _words(one)[same.index(True)]
+    return values
+
+
+def begin_with(oracle: keras_tuner.Oracle, points: list[dict[str, Any]], by_epochs: bool) -> None:
+    """Have an oracle's first trials be these.
+
+    Args:
+        oracle: that has not been asked yet.
+        points: Keras Tuner's values of each.
+        by_epochs: the oracle gives its trials epochs.
+
+    Raises:
+        ValueError: they are more than the oracle makes.
+    """
+    most = oracle.max_trials
+    if most and len(points) > most:
+        raise ValueError(f"has {len(points)} points, and the oracle makes no more trials than {most}")
+    draw, propose = oracle._random_values, oracle.populate_space
+
+    def given() -> dict[str, Any] | None:
+        number = len(oracle.trials)
+        return dict(points[number]) if number < len(points) else None
+
+    def populate(trial_id: str) -> dict[str, Any]:
+        found = given()
+        return {"status": "RUNNING", "values": found} if found else propose(trial_id)
+
+    if by_epochs:
+        oracle._random_values = lambda: given() or draw()  # what is around it notes the trial's round
+    else:
+        oracle.populate_space = populate
+
+
 def mixed(seed: int) -> int:
     """A seed for Keras Tuner, whose oracles draw with seed, seed + 1, ...: neighbours would draw nearly the same."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0]) or 1

@@ -43,9 +43,7 @@ Task = Annotated[Any, Kind("task", "a Learner")]
 Optimizer = Annotated[Any, Kind("optimizer", "a keras.optimizers.Optimizer")]
 Schedule = Annotated[Any, Kind("schedule", "a keras.optimizers.schedules.LearningRateSchedule")]
 Metric = Annotated[Any, Kind("metric", "a keras.metrics.Metric")]
-Callback = Annotated[
-    Any, Kind("callback", "a keras.callbacks.Callback; one that remembers has state() and restore(state)")
-]
+Callback = Annotated[Any, Kind("callback", "a keras.callbacks.Callback; state() and restore(state) where it remembers")]
 Strategy = Annotated[Any, Kind("strategy", "a tf.distribute.Strategy")]
 Oracle = Annotated[Any, Kind("oracle", "a keras_tuner Oracle")]
 Pruner = Annotated[Any, Kind("pruner", "(values, others) -> bool: whether a trial stops early")]
@@ -197,6 +195,7 @@ class SearchInfo:
         seed: a number other than 0, which Keras Tuner takes for none.
         epochs: of a whole training.
         points: of the space; infinite where a range is an interval.
+        first: so many points the spec gives: before those of `populate_space`; `by_epochs`, before `_random_values`.
     """
 
     hyperparameters: Any
@@ -204,6 +203,7 @@ class SearchInfo:
     seed: int
     epochs: int
     points: float = float("inf")
+    first: int = 0
 
 
 @dataclass(frozen=True)

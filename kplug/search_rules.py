@@ -7,6 +7,7 @@ from typing import Any
 
 from kplug.checking import plain
 from kplug.errors import Problem, SpecError
+from kplug.first_points import first_points
 from kplug.objectives import aim_of, limits_of
 from kplug.space import check_space, read_space
 
@@ -35,6 +36,10 @@ def check_search(spec: Any) -> None:
             raise SpecError([_placed(spec, Problem(str(error)), key)]) from None
     _check_folds(spec, space, section)
     check_space(spec, space)
+    try:
+        first_points(spec, space, section["first"])
+    except SpecError as error:
+        raise SpecError([_placed(spec, problem, "first") for problem in error.problems]) from None
     _check_oracle(spec, space, section)
 
 

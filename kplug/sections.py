@@ -219,6 +219,8 @@ class SearchSection:
         space: path to range: {choice: [...]}, {choice: {LABEL: sub-tree}}, {int: [LOW, HIGH]}, {float: [LOW, HIGH]},
             {log: [LOW, HIGH]} or bool; under a label, task.model[LABEL].patch.
         oracle: what proposes the points.
+        first: points that are tried before the oracle's own, each path to value, of sub-trees the label; what one
+            leaves out is as the spec has it: {} is the spec itself.
         objective: what is best; null: what `fit.best` says. A list: a front of trials that no other beats in all, each
             but the first with its target.
         constraints: name to limits that a trial must keep to; parameters and flops are counted before it trains.
@@ -234,6 +236,7 @@ class SearchSection:
 
     space: dict[Text, Any]
     oracle: Oracle = call("random")
+    first: list[dict[Text, Any]] = ()  # type: ignore[assignment]
     objective: ObjectiveSection | list[ObjectiveSection] | None = None
     constraints: dict[Text, LimitSection] = call()
     prune: Pruner | None = None

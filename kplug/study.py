@@ -17,9 +17,10 @@ import keras_tuner
 
 from kplug.build import build
 from kplug.checking import Node, plain
-from kplug.errors import SpecError
+from kplug.errors import Problem, SpecError
 from kplug.executing import FAILED, FINISHED, PAUSED, REFUSED
-from kplug.hyperparameters import declare, mixed, point_of
+from kplug.first_points import first_points
+from kplug.hyperparameters import begin_with, declare, mixed, point_of, values_of
 from kplug.kinds import SearchInfo
 from kplug.objectives import Aim
 from kplug.space import Point, Space, spec_at
@@ -98,10 +99,17 @@ class Study:
         direction = aim.first.direction[:3]
         self._name = aim.first.name if len(aim.objectives) == 1 else "score"
         best, seed = keras_tuner.Objective(self._name, direction), mixed(spec["seed"])
-        info = SearchInfo(declare(space), best, seed, max(1, epochs), space.size())
+        first = first_points(spec, space, plain(search)["first"])
+        info = SearchInfo(declare(space), best, seed, max(1, epochs), space.size(), len(first))
         self.oracle = build(spec, search.arguments["oracle"], {SearchInfo: info})
         self.oracle.verbose = 0
         self.oracle.save = self.oracle._save_trial = lambda *trial: None  # the journal keeps it all
+        by_epochs = getattr(search.arguments["oracle"].component.function, "kplug_by_epochs", False)
+        try:
+            begin_with(self.oracle, [values_of(space, point) for point in first], by_epochs)
+        except ValueError as error:
+            here = ("search", "first")
+            raise SpecError([Problem(str(error), here, spec.where(here))]) from None
         self._falls_behind = build(spec, search.arguments["prune"])
 
     # --- what happens ------------------------------------------------------------------------------------------------

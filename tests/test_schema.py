@@ -32,6 +32,7 @@ ONLY_THE_CHECKER = {
     "layers_unknown_input": RULE,
     "rule_of_clipping": RULE,
     "rule_of_groups": RULE,
+    "search_first": RULE,
     "infinity": NOT_FINITE,
     "not_a_number": NOT_FINITE,
 }

@@ -28,9 +28,15 @@ def grid(info: SearchInfo, trials: Count | None = None) -> Oracle:
 
     Args:
         trials: how many at most; null: all.
+
+    Raises:
+        SpecError: the search begins with given points.
     """
     from kplug.default_plugins.proposing import Grid
+    from kplug.errors import SpecError
 
+    if info.first:
+        raise SpecError("grid tries every point in its own order; leave search.first out")
     return Grid(max_trials=trials, **_common(info))
 
 
@@ -65,7 +71,7 @@ def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2)] = 3, iterations: C
         iterations: how often all brackets are gone through.
 
     Raises:
-        SpecError: the space has fewer points than its first round.
+        SpecError: the space has fewer points than its first round, or the search begins with more.
     """
     from kplug.default_plugins.proposing import Hyperband
     from kplug.errors import SpecError
@@ -77,6 +83,8 @@ def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2)] = 3, iterations: C
             f"hyperband begins with {first} points, of which it promotes the best ({given}), and the space has "
             f"{info.points:.0f}; give it further values, or use the oracle grid, which tries them all"
         )
+    if info.first > first:
+        raise SpecError(f"hyperband's first round has {first} points; search.first has {info.first}, leave some out")
     return oracle
 
 
