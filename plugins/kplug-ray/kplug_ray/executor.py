@@ -12,6 +12,7 @@ import concurrent.futures
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -27,6 +28,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 from kplug.errors import SpecError
 from kplug.evaluate import log
 from kplug.executing import BROKEN, FAILED, PAUSED, REFUSED, Ended, Event, Executor, Job
+from kplug.objectives import MEASURED
 from kplug.trials import GIB
 from kplug_ray.place import LOOK, Place, of_trainings
 
@@ -215,13 +217,16 @@ class RayCluster(Executor):
         if training is None:
             log(f"a place for trainings on the Ray cluster was gone before it had one: {said}")
             return []
-        if training.told_to_end:  # and its node died just then; it had nothing more to say
+        if training.told_to_end and not set(training.job.wanted) & set(MEASURED):  # it had nothing more to say
             return self._end(training, training.told_to_end, "", training.numbers)
         if isinstance(error, OutOfMemoryError):
             return self._end(training, FAILED, f"its node ran out of memory, and Ray ended it: {said}")
         training.losses += 1
         if training.losses > MOST_LOSSES:
             return self._end(training, FAILED, f"{training.losses} nodes died under it, with no epoch between: {said}")
+        if training.told_to_end:  # what stopped cannot be gone on with to be measured
+            shutil.rmtree(training.job.run, ignore_errors=True)
+            training.told_to_end = ""
         log(f"training {training.job.name} lost its node, and goes on elsewhere: {said}")
         self.waiting.appendleft(training)
         return []

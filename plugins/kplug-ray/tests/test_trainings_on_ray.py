@@ -5,6 +5,7 @@ import os
 import signal
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from kplug_ray import ray_cluster  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
 import kplug  # noqa: E402
-from kplug.executing import FAILED, FINISHED, Ended, Job  # noqa: E402
+from kplug.executing import FAILED, FINISHED, PAUSED, Ended, Job  # noqa: E402
 from kplug.run import Run  # noqa: E402
 from kplug.testing import check, plugged  # noqa: E402
 from kplug.tune import search  # noqa: E402
@@ -216,6 +217,26 @@ def test_where_no_node_is_left_it_waits_and_says_so_once(nodes, plugin, tmp_path
         assert ended.how == FINISHED
     finally:
         executor.stop()
+
+
+def test_one_that_stopped_and_lost_its_place_is_trained_to_there_again_and_measured(plugin, tmp_path, capfd):
+    plugin()
+    (tmp_path / "one").mkdir()
+    executor = ray_cluster(workers=1)
+    try:
+        executor.start(replace(job(), wanted=("latency_ms",)))
+        for life in range(2):
+            for epoch, go_on in ((0, True), (1, False)):
+                (event,) = executor.wait(300.0)
+                assert event.epoch == epoch
+                executor.answer("one", go_on)
+            if not life:
+                ray.kill(executor.places[0].actor)
+        (ended,) = executor.wait(300.0)
+    finally:
+        executor.stop()
+    assert capfd.readouterr().err.count("training one lost its node, and goes on elsewhere") == 1
+    assert ended.how == PAUSED and ended.numbers["latency_ms"] > 0, ended
 
 
 def test_a_cluster_that_is_not_there():
