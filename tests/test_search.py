@@ -228,6 +228,13 @@ def test_hyperband_needs_as_many_points_as_its_first_round(play):
         play(spec.replace("[2, 32]", "[2, 9]"), "other")
 
 
+def test_hyperband_needs_as_many_epochs_as_a_promotion_takes(play):
+    with pytest.raises(
+        SpecError, match=r"search.oracle: hyperband promotes to trainings 3 times as long .* has 2 epochs"
+    ):
+        play(SPEC.replace("ORACLE", "hyperband").replace("epochs: 9", "epochs: 2"))
+
+
 def test_evolution_does_better_than_its_first_population(play):
     found, _ = play(SPEC.replace("ORACLE", "{type: evolution, trials: 60, population: 10, sample: 4}"))
     values = [trial.numbers["val_accuracy"] for trial in found.trials]

@@ -71,11 +71,17 @@ def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2)] = 3, iterations: C
         iterations: how often all brackets are gone through.
 
     Raises:
-        SpecError: the space has fewer points than its first round, or the search begins with more.
+        SpecError: the trainings are too short for two rounds; the space has fewer points than the first, or the search
+            begins with more.
     """
     from kplug.default_plugins.proposing import Hyperband
     from kplug.errors import SpecError
 
+    if info.epochs < factor:
+        raise SpecError(
+            f"hyperband promotes to trainings {factor} times as long (factor), and the whole one has {info.epochs} "
+            "epochs: no trial could be promoted; give fit.epochs more, or use another oracle"
+        )
     oracle = Hyperband(max_epochs=info.epochs, factor=factor, hyperband_iterations=iterations, **_common(info))
     if info.points < (first := oracle.first_round()):
         given = f"factor {factor} and {info.epochs} epochs"
