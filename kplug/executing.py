@@ -103,7 +103,8 @@ class Executor(abc.ABC):
     def interrupt(self) -> Collection[str]:
         """Have all trainings write a checkpoint and end, as SIGTERM does.
 
-        One whose report was returned and not answered is killed: it goes on, and reports again, from its last one.
+        One whose report was returned and not answered is killed: it goes on, and reports again, from its last one. To
+        those that take long it is said again.
 
         Returns:
             Names of those from which something may still be heard: they are waited for, up to their `Ended`.

@@ -24,6 +24,7 @@ from kplug.study import PRUNED, SAME, Study, Trial
 GIB = 2**30
 MEND = "mend that, then --resume goes on"
 PATIENCE = 60.0  # seconds in which trainings that are to end write their checkpoints
+REMINDER = 10.0  # of them, after which they are told again: one may be in code that swallows what SIGTERM raises
 
 
 @dataclass
@@ -160,8 +161,11 @@ class Trials:
     def leave(self) -> None:
         """Have all trainings end; what they report on their way is kept, for a checkpoint lies behind it."""
         left = set(self.executor.interrupt())
-        until = time.monotonic() + PATIENCE
-        while left and time.monotonic() < until:
+        now = time.monotonic()
+        until, reminded = now + PATIENCE, now
+        while left and (now := time.monotonic()) < until:
+            if now - reminded > REMINDER:
+                left, reminded = left & set(self.executor.interrupt()), now
             for event in self.executor.wait(1.0):
                 if isinstance(event, Reported):
                     self._reported(event)

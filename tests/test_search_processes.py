@@ -42,11 +42,11 @@ search:
 MISCHIEF = '''
     from typing import Literal
 
-    from kplug import Callback, hookimpl
+    from kplug import Callback, Loss, hookimpl
 
     @hookimpl
     def components():
-        return [mischief]
+        return [mischief, shrug]
 
     What = Literal["nothing", "kill", "eat", "hang", "diverge", "raise", "validate", "now and then"]
 
@@ -85,6 +85,19 @@ MISCHIEF = '''
                     time.sleep(0.02)
 
         return Mischief()
+
+    def shrug() -> Loss:
+        """Swallow the first exception that a signal raises here."""
+        import time
+
+        open("shrugging", "w").close()
+        try:
+            time.sleep(3600)
+        except BaseException:
+            try:
+                time.sleep(3600)
+            finally:
+                open("left", "w").close()
 '''
 
 
@@ -96,7 +109,7 @@ def plugin(tmp_path, monkeypatch):
     (folder / "mischief.py").write_text(textwrap.dedent(MISCHIEF))
     (folder / "mischief-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mischief\nVersion: 1.0\n")
     (folder / "mischief-1.0.dist-info" / "entry_points.txt").write_text("[kplug]\nmischief = mischief\n")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     return folder
 
 
@@ -284,6 +297,13 @@ def test_what_is_reported_when_the_search_is_terminated_is_kept(plugin, whole, t
     done = run(tmp_path, text, "--resume")
     assert values(tmp_path / "search") == values(whole[0]), done.stderr
     assert {row["trained"] for row in trials(tmp_path / "search")} == {2}
+
+
+@pytest.mark.slow
+def test_a_training_that_swallows_the_first_request_to_end_is_told_again(plugin, tmp_path):
+    text = SPEC.replace("  optimizer:", "  loss: shrug\n  optimizer:")
+    stopped_when(tmp_path, text, (tmp_path / "shrugging").exists, signal.SIGINT, 130)
+    assert (tmp_path / "left").exists()
 
 
 def test_ctrl_c_before_the_first_training_begins_does_not_wait_for_tensorflow(whole, tmp_path):
