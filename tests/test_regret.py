@@ -263,6 +263,25 @@ def test_a_search_of_another_spec_is_left_out(regret, place):
     assert {one["spec"] for one in figures(place).values()} == {"search-training"}
 
 
+def test_figures_stay_whose_directories_are_gone(regret, place, tool):
+    before = figures(place)
+    shutil.rmtree(place / "searches" / "cell-random-0")
+    shutil.rmtree(place / "searches" / "training-random-1")
+    play(tool, place, "cell-random", 7)
+    code, said = regret("write")
+    assert code == 0, said
+    after = figures(place)
+    assert {name: one for name, one in after.items() if name in before} == before
+    assert set(after) - set(before) == {"cell-random-7"}
+    spec = place / "specs" / "search-cell.yaml"
+    spec.write_text(spec.read_text().replace("width: 6", "width: 7"))
+    shutil.rmtree(place / "searches")
+    code, said = regret("write")
+    assert code == 1
+    assert said.count("left out: in ") == 5
+    assert {one["spec"] for one in figures(place).values()} == {"search-training"}
+
+
 def test_without_searches_nothing_is_said(regret, tmp_path):
     place = new_place(tmp_path / "new")
     before = page(place)

@@ -19,8 +19,11 @@ VERSIONS = ("kplug", "keras", "keras-tuner", "tensorflow")
 VARIED = ("seed", "search.oracle", "search.executor", "search.keep")  # what of a spec is another in each search
 
 
-def figures_of(folder: Path, specs: Path, problems: list[str]) -> dict[str, Any]:
-    """All finished searches of a folder; what is wrong with the others is a problem."""
+def figures_of(folder: Path, specs: Path, before: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """All finished searches of a folder, and of the figures before those that it lacks, where their spec is the same.
+
+    What is wrong with others is a problem.
+    """
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for journal in sorted(folder.glob("*/journal.jsonl")):
         with noting(problems):
@@ -29,7 +32,14 @@ def figures_of(folder: Path, specs: Path, problems: list[str]) -> dict[str, Any]
             if key in found:
                 raise NoRow(f"{journal.parent}: left out: {found[key]['search']} has the same oracle and seed")
             found[key] = one
-    return {"searches": [found[key] for key in sorted(found)]}
+    for one in before.get("searches", []):
+        key = one["spec"], one["oracle"]["type"], one["seed"]
+        is_told = (folder / one["search"]).exists()
+        with noting([] if is_told else problems):
+            _refuse_changed(before["specs"][one["spec"]], one["search"], specs / f"{one['spec']}.yaml")
+            found.setdefault(key, one)
+    texts = {name: (specs / f"{name}.yaml").read_text() for name in sorted({name for name, _, _ in found})}
+    return {"specs": texts, "searches": [found[key] for key in sorted(found)]}
 
 
 def search_in(path: Path, specs: Path) -> dict[str, Any]:
@@ -39,7 +49,8 @@ def search_in(path: Path, specs: Path) -> dict[str, Any]:
         raise NoRow(f"{path}: left out: it is not finished; tools/regret run goes on with it")
     written = parse((path / "spec.yaml").read_bytes(), str(path / "spec.yaml"))[0]
     name, direction = objective_of(written, path)
-    _refuse_changed(written, path, specs / f"{written['name']}.yaml")
+    del written["search"]["executor"]  # it may be of a plugin that is gone
+    _refuse_changed(dump(written), str(path), specs / f"{written['name']}.yaml")
     facts = {"search": path.name, "spec": written["name"], "seed": written["seed"], "oracle": ended[-1]["oracle"]}
     facts |= {"objective": name, "direction": direction, "epochs_of_a_trial": written["fit"]["epochs"]}
     facts |= {key: ended[-1][key] for key in ("workers", "at_once")} | {"spans": spans_of(path)}
@@ -55,17 +66,16 @@ def objective_of(written: dict[str, Any], path: Path) -> tuple[str, str]:
     return objective[direction], direction
 
 
-def _refuse_changed(written: dict[str, Any], path: Path, file: Path) -> None:
+def _refuse_changed(text: str, name: str, file: Path) -> None:
     """NoRow where a search was not of what its spec says today."""
     if not file.is_file():
-        raise NoRow(f"{path}: left out: {file} is gone")
-    del written["search"]["executor"]  # it may be of a plugin that is gone
-    then = _compared(dump(written), str(path / "spec.yaml"), of_a_run=True)
+        raise NoRow(f"{name}: left out: {file} is gone")
+    then = _compared(text, name, of_a_run=True)
     now = _compared(file.read_text(), str(file), of_a_run=False)
     if changed := sorted(then.items() ^ now.items()):
         where = changed[0][0]
         before, after = then.get(where, "not there"), now.get(where, "not there")
-        raise NoRow(f"{path}: left out: in {file} {where} is {after}, the search had {before}; search anew elsewhere")
+        raise NoRow(f"{name}: left out: in {file} {where} is {after}, the search had {before}; search anew elsewhere")
 
 
 @functools.cache

@@ -28,8 +28,9 @@ Search = dict[str, Any]
 def as_text(figures: dict[str, Any]) -> str:
     """JSON with a line for each trial."""
     best = [f' "best": {json.dumps(figures["best"])},\n'] if "best" in figures else []
+    specs = ",\n".join(f"  {json.dumps(name)}: {json.dumps(text)}" for name, text in figures["specs"].items())
     searches = ",".join(_search_as_text(search) for search in figures["searches"])
-    return "".join(["{\n", *best, ' "searches": [', searches, "\n ]\n}\n"])
+    return "".join(["{\n", *best, f' "specs": {{\n{specs}\n }},\n', ' "searches": [', searches, "\n ]\n}\n"])
 
 
 def _search_as_text(search: Search) -> str:
