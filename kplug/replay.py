@@ -58,7 +58,7 @@ def _replay_report(journal: Journal, trials: Trials, event: Mapping[str, Any]) -
     if event["epoch"]:
         go_on = trials.study.report(trial, repeat, event["epoch"], event["metrics"])
     else:
-        go_on = trials.count(trial, event["metrics"])
+        go_on = trials.count(trial, repeat, event["metrics"])
     if go_on != event["go_on"]:
         raise _differs(journal, event)
     if not go_on:

@@ -36,10 +36,7 @@ def check_search(spec: Any) -> None:
             raise SpecError([_placed(spec, Problem(str(error)), key)]) from None
     _check_folds(spec, space, section)
     check_space(spec, space)
-    try:
-        first_points(spec, space, section["first"])
-    except SpecError as error:
-        raise SpecError([_placed(spec, problem, "first") for problem in error.problems]) from None
+    first_points(spec, space)
     _check_oracle(spec, space, section)
 
 

@@ -94,12 +94,13 @@ class Study:
         self.trials: list[Trial] = []
         self._proposed: dict[int, Any] = {}
         self._ids: dict[int, str] = {}  # of the oracle, which may write numbers otherwise
+        self._begun: set[tuple[int, int]] = set()  # trial and repeat that have reported no epoch since they began
         self._by_form: dict[tuple[str, int], int] = {}
         search = spec["search"]
         direction = aim.first.direction[:3]
         self._name = aim.first.name if len(aim.objectives) == 1 else "score"
         best, seed = keras_tuner.Objective(self._name, direction), mixed(spec["seed"])
-        first = first_points(spec, space, plain(search)["first"])
+        first = first_points(spec, space)
         info = SearchInfo(declare(space), best, seed, max(1, epochs), space.size(), len(first))
         self.oracle = build(spec, search.arguments["oracle"], {SearchInfo: info})
         self.oracle.verbose = 0
@@ -142,15 +143,22 @@ class Study:
             trial.reason = str(error)
         return trial
 
+    def begin(self, trial: Trial, repeat: int) -> None:
+        """A training begins, or goes on from a checkpoint."""
+        self._begun.add((trial.number, repeat))
+
     def report(self, trial: Trial, repeat: int, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Note the metrics of an epoch, counted from 1; whether the training goes on."""
         while len(trial.reports) <= repeat:
             trial.reports.append([])
             trial.best.append(dict(metrics))
-        rows = trial.reports[repeat]
+        rows, new, before = trial.reports[repeat], dict(metrics), [trial.best[repeat]]
+        if epoch <= len(rows) and (trial.number, repeat) in self._begun:
+            before = rows[: epoch - 1]  # it goes on from there and computes otherwise now; else: it was set back
+        trial.best[repeat] = best_row([*before, new], trial.spec)
+        self._begun.discard((trial.number, repeat))
         del rows[epoch - 1 :]
-        rows.append(dict(metrics))
-        trial.best[repeat] = best_row([trial.best[repeat], rows[-1]], trial.spec)
+        rows.append(new)
         if epoch >= self.epochs:
             return True
         return epoch < trial.epochs and not self.is_behind(trial, repeat)

@@ -65,7 +65,7 @@ class Trials:
         self.under_way: dict[str, Running] = {}  # by the job's name
         self.ended: dict[int, list[Ended]] = {}  # by trial: how each of its trainings ended
         self.unfinished: list[Trial] = []  # of a search that is gone on with
-        self.told_to_stop: set[str] = set()  # its trainings that were to end by what they had reported
+        self.told_to_stop: set[str] = set()  # trainings that were to end by what they had reported
         self.counted: dict[int, dict[str, float]] = {}  # by trial
         self.is_asking = True
         self.failed_in_a_row = self.ended_here = 0
@@ -190,7 +190,9 @@ class Trials:
             self._refuse_unreported(event.metrics)
             go_on = self.study.report(trial, repeat, event.epoch, event.metrics)
         else:
-            go_on = self.count(trial, event.metrics)
+            go_on = self.count(trial, repeat, event.metrics)
+        if not go_on:
+            self.told_to_stop.add(event.name)
         content = {"trial": trial.number, "repeat": repeat, "epoch": event.epoch, "metrics": dict(event.metrics)}
         self.journal.append("report", **content, go_on=go_on)
         self.executor.answer(event.name, go_on)
@@ -203,8 +205,9 @@ class Trials:
                 hint = did_you_mean(name, known) or f"; this run reports {', '.join(metrics)}"
                 raise SpecError([Problem(f"'{name}' is not reported{hint}", steps, self.study.spec.where(steps))])
 
-    def count(self, trial: Trial, numbers: Mapping[str, float]) -> bool:
-        """Note what is counted before a training; whether it keeps to the constraints."""
+    def count(self, trial: Trial, repeat: int, numbers: Mapping[str, float]) -> bool:
+        """Note what is counted before a training begins; whether it keeps to the constraints."""
+        self.study.begin(trial, repeat)
         self.counted[trial.number] = dict(numbers)
         return not self.study.aim.broken_by(numbers)
 

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import kplug
@@ -39,7 +40,7 @@ def spec(first="[]", oracle="{type: random, trials: 12}"):
 
 def points(first):
     found = spec(first)
-    return first_points(found, found.space(), found["search"].arguments["first"])
+    return first_points(found, found.space())
 
 
 def test_what_is_left_out_is_as_the_spec_has_it():
@@ -64,11 +65,16 @@ def test_below_a_label_that_a_point_gives_its_sub_tree_says_what_is_left_out():
     "first, said",
     [
         ("[{}, {task.model.layers.0.filtres: 3}]", f"filtres: is not searched; did you mean '{FILTERS}'?"),
-        (f"[{{{FILTERS}: 33}}]", f"search.first.0.{FILTERS}: 33 is not in its range: 2 to 32"),
+        (f"[{{{FILTERS}: 33}}]", f"search.first.0.{FILTERS}: 33 is not in its range: a whole number, 2 to 32"),
         (f"[{{{FILTERS}: true}}]", "true is not in its range"),
         (f"[{{{RATE}: 1e-3}}]", f"search.first.0.{RATE}: 0.001 is not in its range: cosine, constant"),
-        (f"[{{{RATE}: constant, '{RATE}[cosine].peak': 0.1}}]", f"does not count in this point, where {RATE} is"),
+        (
+            f"[{{{RATE}: constant, '{RATE}[cosine].peak': 0.1}}]",
+            f"does not count in this point, where {RATE} is constant",
+        ),
         (f"[{{}}, {{{FILTERS}: 4}}]", "search.first.1: is the same point as number 0"),
+        (f"[{{{FILTERS}: 99}}, {{}}, {{{FILTERS}: 4}}]", "search.first.2: is the same point as number 1"),
+        (f"[{{filters: 3, {FILTERS}: 99}}]", f"search.first.0.{FILTERS}: 99 is not in its range"),
         ("[relu]", "search.first.0: 'relu' is not a mapping"),
     ],
 )
@@ -79,7 +85,9 @@ def test_a_wrong_point_is_refused_at_its_place(first, said):
 
 def test_a_value_of_the_spec_that_is_outside_the_range_is_asked_for():
     text = SPEC.replace("FIRST", "[{}]").replace("ORACLE", "random").replace("filters: 4", "filters: 64")
-    said = f"search.first.0: the spec's {FILTERS}, 64, is not in its range: 2 to 32; write {FILTERS} here"
+    said = (
+        f"search.first.0: the spec's {FILTERS}, 64, is not in its range: a whole number, 2 to 32; write {FILTERS} here"
+    )
     with pytest.raises(SpecError, match=re.escape(said)):
         kplug.loads(text)
     text = text.replace("filters: 64", "filters: 4").replace("{type: cosine, peak: 2e-2}", "0.1")
@@ -95,6 +103,72 @@ def test_values_that_do_not_fit_together_are_refused():
     text = text.replace("  space:\n", "  space:\n    task.model.layers.0.groups: {choice: [3, 4]}\n")
     with pytest.raises(SpecError, match=r"search.first.0: task.model.layers.0: filters \(6\) is not a multiple"):
         kplug.loads(text)
+
+
+def points_of(model, first, *lines):
+    """The points of a spec with this model and these ranges."""
+    text = SPEC[: SPEC.index("  space:")].replace("FIRST", first).replace("ORACLE", "random")
+    text = re.sub(r"model: .*", lambda found: f"model: {model}", text)
+    found = kplug.loads(text + "  space:\n" + "".join(f"    {line}\n" for line in lines))
+    return first_points(found, found.space())
+
+
+def test_of_labels_that_differ_in_what_is_searched_below_that_is_taken_whose_range_has_the_value():
+    lines = [f"{RATE}: {{choice: {{slow: {{type: constant, peak: 1e-4}}, fast: {{type: constant, peak: 1e-2}}}}}}"]
+    lines += [
+        f"task.optimizer.learning_rate[{name}].peak: {{log: [{ends}]}}"
+        for name, ends in (("slow", "1e-5, 9e-4"), ("fast", "1e-3, 1"))
+    ]
+    text = SPEC[: SPEC.index("  space:")].replace("FIRST", "[{}]").replace("ORACLE", "random")
+    text = text.replace("{type: cosine, peak: 2e-2}", "{type: constant, peak: 2e-2}")
+    found = kplug.loads(text + "  space:\n" + "".join(f"    {line}\n" for line in lines))
+    assert first_points(found, found.space()) == [{RATE: "fast", f"{RATE}[fast].peak": 2e-2}]
+
+
+def test_a_label_is_not_the_value_that_has_its_name():
+    with pytest.raises(SpecError, match=r"the spec.s data.image.resize, .stretch., is not in its range: stretch, crop"):
+        kplug.loads(
+            "name: a\ntask: {type: classification, model: flatten}\n"
+            "data: {source: digits, image: {size: [8, 8], resize: stretch}}\n"
+            "search:\n  first: [{}]\n  space: {data.image.resize: {choice: {stretch: pad, crop: crop}}}\n"
+        )
+
+
+def test_what_is_given_later_counts_where_values_must_fit_together():
+    model = "{type: layers, layers: [{type: conv2d, filters: 4, kernel_size: 3}, flatten]}"
+    tree = "{type: layers, layers: [{type: conv2d, filters: 6, kernel_size: 3, groups: 3}, flatten]}"
+    layer = "task.model[a].layers.0"
+    lines = [f"task.model: {{choice: {{a: {tree}, b: flatten}}}}", f"{layer}.groups: {{choice: [1, 2, 3, 4]}}"]
+    lines += [f"{layer}.activation: {{choice: [null, relu]}}", f"{layer}.filters: {{choice: [4, 6, 8]}}"]
+    given = {"task.model": "a", f"{layer}.groups": 4, f"{layer}.filters": 8}
+    written = ", ".join(f"'{path}': {value}" for path, value in given.items())
+    assert points_of(model, f"[{{{written}}}]", *lines) == [given | {f"{layer}.activation": None}]
+
+
+def test_labels_that_look_like_numbers_are_written_as_they_stand_there():
+    lines = ["data.sampler.batch_size: {choice: {8: 8, 16: 16}}", f"{FILTERS}: {{choice: {{true: 8, four: 4}}}}"]
+    model = "{type: layers, layers: [{type: conv2d, filters: 4, kernel_size: 3}, flatten]}"
+    first = f"[{{data.sampler.batch_size: 8}}, {{data.sampler.batch_size: '16', {FILTERS}: true}}]"
+    assert [list(point.values()) for point in points_of(model, first, *lines)] == [["8", "four"], ["16", "true"]]
+
+
+def test_the_name_of_a_component_may_be_searched():
+    model = "{type: layers, layers: [{type: max_pooling2d}, flatten]}"
+    lines = ["task.model.layers.0.type: {choice: [max_pooling2d, average_pooling2d]}"]
+    assert points_of(model, "[{}]", *lines) == [{"task.model.layers.0.type": "max_pooling2d"}]
+
+
+def test_files_are_the_same_wherever_the_search_runs(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", x=1)
+    monkeypatch.chdir(tmp_path)
+    text = (
+        SPEC.replace("FIRST", "[{}]")
+        .replace("ORACLE", "random")
+        .replace("data: {source: digits}", "data: {source: {type: arrays, path: a.npz}}")
+    )
+    text += "    data.source: {choice: {a: {type: arrays, path: a.npz}, b: {type: arrays, path: b.npz}}}\n"
+    found = kplug.loads(text).absolute()
+    assert first_points(found, found.space())[0]["data.source"] == "a"
 
 
 def asked(study: Study, count: int):

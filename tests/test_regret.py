@@ -280,6 +280,9 @@ def test_figures_stay_whose_directories_are_gone(regret, place, tool):
     assert code == 1
     assert said.count("left out: in ") == 5
     assert {one["spec"] for one in figures(place).values()} == {"search-training"}
+    file = place / "docs" / "searches.json"
+    file.write_text(json.dumps({"searches": json.loads(file.read_text())["searches"]}))
+    assert regret("write")[1].count("do not say what its spec was") == 6
 
 
 def test_without_searches_nothing_is_said(regret, tmp_path):

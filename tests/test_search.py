@@ -230,7 +230,7 @@ def test_hyperband_needs_as_many_points_as_its_first_round(play):
 
 def test_hyperband_needs_as_many_epochs_as_a_promotion_takes(play):
     with pytest.raises(
-        SpecError, match=r"search.oracle: hyperband promotes to trainings 3 times as long .* has 2 epochs"
+        SpecError, match=r"search.oracle: hyperband promotes to trainings 3 times as long .* comes to 2: no trial"
     ):
         play(SPEC.replace("ORACLE", "hyperband").replace("epochs: 9", "epochs: 2"))
 
@@ -486,6 +486,38 @@ def test_the_value_is_that_of_the_kept_weights_though_a_setback_gave_their_epoch
     study.tell(trial, FINISHED, {})
     assert [row["val_accuracy"] for row in trial.reports[0]] == [0.2, 0.4, 0.5]
     assert trial.numbers == {"val_accuracy": value}
+
+
+def test_what_a_resumed_training_reports_otherwise_takes_the_place_of_what_was():
+    """Some devices do not compute the same twice."""
+    study = make_study(kplug.loads(RANDOM.replace("EXECUTOR", "processes")))
+    trial = study.ask()
+    for reports in ([(1, 0.3), (2, 0.6), (3, 0.9)], [(2, 0.55), (3, 0.5)]):
+        study.begin(trial, 0)
+        for epoch, reported in reports:
+            study.report(trial, 0, epoch, {"val_accuracy": reported})
+    study.tell(trial, FINISHED, {})
+    assert trial.numbers == {"val_accuracy": 0.55}
+
+
+def test_what_stopped_and_is_trained_again_stops_there_again(play, monkeypatch):
+    """An executor may have lost it."""
+    pause, lost = Played.answer, []
+
+    def answer(executor, name, go_on):
+        if not go_on and not lost:
+            lost.append(name)
+            executor.far.pop(executor.jobs[name][0].run, None)
+            executor.jobs[name][2] = None
+        else:
+            pause(executor, name, go_on)
+
+    monkeypatch.setattr(Played, "answer", answer)
+    text = with_search(prune="{type: median, trials: 3}").replace("trials: 12", "trials: 20")
+    found, _ = play(text, "lost")
+    assert lost
+    monkeypatch.setattr(Played, "answer", pause)
+    assert seen(found) == seen(play(text, "whole")[0])
 
 
 def test_a_line_that_the_disk_had_no_room_for_is_taken_back(tmp_path, monkeypatch):

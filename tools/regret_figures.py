@@ -25,7 +25,9 @@ def figures_of(folder: Path, specs: Path, before: dict[str, Any], problems: list
     What is wrong with others is a problem.
     """
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    told: set[str] = set()
     for journal in sorted(folder.glob("*/journal.jsonl")):
+        told.add(journal.parent.name)
         with noting(problems):
             one = search_in(journal.parent, specs)
             key = one["spec"], one["oracle"]["type"], one["seed"]
@@ -33,13 +35,14 @@ def figures_of(folder: Path, specs: Path, before: dict[str, Any], problems: list
                 raise NoRow(f"{journal.parent}: left out: {found[key]['search']} has the same oracle and seed")
             found[key] = one
     for one in before.get("searches", []):
-        key = one["spec"], one["oracle"]["type"], one["seed"]
-        is_told = (folder / one["search"]).exists()
-        with noting([] if is_told else problems):
-            _refuse_changed(before["specs"][one["spec"]], one["search"], specs / f"{one['spec']}.yaml")
-            found.setdefault(key, one)
-    texts = {name: (specs / f"{name}.yaml").read_text() for name in sorted({name for name, _, _ in found})}
-    return {"specs": texts, "searches": [found[key] for key in sorted(found)]}
+        with noting([] if one["search"] in told else problems):
+            then = before.get("specs", {}).get(one["spec"], "")
+            _refuse_changed(then, one["search"], specs / f"{one['spec']}.yaml")
+            found.setdefault((one["spec"], one["oracle"]["type"], one["seed"]), one)
+    texts = {
+        name: loads((specs / f"{name}.yaml").read_text()).filled().dump() for name in {name for name, _, _ in found}
+    }
+    return {"specs": dict(sorted(texts.items())), "searches": [found[key] for key in sorted(found)]}
 
 
 def search_in(path: Path, specs: Path) -> dict[str, Any]:
@@ -70,6 +73,8 @@ def _refuse_changed(text: str, name: str, file: Path) -> None:
     """NoRow where a search was not of what its spec says today."""
     if not file.is_file():
         raise NoRow(f"{name}: left out: {file} is gone")
+    if not text:
+        raise NoRow(f"{name}: left out: its figures do not say what its spec was; search anew")
     then = _compared(text, name, of_a_run=True)
     now = _compared(file.read_text(), str(file), of_a_run=False)
     if changed := sorted(then.items() ^ now.items()):

@@ -79,8 +79,8 @@ def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2)] = 3, iterations: C
 
     if info.epochs < factor:
         raise SpecError(
-            f"hyperband promotes to trainings {factor} times as long (factor), and the whole one has {info.epochs} "
-            "epochs: no trial could be promoted; give fit.epochs more, or use another oracle"
+            f"hyperband promotes to trainings {factor} times as long (factor), and fit.epochs comes to {info.epochs}: "
+            "no trial could be promoted; give it more, or use another oracle"
         )
     oracle = Hyperband(max_epochs=info.epochs, factor=factor, hyperband_iterations=iterations, **_common(info))
     if info.points < (first := oracle.first_round()):

@@ -12,7 +12,6 @@ import concurrent.futures
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -42,10 +41,11 @@ MOMENT = 5.0  # seconds that a place may take to say something from aside
 @dataclass
 class _Training:
     job: Job
-    epoch: int = 0  # reported last
+    epoch: int = 0  # the furthest that was reported
     numbers: Mapping[str, float] = field(default_factory=dict)  # counted before the first
     told_to_end: str = ""  # how, where it was told so
-    losses: int = 0  # since the epoch before
+    losses: int = 0  # since that was
+    anew: bool = False  # begins with its first step, whatever its run has
 
 
 @dataclass
@@ -146,7 +146,7 @@ class RayCluster(Executor):
         for place in self.places:
             if place.is_idle and self.waiting:
                 place.training = self.waiting.popleft()
-                place.call = place.actor.train.remote(place.training.job).future()
+                place.call = place.actor.train.remote(place.training.job, place.training.anew).future()
         while self.is_connected and len(self.places) < min(self.workers, len(self.trainings)):
             cpus, gpus, memory = self.resources.values()
             options = {"num_cpus": cpus, "num_gpus": gpus, "memory": memory or None, "scheduling_strategy": "SPREAD"}
@@ -205,7 +205,8 @@ class RayCluster(Executor):
         else:
             training.losses = training.losses if event.epoch <= training.epoch else 0
             training.numbers = training.numbers if event.epoch else event.metrics
-            training.epoch = event.epoch
+            training.epoch = max(training.epoch, event.epoch)
+            training.anew = False
 
     def _lost(self, training: _Training | None, error: BaseException) -> list[Event]:
         """What becomes of a training whose place is gone; of one that waits, where no place can be made at all."""
@@ -225,8 +226,7 @@ class RayCluster(Executor):
         if training.losses > MOST_LOSSES:
             return self._end(training, FAILED, f"{training.losses} nodes died under it, with no epoch between: {said}")
         if training.told_to_end:  # what stopped cannot be gone on with to be measured
-            shutil.rmtree(training.job.run, ignore_errors=True)
-            training.told_to_end = ""
+            training.told_to_end, training.anew = "", True
         log(f"training {training.job.name} lost its node, and goes on elsewhere: {said}")
         self.waiting.appendleft(training)
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -48,14 +49,16 @@ class Place:
         """Where this is, for a person; the first answer of a place."""
         return socket.gethostname()
 
-    def train(self, job: Job) -> list[Event]:
-        """Begin a training; what happened first."""
+    def train(self, job: Job, anew: bool) -> list[Event]:
+        """Begin a training, or go on with it unless it is to begin anew; what happened first."""
         if not Path(job.run).parent.is_dir():
             reason = f"the node {self.node()} has no {Path(job.run).parent}; a search's directory is one that all share"
             return [Ended(job.name, BROKEN, reason=reason)]
         if Path(self.folder).is_dir():
             os.chdir(self.folder)
         wait_until_free(job.run)
+        if anew:
+            shutil.rmtree(job.run, ignore_errors=True)
         self._set_environment()
         self.processes.start(job)
         return self._next()
