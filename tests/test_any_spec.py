@@ -145,6 +145,7 @@ def nodes(kind, depth):
 RULED = {  # parameters of sections whose rules look at several of them
     "SearchSection": {
         "space": st.just({"data.image.resize": {"choice": ["pad", "crop", "stretch"]}}),
+        "first": st.sampled_from([[], [{}], [{"data.image.resize": "crop"}]]),
         "objective": st.sampled_from([{"minimize": "loss"}, [{"maximize": "a"}, {"minimize": "flops", "target": 2.0}]]),
         "constraints": st.just({"parameters": {"at_most": 1e6}}),
     },

@@ -171,7 +171,7 @@ def differing(one, other):
     return np.mean(np.abs(one.astype(np.int16) - other) > 1)
 
 
-@pytest.mark.parametrize("magnitude", [9.0, 10.0])
+@pytest.mark.parametrize("magnitude", [pytest.param(9.0, marks=pytest.mark.slow), 10.0])
 def test_rand_augment_draws_its_14_operations_and_signs_evenly(magnitude):
     image = picture((21, 21), values=(40, 200), seed=1)
     amounts = rand_augment_amounts(magnitude, 21)
@@ -291,7 +291,8 @@ def test_aug_mix_draws_strengths_from_a_hundredth_to_its_severity(severity, monk
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("shape", [(32, 32, 3), pytest.param((16, 20, 1), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("shape", [(32, 32, 3), (16, 20, 1)])
+@pytest.mark.slow  # a shape is in test_contract.py
 def test_the_contract(policy, shape):
     check(policy, shape)
 

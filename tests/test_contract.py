@@ -1,5 +1,5 @@
-"""Every component that is installed keeps its contract: kplug's own, of its architectures one a file, and with
-KPLUG_TEST_ALL=1 all, those of plugins too, which have tests of their own."""
+"""Every component that is installed keeps its contract: kplug's own, of its architectures one a file and of what is
+generated of Keras one in three, and with KPLUG_TEST_ALL=1 all, those of plugins too, which have tests of their own."""
 
 import os
 from pathlib import Path
@@ -150,20 +150,19 @@ def chosen():
     every = [(kind, name, component) for kind in KINDS for name, component in host().registry.of_kind(kind)]
     if not EVERYTHING:
         every = [entry for entry in every if entry[2].distribution == "kplug"]
-    wanted = {name for _, name, _ in every} if EVERYTHING else one_of_each_file(every)
-    return [
-        pytest.param(*entry, id=f"{entry[0]}-{entry[1]}")
-        for entry in every
-        if entry[1] not in ELSEWHERE and (entry[0] != "architecture" or entry[1] in wanted)
-    ]
+    wanted = every if EVERYTHING else few_of_each_file(every)
+    return [pytest.param(*entry, id=f"{entry[0]}-{entry[1]}") for entry in wanted if entry[1] not in ELSEWHERE]
 
 
-def one_of_each_file(every):
+def few_of_each_file(every):
     files = {}
-    for kind, name, component in every:
+    for entry in every:
+        files.setdefault((entry[0], entry[2].function.__module__.rpartition(".")[2]), []).append(entry)
+    for (kind, file), entries in files.items():
         if kind == "architecture":
-            files.setdefault(component.function.__module__, []).append(name)
-    return {ONE_OF_FILE.get(file.rpartition(".")[2], names[0]) for file, names in files.items()}
+            yield next((entry for entry in entries if entry[1] == ONE_OF_FILE.get(file)), entries[0])
+        else:
+            yield from entries[:: 3 if file.startswith("keras_") else 1]
 
 
 # --- files for sources -----------------------------------------------------------------------------------------------

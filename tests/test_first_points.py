@@ -194,10 +194,10 @@ def asked(study: Study, count: int):
 def test_an_oracle_begins_with_them_and_goes_on(oracle):
     first = f"[{{}}, {{{FILTERS}: 8}}, {{{RATE}: constant}}]"
     given = points(first)
-    found = asked(make_study(spec(first, oracle)), 7)
+    found = asked(make_study(spec(first, oracle)), 5)
     assert found[:3] == given
     assert not any(point in given for point in found[3:])
-    assert asked(make_study(spec(first, oracle)), 7) == found
+    assert asked(make_study(spec(first, oracle)), 4) == found[:4]
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,11 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("objective", [ONE, THREE])
-@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(
+    ("odd", "objective"),
+    [("huge", THREE), *((odd, ONE) for odd in ODD)]
+    + [pytest.param(odd, THREE, marks=pytest.mark.slow) for odd in ODD if odd != "huge"],
+)
 def test_odd_studies_are_shown(tmp_path, capsys, odd, objective):
     study = study_of(objective, **ODD[odd])
     found = shown(tmp_path, study)

@@ -69,5 +69,6 @@ def test_task(flaw, message):
         check(telling, flaw=flaw)
 
 
+@pytest.mark.slow  # as every task of test_contract.py
 def test_a_good_task():
     check(telling)

@@ -20,7 +20,7 @@ REFERENCES = {
     "efficientnet_b4": (lambda: efficientnet("b4"), applications.EfficientNetB4, 64),
     "efficientnet_v2_s": (lambda: efficientnet("v2_s"), applications.EfficientNetV2S, 75),
 }
-SLOW = ["vgg19", "densenet169", "densenet201", "efficientnet_b1", "efficientnet_b4", "efficientnet_b7"]
+SLOW = ["vgg16", "vgg19", "densenet169", "densenet201", "efficientnet_b1", "efficientnet_b4", "efficientnet_b7"]
 SLOW += ["efficientnet_v2_s", "inception_v1_small", "inception_v3_small", "densenet_small", "efficientnet_small"]
 SLOW += ["efficientnet_v2_small", "inception_v3", "efficientnet_b0", "efficientnet_v2"]
 # with a classifier of 1000 classes: torchvision's AlexNet, the papers' or keras.applications' for the others

@@ -20,6 +20,10 @@ REFERENCES = {
 PARAMETERS = {"v1": 4_253_864, "v2": 3_538_984, "v3_small": 2_554_968, "v3_large": 5_507_432}
 
 
+def rarely(*versions):
+    return [pytest.param(version, marks=pytest.mark.slow) for version in versions]
+
+
 def reference(version, side, multiplier=1.0, top=False):
     made, more = REFERENCES[version]
     return made(input_shape=(side, side, 3), alpha=multiplier, weights=None, include_top=top, **more)
@@ -46,7 +50,7 @@ def test_equals_keras_applications(version, side, multiplier, fill, assert_equal
     assert_equal(ours, theirs, side)
 
 
-@pytest.mark.parametrize("version", ["v2", "v3_small", "v3_large"])
+@pytest.mark.parametrize("version", [*rarely("v2", "v3_large"), "v3_small"])
 def test_pads_an_odd_size_as_keras_applications_does(version, fill, assert_equal):
     ours, theirs = mobilenet(version, width_multiplier=0.35, stem="large"), reference(version, 75, 0.35)
     ours(keras.Input((75, 75, 3)))
@@ -60,7 +64,7 @@ def test_with_a_classifier_it_has_the_known_parameters(version, with_top):
     assert with_top(mobilenet(version, hidden=version.startswith("v3"))).count_params() == PARAMETERS[version]
 
 
-@pytest.mark.parametrize("version", ["v3_small", "v3_large"])
+@pytest.mark.parametrize("version", ["v3_small", *rarely("v3_large")])
 def test_the_hidden_layer_of_v3_equals_keras_applications(version, with_top, fill, assert_equal):
     theirs = reference(version, 224, top=True)
     scores = keras.Model(theirs.input, theirs.get_layer("logits").output[:, 0, 0])
@@ -70,7 +74,7 @@ def test_the_hidden_layer_of_v3_equals_keras_applications(version, with_top, fil
     assert_equal(ours, scores, 224)
 
 
-@pytest.mark.parametrize("version", REFERENCES)
+@pytest.mark.parametrize("version", ["v3_small", *rarely("v1", "v2", "v3_large")])
 def test_normalization_is_that_of_keras_applications(version):
     """Momentum does not show in a copy's outputs, and epsilon hardly where variances are large."""
 
@@ -86,7 +90,7 @@ def test_normalization_is_that_of_keras_applications(version):
     assert {momentum for momentum, _ in settings(ours.network)} == {0.9}
 
 
-@pytest.mark.parametrize("version", REFERENCES)
+@pytest.mark.parametrize("version", ["v1", "v3_small", *rarely("v2", "v3_large")])
 def test_pyramid_has_the_strides_its_names_say(version):
     for stem, least, most in (("large", 2, 5), ("small", 0, 3)):
         network = mobilenet(version, width_multiplier=0.1, stem=stem)
@@ -97,7 +101,7 @@ def test_pyramid_has_the_strides_its_names_say(version):
             assert tensor.shape[1:3] == (64 // 2**level, 96 // 2**level)
 
 
-@pytest.mark.parametrize("version", REFERENCES)
+@pytest.mark.parametrize("version", ["v1", "v3_small", *rarely("v2", "v3_large")])
 def test_the_small_form_differs_in_strides_alone(version):
     small, large = mobilenet(version, width_multiplier=0.25), mobilenet(version, width_multiplier=0.25)
     assert small(keras.Input((32, 32, 3))).shape[1:3] == (4, 4)

@@ -151,7 +151,10 @@ fit: {epochs: 1, stages: [{epochs: 1, set: {CHANGE}}]}
 @pytest.mark.parametrize(
     ("head", "loss", "change"),
     [
-        ("linear", "weighted_cross_entropy", "data.sampler: {type: oversampled, batch_size: 100}"),
+        pytest.param(
+            *("linear", "weighted_cross_entropy", "data.sampler: {type: oversampled, batch_size: 100}"),
+            marks=pytest.mark.slow,
+        ),
         ("cosine_linear", "{type: ldam, margin: 0.3}", "task.loss.weights: balanced"),
     ],
 )
