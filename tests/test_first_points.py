@@ -186,7 +186,7 @@ def asked(study: Study, count: int):
     "oracle",
     [
         "{type: random, trials: 12}",
-        "{type: bayesian, trials: 12, initial: 1}",
+        pytest.param("{type: bayesian, trials: 12, initial: 1}", marks=pytest.mark.slow),
         "hyperband",
         "{type: evolution, trials: 12, population: 2, sample: 2}",
     ],

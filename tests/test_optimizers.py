@@ -292,7 +292,7 @@ def evaluation(run, name):
 
 
 @pytest.fixture(
-    scope="module", params=[EMA, FREE, *rarely(ADJUSTED, OVERWRITTEN)], ids=["ema", "free", "adjusted", "overwrite"]
+    scope="module", params=[FREE, *rarely(EMA, ADJUSTED, OVERWRITTEN)], ids=["free", "ema", "adjusted", "overwrite"]
 )
 def whole(request, tmp_path_factory):
     seen = Trained()
