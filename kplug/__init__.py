@@ -15,15 +15,12 @@ from kplug.kinds import (
     Architecture,
     Augmentation,
     Callback,
-    Columns,
     Count,
-    DataInfo,
     Executor,
-    Field,
     FilePath,
-    FitInfo,
     Fraction,
-    Learner,
+    ImageArchitecture,
+    Known,
     Loss,
     Metric,
     Name,
@@ -37,35 +34,35 @@ from kplug.kinds import (
     RunPath,
     Sampler,
     Schedule,
-    SearchInfo,
     Seed,
-    Signature,
     Size,
     Source,
-    Split,
     Strategy,
     Task,
     Text,
     Unit,
+    by_epochs,
     call,
+    canonical,
+    known,
     rule,
 )
-from kplug.knowledge import ImageArchitecture, Known, by_epochs, canonical, known
+from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, SearchInfo, Signature, Split
 from kplug.spec import Spec, load, loads
 
 if TYPE_CHECKING:
-    from kplug.fit import train as train
-    from kplug.hypermodels import hypermodel as hypermodel
-    from kplug.run import Run as Run
-    from kplug.tune import search as search
+    from kplug.inference.run import Run as Run
+    from kplug.training.fit import train as train
+    from kplug.tuning.hypermodel import hypermodel as hypermodel
+    from kplug.tuning.search import search as search
 
 __version__ = "0.1.0"
 
 _BELOW_THE_LINE = {  # TensorFlow comes with them; `import *` spares them
-    "train": "kplug.fit",
-    "Run": "kplug.run",
-    "search": "kplug.tune",
-    "hypermodel": "kplug.hypermodels",
+    "train": "kplug.training.fit",
+    "Run": "kplug.inference.run",
+    "search": "kplug.tuning.search",
+    "hypermodel": "kplug.tuning.hypermodel",
 }
 
 

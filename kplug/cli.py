@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 import click
 
 from kplug import __version__
+from kplug.console import load_tensorflow
 from kplug.errors import BlownUp, Problem, SearchStopped, SpecError, Terminated, WorkerLost
-from kplug.plugins import PluginError, host
-from kplug.quiet import load_tensorflow
+from kplug.spec.plugins import PluginError, host
 
 INPUT_IS_WRONG, BROKE, WORKER_LOST, INTERRUPTED, TERMINATED = 2, 1, 75, 130, 143
 
@@ -93,8 +93,8 @@ def train(
         raise click.UsageError("give a SPEC, with or without --run DIR [--go-on], or --resume RUN")
     checked = read(spec, changes) if spec else None
     load_tensorflow()
-    from kplug.fit import resume as resume_run
-    from kplug.fit import train as train_spec
+    from kplug.training.fit import resume as resume_run
+    from kplug.training.fit import train as train_spec
 
     made = train_spec(checked, run, go_on) if checked else resume_run(str(resume), values_of(changes))
     if made.path.exists():  # that of a worker that is not the chief is gone
@@ -161,7 +161,7 @@ def components(kind: str | None, as_json: bool) -> None:
 
     With a KIND (architecture, loss, ...): its components and their parameters.
     """
-    from kplug.listing import components_listing
+    from kplug.spec.listing import components_listing
 
     print(components_listing(host().registry, kind, as_json))
 
@@ -170,7 +170,7 @@ def components(kind: str | None, as_json: bool) -> None:
 @as_json
 def plugins(as_json: bool) -> None:
     """List the installed plugins, and those that were set aside."""
-    from kplug.listing import plugins_listing
+    from kplug.spec.listing import plugins_listing
 
     print(plugins_listing(host(), as_json))
 
@@ -178,7 +178,7 @@ def plugins(as_json: bool) -> None:
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of a spec, for editors."""
-    from kplug.schema import schema as make_schema
+    from kplug.spec.schema import schema as make_schema
 
     print(json.dumps(make_schema(host().registry), indent=1))
 
@@ -201,7 +201,7 @@ def values_of(changes: tuple[str, ...]) -> dict[str, Any]:
 def open_run(directory: str) -> Any:
     """A run, with TensorFlow about to be needed."""
     load_tensorflow()
-    from kplug.run import Run
+    from kplug.inference.run import Run
 
     return Run.open(directory)
 

@@ -15,8 +15,9 @@ from pluggy import HookimplMarker, HookspecMarker
 if TYPE_CHECKING:
     import click
 
-    from kplug.run import Run
-    from kplug.tune import Search
+    from kplug.inference.run import Run
+    from kplug.tuning.search import Search
+
 
 hookspec = HookspecMarker("kplug")
 hookimpl = HookimplMarker("kplug")

@@ -7,18 +7,18 @@ The annotation of a parameter says what may fill it; the return annotation says 
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
-from kplug.errors import SpecError, did_you_mean, listed
+from kplug.records import Columns, DataInfo, FitInfo, SearchInfo
 
 if TYPE_CHECKING:
-    import numpy
+    pass
+
 
 # --- kinds ---------------------------------------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ Callback = Annotated[Any, Kind("callback", "a keras.callbacks.Callback; state() 
 Strategy = Annotated[Any, Kind("strategy", "a tf.distribute.Strategy")]
 Oracle = Annotated[Any, Kind("oracle", "a keras_tuner Oracle")]
 Pruner = Annotated[Any, Kind("pruner", "(values, others) -> bool: whether a trial stops early")]
-Executor = Annotated[Any, Kind("executor", "a kplug.executing.Executor: where trials are trained")]
+Executor = Annotated[Any, Kind("executor", "a kplug.tuning.executor.Executor: where trials are trained")]
 
 KINDS: dict[str, Kind] = {
     kind.__metadata__[0].name: kind.__metadata__[0]
@@ -126,174 +126,62 @@ def rule(check: Callable[..., None]) -> Callable[[F], F]:
     return add
 
 
-# --- what is injected ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Field:
-    """One feature of an example: its shape (None where it varies) and its NumPy dtype name."""
-
-    shape: tuple[int | None, ...]
-    dtype: str
-
-
-@dataclass(frozen=True)
-class DataInfo:
-    """What the data is, known before a model is built and kept with the run as `data.json`.
-
-    Args:
-        fields: feature name to `Field`, of one example as the batch holds it (after the resize).
-        resize: how pictures of other sizes are brought to the image size: pad, crop or stretch.
-        classes: class names, by label.
-        counts: training examples per class, by label.
-        splits: examples per split.
-        vocabulary: words, by token id; empty where the source has none.
-    """
-
-    fields: Mapping[str, Field]
-    resize: str = "pad"
-    classes: tuple[str, ...] = ()
-    counts: tuple[int, ...] = ()
-    splits: Mapping[str, int] = field(default_factory=dict)
-    vocabulary: tuple[str, ...] = ()
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels of the pictures in a batch."""
-        return self.fields["image"].shape  # type: ignore[return-value]
-
-    @property
-    def multi_label(self) -> bool:
-        """True where an example may have several labels: `label` is then a row of zeros and ones."""
-        return "label" in self.fields and len(self.fields["label"].shape) == 1
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> DataInfo:
-        fields = {name: Field(tuple(f["shape"]), f["dtype"]) for name, f in data["fields"].items()}
-        names = {key: tuple(data[key]) for key in ("classes", "counts", "vocabulary")}
-        return cls(fields=fields, resize=data["resize"], splits=dict(data["splits"]), **names)
-
-
-@dataclass(frozen=True)
-class FitInfo:
-    """How long the training is: all optimizer steps, and epochs."""
-
-    steps: int
-    epochs: int
-
-
-@dataclass(frozen=True)
-class SearchInfo:
-    """What an oracle searches.
-
-    Args:
-        hyperparameters: a `keras_tuner.HyperParameters` that declares the space.
-        objective: a `keras_tuner.Objective`.
-        seed: a number other than 0, which Keras Tuner takes for none.
-        epochs: of a whole training.
-        points: of the space; infinite where a range is an interval.
-        first: so many points the spec gives: before those of `populate_space`; `by_epochs`, before `_random_values`.
-    """
-
-    hyperparameters: Any
-    objective: Any
-    seed: int
-    epochs: int
-    points: float = float("inf")
-    first: int = 0
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The table of a split: what is known of every example without loading it.
-
-    Args:
-        size: how many examples.
-        arrays: column name to an array with `size` rows: labels, paths, every further column.
-    """
-
-    size: int
-    arrays: Mapping[str, numpy.ndarray] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> numpy.ndarray:
-        if name not in self.arrays:
-            raise SpecError(
-                f"no column named '{name}'{did_you_mean(name, self.arrays)} (columns: {listed(self.arrays)})"
-            )
-        return self.arrays[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.arrays
-
-    @property
-    def numeric(self) -> dict[str, numpy.ndarray]:
-        """The columns of numbers, which join every batch."""
-        return {name: array for name, array in self.arrays.items() if array.dtype.kind in "biuf"}
-
-
 INJECTED: tuple[type, ...] = (DataInfo, FitInfo, Columns, SearchInfo)
 
-# --- what sources and tasks return -----------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class SeesImages:
+    """Marks a parameter whose node gets the data's images themselves, so that their size is known to its rules."""
+
+
+ImageArchitecture = Annotated[Architecture, SeesImages()]
 
 
 @dataclass(frozen=True)
-class Split:
-    """A part of a source: the table of its examples, and how one of them is loaded.
-
-    The numeric columns join every batch under their names (`label` first of all), so that a source that wraps
-    another changes labels by changing columns; `load` brings what is not in the table.
+class Known:
+    """What a spec says of its data, and its source of itself, before anything is opened: `kplug check` goes by it.
 
     Args:
-        columns: the table.
-        load: row (int64 scalar tensor) to features by name, graph-safe; `image` is a uint8 tensor
-            `[height, width, channels]`, or a string scalar that holds an encoded picture.
-        classes: class names by label, the same in every split.
-        image: (height, width, channels) of all pictures, None where one varies.
-        batched: `load` also takes many rows `[b]` at once and returns `[b, ...]`.
-        vocabulary: words by token id, where the source has text.
+        image: height, width and channels of the images that a network gets, None where one is not known; for a node
+            that does not get the data's images, all None.
+        classes: class names by label; None where they are not known.
     """
 
-    columns: Columns
-    load: Callable[[Any], dict[str, Any]]
-    classes: tuple[str, ...] = ()
     image: tuple[int | None, int | None, int | None] = (None, None, None)
-    batched: bool = False
-    vocabulary: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return self.columns.size
+    classes: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Signature:
-    """An entry of an export.
+def known(tell: Callable[..., Known]) -> Callable[[F], F]:
+    """Let a source say what it knows of its data without being opened.
 
     Args:
-        function: batched tensors, one per input by name, to a dict of batched tensors; graph-safe.
-        inputs: input name to `Field` of one example; a shape or dimension of None varies.
-        outputs: names of what `function` returns, each documented in one phrase.
+        tell: takes parameters of the source by name, a source among them as its `Known`; free of TensorFlow, quick, and
+            without errors: what it cannot find out it leaves None.
     """
 
-    function: Callable[..., dict[str, Any]]
-    inputs: Mapping[str, Field]
-    outputs: Mapping[str, str]
+    def add(function: F) -> F:
+        function.kplug_known = tell  # type: ignore[attr-defined]
+        return function
+
+    return add
 
 
-@dataclass(frozen=True)
-class Learner:
-    """What a task makes, and all that training, evaluation and export need.
+def canonical(form: Callable[..., Any]) -> Callable[[F], F]:
+    """Say which calls of a component come to the same, so that a search trains one of them.
 
     Args:
-        model: a compiled keras.Model; an unusual objective overrides `train_step` or `compute_loss`.
-        prepare: (batch, seed, training) -> (x, y) or (x, y, weight); pure, runs in the input pipeline.
-        serve: endpoint name to `Signature`: what an export offers.
-        parts: name to layer: what another run may take out.
+        form: takes parameters of the component by name, as plain values (a node is a mapping with its `type`), is free
+            of TensorFlow, and returns what equal calls share: plain data, compared in place of those parameters.
     """
 
-    model: Any
-    prepare: Callable[..., tuple[Any, ...]]
-    serve: Mapping[str, Signature] = field(default_factory=dict)
-    parts: Mapping[str, Any] = field(default_factory=dict)
+    def add(function: F) -> F:
+        function.kplug_canonical = form  # type: ignore[attr-defined]
+        return function
+
+    return add
+
+
+def by_epochs(function: F) -> F:
+    """Say of an oracle that it compares trials after so many epochs, and so needs as many of all."""
+    function.kplug_by_epochs = True  # type: ignore[attr-defined]
+    return function

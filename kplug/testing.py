@@ -18,22 +18,20 @@ Importing this module costs nothing; `check` loads TensorFlow, and for some kind
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kplug import tiny
-from kplug.component import BadComponent, Component, read_component
-from kplug.hookspecs import hookimpl
-from kplug.plugins import HEAVY, Host, Plugin, host, using
-from kplug.tiny import tiny_columns, tiny_files, tiny_given, tiny_info, tiny_labels, tiny_pictures
+from kplug.contracts.plugged import knowing, plugged
+from kplug.contracts.tiny import tiny_columns, tiny_files, tiny_given, tiny_info, tiny_labels, tiny_pictures
+from kplug.spec.component import Component
+from kplug.spec.plugins import HEAVY
 
 if TYPE_CHECKING:
     from kplug.contracts.subject import Subject
+
 
 __all__ = [
     "check",
@@ -46,55 +44,6 @@ __all__ = [
     "tiny_labels",
     "tiny_pictures",
 ]
-
-TINY, TESTED = "kplug-testing", "tested"  # the distributions of the tiny sources and of a function that no plugin has
-
-# --- plugins -------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def plugged(*plugins: Any) -> Iterator[Host]:
-    """Inside, kplug has the built-ins and these plugins, whatever is installed.
-
-        class Mine:
-            @staticmethod
-            @hookimpl
-            def components():
-                return [focal]
-
-        with plugged(Mine) as host: ...
-
-    Args:
-        plugins: modules, classes or objects with hooks, or bare components; `distribution = "name"` on one names its
-            owner.
-    """
-    with using([_as_plugin(plugin) for plugin in plugins]) as found:
-        yield found
-
-
-class Functions:
-    """A plugin of these components and nothing else."""
-
-    def __init__(self, *functions: Callable[..., Any]) -> None:
-        self.functions = functions
-
-    @hookimpl
-    def components(self) -> list[Callable[..., Any]]:
-        return list(self.functions)
-
-
-def _as_plugin(plugin: Any) -> Any:
-    if inspect.isfunction(plugin):
-        made = Functions(plugin)
-        made.__dict__["__name__"] = plugin.__name__
-        return made
-    return plugin() if inspect.isclass(plugin) and _has_methods(plugin) else plugin
-
-
-def _has_methods(plugin: type) -> bool:
-    """True of a class whose hooks take self: it is its objects that are plugins."""
-    hooks = [f for f in vars(plugin).values() if inspect.isfunction(f) and hasattr(f, "kplug_impl")]
-    return any(next(iter(inspect.signature(f).parameters), "") == "self" for f in hooks)
 
 
 # --- imports -------------------------------------------------------------------------------------------------------
@@ -173,13 +122,13 @@ def check(component: Callable[..., Any], inputs: Any = None, *, unreached: Seque
 
         CONTRACTS[subject.kind](subject)
         if subject.kind in EXPERIMENTS:
-            from kplug.replicas import check_replicas
+            from kplug.contracts.two_replicas import check_replicas
 
             check_replicas(subject)
 
 
 def _subject(known: Component, inputs: Any, unreached: Sequence[str], small: dict[str, Any]) -> Subject:
-    from kplug.quiet import load_tensorflow
+    from kplug.console import load_tensorflow
 
     load_tensorflow()
     from kplug.contracts.subject import Subject
@@ -188,24 +137,6 @@ def _subject(known: Component, inputs: Any, unreached: Sequence[str], small: dic
     if inputs is not None and kind not in ("architecture", "augmentation", "loss", "metric", "sampler", "task"):
         raise TypeError(f"{kind} '{known.name}' is given nothing; received inputs={inputs!r}")
     return Subject(known, small, inputs, unreached)
-
-
-@contextlib.contextmanager
-def knowing(function: Callable[..., Any]) -> Iterator[Component]:
-    """The component of a function, in a host with all components of the present one and the tiny sources."""
-    others = [c for c in host().registry.components if c.distribution not in ("kplug", TINY)]
-    with using([]) as extended:
-        extended.registry.components.extend(others)
-        extended.add(tiny, Plugin("tiny", TINY, ""))
-        found = [c for c in extended.registry.components if c.function is function]
-        if not found:
-            try:
-                read_component(function)
-            except BadComponent as error:
-                raise AssertionError(f"this is no component: {error}") from error
-            extended.add(Functions(function), Plugin(getattr(function, "__name__", TESTED), TESTED, ""))
-            found = extended.registry.components[-1:]
-        yield found[0]
 
 
 def _check_documentation(component: Component) -> None:

@@ -14,11 +14,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kplug import Loss, Metric, Name, SpecError, Text, hookimpl, loads
-from kplug.component import UNIONS, holds_nodes, kind_of, section
-from kplug.plugins import host, using
-from kplug.schema import schema
-from kplug.sections import SpecSection
-from kplug.yaml12 import dump
+from kplug.spec.component import UNIONS, holds_nodes, kind_of, section
+from kplug.spec.plugins import host, using
+from kplug.spec.schema import schema
+from kplug.spec.sections import SpecSection
+from kplug.spec.yaml12 import dump
 
 # --- what the built-ins may lack -------------------------------------------------------------------------------------
 

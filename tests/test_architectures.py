@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.build import build
 from kplug.kinds import DataInfo, Field
+from kplug.spec.build import build
 
 INFO = DataInfo({"image": Field((8, 8, 3), "uint8"), "label": Field((), "int32")}, classes=("a", "b", "c"))
 
@@ -81,8 +81,8 @@ def test_what_check_refuses(layers, message):
 
 
 def test_the_head_takes_the_mean_over_space_and_scores_in_float32():
-    from kplug.build import dtype_policy
-    from kplug.default_plugins.architectures import linear
+    from kplug.default_plugins.networks import linear
+    from kplug.model.network import dtype_policy
 
     with dtype_policy("mixed_bfloat16"):
         for shape in ((4,), (5, 4), (8, 8, 4), (2, 8, 8, 4)):

@@ -7,10 +7,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy import stats
 
 import kplug
-from kplug.default_plugins import drawn_operations as policies
-from kplug.default_plugins import image_operations as operations
-from kplug.default_plugins.augment_policies import aug_mix, rand_augment, trivial_augment
-from kplug.default_plugins.image_operations import Operation, Outside
+from kplug.default_plugins.images import aug_mix, operations, policies, rand_augment, trivial_augment
+from kplug.default_plugins.images.operations import Operation, Outside
 from kplug.testing import check, no_tensorflow
 
 POLICIES = (rand_augment, trivial_augment, aug_mix)

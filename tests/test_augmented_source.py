@@ -5,10 +5,15 @@ import pytest
 import tensorflow as tf
 
 import kplug
-from kplug import Augmentation, SpecError, tiny
-from kplug.apart import choose_rows
-from kplug.data import open_data
-from kplug.default_plugins.keras_augmentations import random_brightness, random_crop, random_flip, random_rotation
+from kplug import Augmentation, SpecError
+from kplug.contracts import tiny
+from kplug.data.splits import choose_rows, open_data
+from kplug.default_plugins.images.keras_augmentations import (
+    random_brightness,
+    random_crop,
+    random_flip,
+    random_rotation,
+)
 from kplug.default_plugins.sources import augmented, digits
 from kplug.testing import check, no_tensorflow, plugged
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kplug.cli import INPUT_IS_WRONG, cli
-from kplug.plugins import using
+from kplug.spec.plugins import using
 
 ROOT = Path(__file__).parents[1]
 BAD = Path(__file__).parent / "bad"

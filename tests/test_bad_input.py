@@ -81,8 +81,8 @@ def test_a_picture_that_cannot_be_read_is_named(photos, tmp_path, content, words
 
 
 def test_a_picture_that_vanishes_is_named(photos):
-    from kplug.data import open_data
-    from kplug.evaluate import explained
+    from kplug.data.readable import explained
+    from kplug.data.splits import open_data
 
     data = open_data(spec(photos))
     gone = photos / str(data.split("test").columns["path"][0])
@@ -92,7 +92,7 @@ def test_a_picture_that_vanishes_is_named(photos):
 
 
 def test_an_empty_split(photos):
-    from kplug.data import open_data
+    from kplug.data.splits import open_data
 
     few = kplug.loads(SPEC.replace("PATH", str(photos)).replace("photos}", "photos, test: 0.01}"), "bad.yaml")
     with pytest.raises(kplug.SpecError, match=r"leaves none for test; choose another share"):

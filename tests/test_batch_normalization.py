@@ -1,11 +1,11 @@
-"""BatchNormalization trains as Keras's own does, and faster: see kplug/patches.py."""
+"""BatchNormalization trains as Keras's own does, and faster: see kplug/model/patches.py."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kplug import patches
+from kplug.model import patches
 
 patches.fuse_batch_normalization()
 CONFIGURATIONS = {

@@ -14,8 +14,9 @@ import keras
 import tensorflow as tf
 
 import kplug
-from kplug.arithmetic import best_rate, forward_operations
-from kplug.bench import KEYS, compare, report
+from kplug.default_plugins.bench.compare import KEYS, compare, report
+from kplug.default_plugins.bench.peak import best_rate
+from kplug.model.operations import forward_operations
 
 SPEC = """
 name: tiny

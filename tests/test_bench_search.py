@@ -38,10 +38,10 @@ def test_both_sides_search_one_space_of_equal_networks(modules):
     import keras_tuner
     from search_parts import POINT
 
-    from kplug.build import build_learner
-    from kplug.hyperparameters import declare
     from kplug.kinds import DataInfo, Field, FitInfo
-    from kplug.space import spec_at
+    from kplug.model.learner import build_learner
+    from kplug.spec.search.space import spec_at
+    from kplug.tuning.oracle_space import declare
 
     script, spec = runpy.run_path(str(BENCHMARKS / "keras_tuner_by_hand.py")), kplug.load(BENCHMARKS / "tiny.yaml")
     asked = keras_tuner.HyperParameters()
@@ -86,7 +86,7 @@ def test_two_workers_have_trials_of_one_thread_and_of_one_size():
 def test_the_trial_under_way_is_read_from_outside(modules, tmp_path):
     from search_parts import trial_of_journal, trial_of_project
 
-    from kplug.journal import Journal
+    from kplug.storage.journal import Journal
 
     assert trial_of_journal(tmp_path) == trial_of_project(tmp_path) == 0
     journal = Journal(tmp_path / "journal.jsonl")

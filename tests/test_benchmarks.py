@@ -28,8 +28,8 @@ def plain(monkeypatch):
 
 def kplug_model(name, shape):
     import kplug
-    from kplug.build import build_learner
     from kplug.kinds import DataInfo, Field, FitInfo
+    from kplug.model.learner import build_learner
 
     spec = kplug.load(BENCHMARKS / f"{name}.yaml")
     fields = {"image": Field(shape, "uint8"), "label": Field((), "int32")}

@@ -7,13 +7,14 @@ import keras
 import pytest
 
 import kplug
-from kplug import choices
-from kplug.choices import Hardware
-from kplug.cluster import join
-from kplug.contracts.kills import killed_after
-from kplug.data import open_data
+from kplug.contracts.interrupted import killed_after
+from kplug.data.splits import open_data
 from kplug.errors import SpecError
-from kplug.fit import prepare, resume
+from kplug.model import operations
+from kplug.model.machine import Hardware
+from kplug.training import auto as choices
+from kplug.training.fit import prepare, resume
+from kplug.training.workers import join
 
 SPEC = """
 name: chosen
@@ -137,7 +138,7 @@ def test_operations_of_a_step():
         ]
     )
     forward = 2 * (64 * 27 * 8 + 36 * 9 * 8 + 288 * 5)
-    assert choices.operations(model) == 3 * forward
+    assert operations.operations(model) == 3 * forward
 
 
 def test_a_resume_uses_the_recorded_hardware(tmp_path, monkeypatch):

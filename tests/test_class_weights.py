@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 
 import kplug
-from kplug.build import build_learner
-from kplug.class_weights import class_weight_vector, example_weights
-from kplug.data import Data, open_data
+from kplug.data.pipeline import Data
+from kplug.data.splits import open_data
 from kplug.kinds import DataInfo, FitInfo
+from kplug.model.class_weights import class_weight_vector, example_weights
+from kplug.model.learner import build_learner
 from kplug.testing import check, plugged, tiny_info
 
 SPEC = """
@@ -32,7 +33,7 @@ def info(counts=(6, 3, 1), classes=("cat", "dog", "owl")):
 
 
 def learner_of(class_weights, source="tiny_pictures", **values):
-    from kplug import tiny
+    from kplug.contracts import tiny
 
     with plugged(tiny):
         text = SPEC.replace("SOURCE", source)
@@ -77,7 +78,7 @@ def test_what_is_refused(wanted, data, message):
 
 
 def test_an_unknown_class_is_refused_before_a_run_is_made(tmp_path):
-    from kplug import tiny
+    from kplug.contracts import tiny
 
     wrong = {"task.class_weights": {"eight": 2}}
     with pytest.raises(kplug.SpecError, match=r"task\.class_weights\.eight: no class named 'eight'"):

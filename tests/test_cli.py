@@ -132,8 +132,8 @@ def test_components_as_json():
 def test_components_of_a_kind():
     text = answered("components", "optimizer")
     assert "\n      learning_rate = 0.001 (a schedule or a number > 0): " in text
-    from kplug.component import Registry
-    from kplug.listing import components_listing
+    from kplug.spec.listing import components_listing
+    from kplug.spec.registry import Registry
 
     assert components_listing(Registry(), "oracle", False) == "no oracle is installed"
     assert json.loads(components_listing(Registry(), "oracle", True)) == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kplug.kinds import KINDS
-from kplug.plugins import host
+from kplug.spec.plugins import host
 from kplug.testing import check
 
 ROOT = Path(__file__).parents[1]

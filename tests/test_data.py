@@ -6,9 +6,9 @@ import tensorflow as tf
 from PIL import Image
 
 import kplug
-from kplug.data import open_data
+from kplug.data.splits import open_data
 from kplug.kinds import Columns, Learner, Split
-from kplug.plugins import using
+from kplug.spec.plugins import using
 
 CLASSES = ("a", "b", "c")
 

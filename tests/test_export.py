@@ -17,12 +17,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kplug import export as exporting
-from kplug import images
+from kplug.data.codecs import decoding as images
 from kplug.errors import SpecError
-from kplug.export import ExportError, export_saved_model, live_predictions
+from kplug.inference import export as exporting
+from kplug.inference.endpoints import endpoints, live_predictions
+from kplug.inference.export import ExportError, export_saved_model
 from kplug.kinds import DataInfo, Field, Learner, Signature
-from kplug.serving import endpoints
 
 SHAPE = (12, 10, 3)
 CLASSES = ("cat", "dög", "owl")
@@ -194,7 +194,7 @@ def test_no_examples_at_all(learner, versions):
 
 
 def test_an_empty_convolution_is_still_wrong_in_tensorflow():
-    """When this fails on a machine with oneDNN, `_never_empty` in kplug/serving.py can go."""
+    """When this fails on a machine with oneDNN, `_never_empty` in kplug/inference/endpoints.py can go."""
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         pytest.skip("oneDNN is off")
     empty = tf.nn.conv2d(tf.zeros([0, 8, 8, 3]), tf.zeros([3, 3, 3, 6]), 1, "VALID")

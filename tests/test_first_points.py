@@ -7,9 +7,9 @@ import pytest
 
 import kplug
 from kplug.errors import SpecError
-from kplug.first_points import first_points
-from kplug.study import Study
-from kplug.tune import make_study
+from kplug.spec.search.first_points import first_points
+from kplug.tuning.search import make_study
+from kplug.tuning.study import Study
 
 FILTERS = "task.model.layers.0.filters"
 RATE = "task.optimizer.learning_rate"

@@ -3,8 +3,10 @@
 import pytest
 
 import kplug
-from kplug import Architecture, hookimpl, tiny
-from kplug.following import found_once, keeps_initial_values
+from kplug import Architecture, hookimpl
+from kplug.contracts import tiny
+from kplug.model.weights import keeps_initial_values
+from kplug.storage.notes import found_once
 from kplug.testing import plugged
 
 ASKED, KEPT = [], []
@@ -18,7 +20,7 @@ def remembering(units: int = 2) -> Architecture:
     """
     import keras
 
-    from kplug.network import Network
+    from kplug.model.network import Network
 
     def ask():
         ASKED.append(units)

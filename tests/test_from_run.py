@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.build import build_learner, build_optimizer
-from kplug.contracts.kills import killed_after
-from kplug.data import open_data
-from kplug.evaluate import restored
+from kplug.contracts.interrupted import killed_after
+from kplug.data.splits import open_data
+from kplug.inference.predict import restored
+from kplug.inference.run import Run
 from kplug.kinds import DataInfo, Field, FitInfo
-from kplug.parts import find_parts, keep_parts, parts_of
-from kplug.run import Run
+from kplug.model.from_run import find_parts, keep_parts, parts_of
+from kplug.model.learner import build_learner, build_optimizer
+from kplug.model.weights import freeze
+from kplug.spec.yaml12 import parse
 from kplug.testing import check, no_tensorflow, plugged
-from kplug.weights import freeze
 
 FIRST = """
 name: first
@@ -175,7 +176,7 @@ def test_training_goes_on_from_the_part(first):
 
 def test_its_contract(first):
     check(
-        kplug.plugins.host().registry.find("architecture", "from_run").function,
+        kplug.spec.plugins.host().registry.find("architecture", "from_run").function,
         (8, 8, 1),
         run=str(first.path),
         part="model",
@@ -223,7 +224,7 @@ def test_other_classes_do_not_fit_a_trained_head(first):
 def test_layers_that_need_the_size(layers, message, tmp_path):
     def flat_tokens() -> kplug.Architecture:
         """A pixel is a token; how many there are is fixed when it is built."""
-        from kplug.network import Network
+        from kplug.model.network import Network
 
         def apply(x):
             return keras.ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
@@ -232,7 +233,7 @@ def test_layers_that_need_the_size(layers, message, tmp_path):
 
     with plugged(flat_tokens):
         text = FIRST.replace("epochs: 1", "epochs: 0")
-        spec = kplug.loads(text).at({"task.model": kplug.yaml12.parse(f"{{type: layers, layers: [{layers}]}}", "x")[0]})
+        spec = kplug.loads(text).at({"task.model": parse(f"{{type: layers, layers: [{layers}]}}", "x")[0]})
         run = kplug.train(spec, tmp_path / "run")
         assert learner_of(second(run)).model.count_params()
         with pytest.raises(kplug.SpecError, match=message):
@@ -242,7 +243,7 @@ def test_layers_that_need_the_size(layers, message, tmp_path):
 def test_the_levels_of_a_pyramid_come_with_a_part(tmp_path):
     def stages() -> kplug.Architecture:
         """Two strides."""
-        from kplug.network import Network
+        from kplug.model.network import Network
 
         def apply(x):
             two = keras.layers.Conv2D(3, 3, 2, padding="same")(x)
@@ -323,7 +324,7 @@ def test_a_part_that_is_not_there(first):
 def test_a_part_whose_weights_no_run_keeps(tmp_path):
     def aside(data: DataInfo) -> kplug.Task:
         """A task that offers a layer which its model does not hold."""
-        learner = kplug.plugins.host().registry.find("task", "classification").function
+        learner = kplug.spec.plugins.host().registry.find("task", "classification").function
         made = learner(data, keras.layers.Flatten(), keras.layers.Dense(len(data.classes)), "mse", "sgd", [], 0.0)
         beside = keras.layers.Dense(3)
         beside.build((None, 4))
@@ -473,7 +474,7 @@ def test_a_run_is_whole_without_the_one_it_took_from(mine, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 12, 20])
 def test_a_killed_run_goes_on_without_the_one_it_took_from(whole, first, tmp_path, step):
-    from kplug.fit import resume
+    from kplug.training.fit import resume
 
     source = Run.open(shutil.copytree(first.path, tmp_path / "first"))
     stopped = killed_after(step, second(source, **STAGED), tmp_path / "second")
@@ -504,7 +505,7 @@ def distilled(run: kplug.RunPath) -> kplug.Architecture:
     Args:
         run: the other run.
     """
-    from kplug.parts import trained_part
+    from kplug.model.from_run import trained_part
 
     return trained_part(run, "model")
 

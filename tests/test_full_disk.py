@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.checkpoint import Checkpoints
-from kplug.fit import train
-from kplug.run import Run
+from kplug.inference.run import Run
+from kplug.training.checkpoints import Checkpoints
+from kplug.training.fit import train
 
 SPEC = """
 name: filling
@@ -33,7 +33,7 @@ fit:
 COMMAND = """
 import os, resource, signal, sys
 from kplug import cli
-from kplug.checkpoint import Checkpoints
+from kplug.training.checkpoints import Checkpoints
 
 save = Checkpoints.save
 

@@ -11,7 +11,7 @@ import pytest
 
 import kplug
 from kplug import hookspecs
-from kplug.plugins import host
+from kplug.spec.plugins import host
 from kplug.testing import no_tensorflow
 
 ROOT = Path(__file__).parents[1]
@@ -44,8 +44,8 @@ def test_every_component_and_parameter_is_documented():
 
 
 def test_every_hook_and_section_is_documented():
-    from kplug.checking import section
-    from kplug.sections import DataSection, ExportSection, FitSection, ImageSection, SpecSection
+    from kplug.spec.component import section
+    from kplug.spec.sections import DataSection, ExportSection, FitSection, ImageSection, SpecSection
 
     assert all(inspect.getdoc(getattr(hookspecs, hook)) for hook in hooks())
     for found in map(section, (SpecSection, DataSection, ImageSection, FitSection, ExportSection)):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.data import open_data
+from kplug.data.splits import open_data
 from kplug.errors import SpecError
-from kplug.hyperparameters import declare, point_of
 from kplug.testing import plugged
+from kplug.tuning.oracle_space import declare, point_of
 
 SPEC = """
 name: tuned

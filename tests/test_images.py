@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kplug import images
+from kplug.data.codecs import decoding as images
+from kplug.data.codecs import pixels
 
 HEIGHT, WIDTH = 24, 37
 GIANT = 60_000
@@ -146,55 +147,55 @@ def test_the_reason_of_a_refusal_is_readable():
     assert images.reason(caught.value) == "jpeg::Uncompress failed. Invalid JPEG data or crop window."
 
 
-@pytest.mark.parametrize("how", images.RESIZE_RULES)
+@pytest.mark.parametrize("how", pixels.RESIZE_RULES)
 def test_a_picture_of_the_right_size_is_not_touched(how):
     picture = tf.constant(np.random.default_rng(0).integers(0, 256, (9, 7, 3)), tf.uint8)
     dynamic = tf.function(
-        lambda picture: images.resize(picture, (9, 7), how), input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)]
+        lambda picture: pixels.resize(picture, (9, 7), how), input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)]
     )
-    np.testing.assert_array_equal(images.resize(picture, (9, 7), how), picture)
+    np.testing.assert_array_equal(pixels.resize(picture, (9, 7), how), picture)
     np.testing.assert_array_equal(dynamic(picture), picture)
     assert dynamic.get_concrete_function().output_shapes == (9, 7, 3)
 
 
-@pytest.mark.parametrize("how", images.RESIZE_RULES)
+@pytest.mark.parametrize("how", pixels.RESIZE_RULES)
 @pytest.mark.parametrize("shape", [(9, 7), (40, 31), (5, 64), (1, 2000), (2000, 1), (1, 1)])
 def test_a_batch_is_resized_as_its_pictures_are(how, shape):
     batch = tf.constant(np.random.default_rng(0).integers(0, 256, (3, *shape, 3)), tf.uint8)
     dynamic = tf.function(
-        lambda picture: images.resize(picture, (12, 10), how),
+        lambda picture: pixels.resize(picture, (12, 10), how),
         input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)],
     )
-    together = images.resize(batch, (12, 10), how)
+    together = pixels.resize(batch, (12, 10), how)
     assert together.dtype == tf.uint8
     assert together.shape == (3, 12, 10, 3)
     np.testing.assert_array_equal(together, [dynamic(picture) for picture in batch])
-    assert images.resize(batch[:0], (12, 10), how).shape == (0, 12, 10, 3)
+    assert pixels.resize(batch[:0], (12, 10), how).shape == (0, 12, 10, 3)
 
 
 def test_stretch_is_the_antialiased_bilinear_of_tensorflow_rounded():
     picture = tf.constant(np.random.default_rng(0).integers(0, 256, (40, 31, 3)), tf.uint8)
     wanted = tf.round(tf.image.resize(picture, (12, 50), antialias=True))
-    np.testing.assert_array_equal(images.resize(picture, (12, 50), "stretch"), wanted)
+    np.testing.assert_array_equal(pixels.resize(picture, (12, 50), "stretch"), wanted)
 
 
 def test_pad_keeps_the_aspect_ratio_and_fills_with_zeros_on_both_sides():
     picture = tf.fill((20, 10, 1), tf.constant(200, tf.uint8))
-    padded = images.resize(picture, (8, 8), "pad").numpy()[..., 0]
+    padded = pixels.resize(picture, (8, 8), "pad").numpy()[..., 0]
     np.testing.assert_array_equal(padded, [[0, 0, 200, 200, 200, 200, 0, 0]] * 8)
-    exact = images.resize(tf.constant([[[1], [2]], [[3], [4]]], tf.uint8), (2, 4), "pad").numpy()[..., 0]
+    exact = pixels.resize(tf.constant([[[1], [2]], [[3], [4]]], tf.uint8), (2, 4), "pad").numpy()[..., 0]
     np.testing.assert_array_equal(exact, [[0, 1, 2, 0], [0, 3, 4, 0]])
 
 
 def test_crop_takes_the_middle_and_covers():
     columns = np.repeat(np.repeat(np.arange(16, dtype=np.uint8)[None, :, None] * 10, 8, axis=0), 1, axis=2)
-    cropped = images.resize(tf.constant(columns), (8, 8), "crop").numpy()[..., 0]
+    cropped = pixels.resize(tf.constant(columns), (8, 8), "crop").numpy()[..., 0]
     np.testing.assert_array_equal(cropped, [np.arange(4, 12) * 10] * 8)
 
 
 def test_a_wrong_word_is_refused():
     with pytest.raises(ValueError, match=r"pad, crop, stretch\. Received: how=fit"):
-        images.resize(tf.zeros((2, 2, 3), tf.uint8), (4, 4), "fit")
+        pixels.resize(tf.zeros((2, 2, 3), tf.uint8), (4, 4), "fit")
     with pytest.raises(ValueError, match=r"1, 3, 4\. Received: channels=2"):
         images.decode(b"", 2)
 
@@ -210,7 +211,7 @@ def test_bad_files_are_blank_and_leave_their_neighbours_alone():
     np.testing.assert_array_equal(valid, [True, False] * 8)
     assert not pictures.numpy()[1::2].any()
     np.testing.assert_array_equal(
-        pictures[::2], [images.resize(images.decode(file, 3), (16, 12), "pad") for file in good * 2]
+        pictures[::2], [pixels.resize(images.decode(file, 3), (16, 12), "pad") for file in good * 2]
     )
     none, nothing = decode(tf.zeros([0], tf.string))
     assert none.shape == (0, 16, 12, 3)
@@ -221,7 +222,7 @@ def test_parallel_maps_of_a_dataset_give_the_same_each_time():
     files = [encoded(kind, "RGB", size=(20 + n, 30)) for n in range(10) for kind in ("PNG", "JPEG", "BMP")]
 
     def load(file):
-        return images.resize(images.decode(file, 3), (16, 16), "crop")
+        return pixels.resize(images.decode(file, 3), (16, 16), "crop")
 
     dataset = tf.data.Dataset.from_tensor_slices(files)
     parallel = [list(dataset.map(load, num_parallel_calls=8).as_numpy_iterator()) for _ in range(2)]

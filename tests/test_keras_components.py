@@ -15,11 +15,12 @@ import pytest
 import tensorflow as tf
 
 from kplug import kinds
-from kplug.checking import Checker, Problems
-from kplug.component import Registry, read_component
-from kplug.default_plugins import keras_types
+from kplug.default_plugins.keras_components import types as keras_types
 from kplug.errors import SpecError
 from kplug.kinds import DataInfo, Field, FitInfo
+from kplug.spec.check import Checker, Problems
+from kplug.spec.component import read_component
+from kplug.spec.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
@@ -534,7 +535,7 @@ def test_random_crop_shifts_each_picture_by_itself():
 
 
 def test_elastic_moves_pixels_both_ways_a_little_and_not_along_the_diagonal():
-    from kplug.default_plugins.pure import _sample, _smooth
+    from kplug.default_plugins.images.pure_layers import _sample, _smooth
 
     noise = tf.random.stateless_normal([4, 32, 32, 2], step_seed(0))
     field = _smooth(noise, 3.0).numpy()[:, 8:-8, 8:-8]

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from kplug import Architecture, Known, SpecError, hookimpl, known, loads, rule
-from kplug.known_data import known_data
+from kplug.spec.data_rules import known_data
 from kplug.testing import no_tensorflow, plugged
 
 SPEC = """
@@ -87,7 +87,7 @@ def test_a_source_that_tells_nothing():
 
 
 def test_a_rule_that_takes_what_is_not_there_is_no_rule():
-    from kplug.component import BadComponent, read_component
+    from kplug.spec.component import BadComponent, read_component
 
     def checks(sides: int, data: Known) -> None: ...
 
@@ -112,13 +112,13 @@ def told(source):
 
 
 def opened(source):
-    from kplug.data import open_data
+    from kplug.data.splits import open_data
 
     return open_data(spec(source=source, size="[8, 8]")).info
 
 
 def test_digits():
-    from kplug.data import open_data
+    from kplug.data.splits import open_data
 
     info = open_data(spec()).info
     assert told("digits") == Known(info.image_shape, info.classes)
@@ -209,7 +209,7 @@ def test_a_run_is_opened_whatever_became_of_its_source(tmp_path):
     import shutil
 
     import kplug
-    from kplug.run import Run
+    from kplug.inference.run import Run
 
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)

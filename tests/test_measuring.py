@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from kplug.measuring import counted, flops
+from kplug.model.operations import counted, flops
 
 
 def test_products_of_each_kind_by_hand():

@@ -11,11 +11,12 @@ import sys
 import pytest
 
 import kplug
-from kplug import memory
-from kplug.build import build_learner, build_optimizer
-from kplug.data import open_data
+from kplug.data.splits import open_data
 from kplug.kinds import FitInfo
-from kplug.memory import batch_size_that_fits, free_memory, refuse_too_large, rough_need, step_need
+from kplug.model import machine, memory
+from kplug.model.learner import build_learner, build_optimizer
+from kplug.model.machine import free_memory
+from kplug.model.memory import batch_size_that_fits, refuse_too_large, rough_need, step_need
 
 MODELS = {
     "convolutions": """[
@@ -65,7 +66,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import tensorflow as tf
 from test_memory import made, text
-from kplug.memory import _kilobytes, rough_need, step_need
+from kplug.model.machine import _kilobytes
+from kplug.model.memory import rough_need, step_need
 
 data, learner = made(text(sys.argv[2], int(sys.argv[3])))
 need, rough = step_need(data, learner), rough_need(learner.model, data.batch_size)
@@ -171,9 +173,9 @@ def test_free_memory_is_that_of_the_machine_its_group_or_the_process(tmp_path, m
     free, where = free_memory()
     assert 1e8 < free < 1e14 and where
     monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (10**12, 10**12))
-    assert 0.5e12 < memory._left_to_limit() < 1e12
+    assert 0.5e12 < machine._left_to_limit() < 1e12
     monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    assert memory._left_to_limit() == math.inf
+    assert machine._left_to_limit() == math.inf
 
     inner = tmp_path / "outer" / "inner"
     inner.mkdir(parents=True)
@@ -181,25 +183,25 @@ def test_free_memory_is_that_of_the_machine_its_group_or_the_process(tmp_path, m
         (folder / "memory.max").write_text(f"{limit}\n")
         (folder / "memory.current").write_text(f"{used}\n")
         (folder / "memory.stat").write_text(f"anon 1\ninactive_file {cached}\n")
-    assert memory._left_below(tmp_path, "/outer/inner", "max", "current", "inactive_file") == 1300
+    assert machine._left_below(tmp_path, "/outer/inner", "max", "current", "inactive_file") == 1300
 
 
 # --- processes that have too little ----------------------------------------------------------------------------------
 
 LIMITED = """
 import resource, sys
-import kplug.fit
+import kplug.training.fit
 from pathlib import Path
 from kplug import cli, memory
 
-prepare = kplug.fit.prepare
+prepare = kplug.training.fit.prepare
 
 def prepare_with_little(*arguments):
     most = memory._kilobytes(Path("/proc/self/status"), "VmSize") + 2e9
     resource.setrlimit(resource.RLIMIT_AS, (int(most), -1))
     return prepare(*arguments)
 
-kplug.fit.prepare = prepare_with_little
+kplug.training.fit.prepare = prepare_with_little
 BLIND
 sys.argv = ["kplug", *sys.argv[1:]]
 cli.main()

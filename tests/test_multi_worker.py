@@ -14,21 +14,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kplug.run import Run
+from kplug.inference.run import Run
 
 ROOT = Path(__file__).parents[1]
 
 # what each process runs: a task with a train_step of its own is there, and at the end all variables are written
 WORKER = '''
 import os, sys
-from kplug.quiet import load_tensorflow
+from kplug.console import load_tensorflow
 load_tensorflow()
 import keras, numpy as np, tensorflow as tf
 import kplug
-from kplug.checkpoint import reachable_variables
-from kplug.fit import train
+from kplug.model.variables import reachable_variables
+from kplug.training.fit import train
 from kplug.kinds import Architecture, DataInfo, Learner, Task
-from kplug.plugins import using
+from kplug.spec.plugins import using
 
 spec, run, out = sys.argv[1:4]
 

@@ -6,9 +6,9 @@ from typing import Literal
 import pytest
 
 from kplug import Count, FilePath, Loss, Positive, SpecError, call, hookimpl, loads, rule
-from kplug.checking import Node
 from kplug.errors import Problem
-from kplug.plugins import using
+from kplug.spec.plugins import using
+from kplug.spec.tree import Node
 
 # --- a plugin with what the built-ins may lack -----------------------------------------------------------------------
 

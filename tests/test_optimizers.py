@@ -8,19 +8,20 @@ import pytest
 import tensorflow as tf
 
 import kplug
-from kplug.averaged import AveragedWeights, averaging, averaging_optimizers, finish
-from kplug.checkpoint import Checkpoints, reachable_variables
-from kplug.component import read_component
-from kplug.contracts.kills import contents, killed_after, watched_by, weights_in
-from kplug.default_plugins.adjusting import layers_above
-from kplug.default_plugins.keras_callbacks import reduce_lr_on_plateau
-from kplug.default_plugins.keras_optimizers import COMPONENTS, adam, adamw, muon, schedule_free_adamw, sgd
-from kplug.default_plugins.schedules import constant
-from kplug.fit import resume, train
+from kplug.contracts.interrupted import contents, killed_after, watched_by, weights_in
+from kplug.default_plugins.keras_components.callbacks import reduce_lr_on_plateau
+from kplug.default_plugins.keras_components.optimizer_extras import layers_above
+from kplug.default_plugins.keras_components.optimizers import COMPONENTS, adam, adamw, muon, schedule_free_adamw, sgd
+from kplug.default_plugins.training.schedules import constant
+from kplug.inference.run import Run
 from kplug.kinds import FitInfo
-from kplug.network import Network
-from kplug.run import Run
+from kplug.model.network import Network
+from kplug.model.variables import reachable_variables
+from kplug.spec.component import read_component
 from kplug.testing import check
+from kplug.training.averaging import AveragedWeights, averaging, averaging_optimizers, finish
+from kplug.training.checkpoints import Checkpoints
+from kplug.training.fit import resume, train
 
 BY_NAME = {component.__name__: component for component in COMPONENTS}
 
@@ -274,8 +275,8 @@ class Trained(keras.callbacks.Callback):
 
 
 def model_of(run, name="last.weights.h5"):
-    from kplug.build import build_learner
-    from kplug.callbacks import weights_only
+    from kplug.model.learner import build_learner
+    from kplug.model.weights import weights_only
 
     learner = build_learner(run.spec, run.info, FitInfo(1, 1), "float32")
     with weights_only(learner.model):
@@ -284,7 +285,7 @@ def model_of(run, name="last.weights.h5"):
 
 
 def evaluation(run, name):
-    from kplug.data import open_data
+    from kplug.data.splits import open_data
 
     learner = model_of(run, name)
     batches = open_data(run.spec).evaluation(learner, "validation")

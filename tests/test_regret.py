@@ -15,11 +15,11 @@ import pytest
 
 import kplug
 from kplug import Executor
-from kplug.default_plugins import report_files
-from kplug.executing import FINISHED, PAUSED, REFUSED, Ended, Reported
-from kplug.executing import Executor as BaseExecutor
+from kplug.default_plugins.search import report_files
 from kplug.testing import plugged
-from kplug.tune import search
+from kplug.tuning.executor import FINISHED, PAUSED, REFUSED, Ended, Reported
+from kplug.tuning.executor import Executor as BaseExecutor
+from kplug.tuning.search import search
 
 ROOT = Path(__file__).parents[1]
 TOOL = [sys.executable, str(ROOT / "tools" / "regret")]
@@ -402,7 +402,7 @@ def test_the_page_of_the_documentation_is_current():
 def test_the_best_cell_is_trained_beside_its_base(regret, place, tool):
     from results_specs import read_note
 
-    from kplug.default_plugins.search_table import parameters
+    from kplug.default_plugins.search.table import parameters
 
     code, said = regret("best")
     assert code == 1

@@ -98,14 +98,14 @@ def test_a_killed_run_on_two_devices_goes_on(tmp_path):
 
 
 DROPOUT = """
-from kplug.quiet import load_tensorflow
+from kplug.console import load_tensorflow
 load_tensorflow()
 import tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 import keras
-from kplug.patches import make_keras_distribute
+from kplug.model.patches import make_keras_distribute
 PATCH
 with strategy.scope():
     layer = keras.layers.Dropout(0.5, seed=0)
@@ -145,7 +145,7 @@ def test_dropout_of_two_replicas_differs_which_in_keras_alone_it_does_not(patch,
 )
 def test_a_wrong_tf_config_is_refused(monkeypatch, text, message):
     import kplug
-    from kplug.default_plugins.devices import on_a_cluster
+    from kplug.default_plugins.training.devices import on_a_cluster
 
     monkeypatch.delenv("SLURM_PROCID", raising=False)
     monkeypatch.delenv("TF_CONFIG", raising=False)
@@ -157,7 +157,7 @@ def test_a_wrong_tf_config_is_refused(monkeypatch, text, message):
 
 def test_a_machine_without_a_gpu_and_devices_that_are_not_there_are_refused():
     import kplug
-    from kplug.default_plugins.devices import on_all, on_one_device
+    from kplug.default_plugins.training.devices import on_all, on_one_device
 
     with pytest.raises(kplug.SpecError, match="this machine has no GPU; take one_device"):
         on_all(None)

@@ -7,9 +7,10 @@ import pytest
 from sklearn import metrics as reference
 
 import kplug
-from kplug import Columns, Source, SpecError, hookimpl, tiny
-from kplug.default_plugins.scored import calibration, details, few_valued, scores, scores_by
-from kplug.plugins import using
+from kplug import Columns, Source, SpecError, hookimpl
+from kplug.contracts import tiny
+from kplug.default_plugins.classification.report import calibration, details, few_valued, scores, scores_by
+from kplug.spec.plugins import using
 from kplug.testing import plugged
 
 CLASSES = ("cat", "dog", "emu", "fox")
@@ -117,7 +118,7 @@ def grouped(of: Source) -> Source:
     def put(split):
         camera = np.array(["left", "right"], object)[np.arange(len(split)) % 2]
         columns = Columns(len(split), {**split.columns.arrays, "camera": camera})
-        return kplug.kinds.Split(columns, split.load, split.classes, split.image, split.batched)
+        return kplug.records.Split(columns, split.load, split.classes, split.image, split.batched)
 
     return {name: put(split) for name, split in of.items()}
 
@@ -144,8 +145,8 @@ def test_an_evaluation_reports(run):
 
 def test_the_accuracy_is_that_of_keras(run):
     """Which comes from another pass over the split."""
-    from kplug.data import open_data
-    from kplug.evaluate import restored
+    from kplug.data.splits import open_data
+    from kplug.inference.predict import restored
 
     learner = restored(run)
     values = learner.model.evaluate(open_data(run.spec).evaluation(learner, "test"), verbose=0, return_dict=True)
@@ -154,7 +155,7 @@ def test_the_accuracy_is_that_of_keras(run):
 
 def test_views_are_the_mean_over_the_picture_and_its_mirror_image(run):
     """Two views under a flip that always flips."""
-    from kplug.evaluate import restored
+    from kplug.inference.predict import restored
 
     class Mirror:
         distribution = "kplug-mirror"
@@ -167,7 +168,7 @@ def test_views_are_the_mean_over_the_picture_and_its_mirror_image(run):
     with using([*host_plugins(), Mirror()]):
         changes = {"data.augment": ["mirrored"]}
         found = run.evaluate("test", name="mirrored", views=2, changes=changes)
-    from kplug.data import open_data
+    from kplug.data.splits import open_data
 
     serve, data = restored(run).serve["images"].function, open_data(run.spec)
     probabilities, labels = [], []

@@ -12,10 +12,12 @@ import time
 import pytest
 
 import kplug
-from kplug.checkpoint import Checkpoints, owned, reachable_variables
-from kplug.contracts.kills import Killed, contents, killed_after
-from kplug.fit import resume, train
-from kplug.run import Run
+from kplug.contracts.interrupted import Killed, contents, killed_after
+from kplug.inference.run import Run
+from kplug.model.variables import reachable_variables
+from kplug.storage.files import owned
+from kplug.training.checkpoints import Checkpoints
+from kplug.training.fit import resume, train
 
 SPEC = """
 name: resumed
@@ -84,7 +86,7 @@ def test_stopped_again_and_again(whole, tmp_path):
 
 @pytest.mark.slow
 def test_killed_between_two_stages(whole, tmp_path, monkeypatch):
-    from kplug import fit
+    from kplug.training import fit
 
     with monkeypatch.context() as patch:
         patch.setattr(fit, "carry_over", lambda weights, model: (_ for _ in ()).throw(Killed))
@@ -103,9 +105,9 @@ def test_killed_before_the_result(whole, tmp_path):
 def test_a_checkpoint_holds_every_variable():
     import keras
 
-    from kplug.build import build_learner, build_optimizer
-    from kplug.data import open_data
+    from kplug.data.splits import open_data
     from kplug.kinds import FitInfo
+    from kplug.model.learner import build_learner, build_optimizer
 
     data = open_data(kplug.loads(SPEC))
     model = build_learner(data.spec, data.info, FitInfo(10, 1), "float32").model

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 import kplug
-from kplug.plugins import using
-from kplug.run import Run
+from kplug.inference.run import Run
+from kplug.spec.plugins import using
 
 SPEC = """
 name: tiny
@@ -36,8 +36,8 @@ def run(tmp_path_factory):
 
 
 def weights(run, name="model.weights.h5"):
-    from kplug.callbacks import weights_only
-    from kplug.evaluate import restored
+    from kplug.inference.predict import restored
+    from kplug.model.weights import weights_only
 
     learner = restored(run)
     with weights_only(learner.model):
@@ -171,7 +171,7 @@ def test_without_validation_the_training_loss_says_what_is_best(tmp_path):
 
 
 def test_mixed_precision_trains_in_bfloat16_and_answers_in_float32(tmp_path):
-    from kplug.evaluate import restored
+    from kplug.inference.predict import restored
 
     made = kplug.train(spec(fit__precision="mixed_bfloat16"), tmp_path / "run")
     assert made.metrics["loss"] < 2.4

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import kplug
 from kplug import FitInfo
-from kplug.default_plugins.schedules import constant, cosine, polynomial, step
+from kplug.default_plugins.training.schedules import constant, cosine, polynomial, step
 from kplug.testing import check
 
 FIT = FitInfo(steps=100, epochs=10)
@@ -107,7 +107,7 @@ def test_bad_input_is_named(node, message):
 
 @pytest.mark.slow
 def test_a_training_with_each(tmp_path):
-    from kplug.fit import train
+    from kplug.training.fit import train
 
     text = SPEC.replace("data:", "fit: {epochs: 2}\ndata:").replace(
         "{source: digits}", "{source: digits, sampler: {type: shuffled, batch_size: 400}}"

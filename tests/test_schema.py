@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 
 from kplug import Architecture, Loss, SpecError, call, hookimpl, load, loads
-from kplug.plugins import host, using
-from kplug.schema import schema
-from kplug.yaml12 import parse
+from kplug.spec.plugins import host, using
+from kplug.spec.schema import schema
+from kplug.spec.yaml12 import parse
 
 ROOT = Path(__file__).parents[1]
 SPECS = sorted(path.name for path in (ROOT / "specs").glob("*.yaml"))

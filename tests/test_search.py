@@ -15,16 +15,18 @@ import pytest
 from rich.console import Console
 
 import kplug
-from kplug import Executor, hookimpl, tune
-from kplug.default_plugins import report_files
-from kplug.default_plugins.search_table import answer, first_trials, table
+from kplug import Executor, hookimpl
+from kplug.default_plugins.search import report_files
+from kplug.default_plugins.search.table import answer, first_trials, table
 from kplug.errors import SearchStopped, SpecError
-from kplug.executing import FINISHED, PAUSED, REFUSED, Ended, Reported
-from kplug.executing import Executor as BaseExecutor
-from kplug.journal import Journal
-from kplug.study import Study, best_row
+from kplug.storage.journal import Journal
+from kplug.storage.metrics import best_row
 from kplug.testing import plugged
-from kplug.tune import make_study, search
+from kplug.tuning import search as tune
+from kplug.tuning.executor import FINISHED, PAUSED, REFUSED, Ended, Reported
+from kplug.tuning.executor import Executor as BaseExecutor
+from kplug.tuning.search import make_study, search
+from kplug.tuning.study import Study
 
 SPEC = """
 name: played
@@ -382,7 +384,7 @@ def test_a_search_whose_time_is_over_begins_no_further_trial_and_can_go_on(play,
     whole, _ = play(RANDOM, "whole")
     clock = types.SimpleNamespace(monotonic=itertools.count().__next__)  # a second whenever it is looked at
     with monkeypatch.context() as patched:
-        patched.setattr("kplug.trials.time", clock)
+        patched.setattr("kplug.tuning.loop.time", clock)
         found, _ = play(with_search(timeout=8))
     assert 0 < len(found.trials) < 12
     assert {trial.status for trial in found.trials} == {"finished"}

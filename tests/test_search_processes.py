@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 import kplug
-from kplug.executing import Ended, Job, Reported
-from kplug.journal import Journal
-from kplug.processes import Processes
-from kplug.run import Run
-from kplug.tune import search
+from kplug.inference.run import Run
+from kplug.storage.journal import Journal
+from kplug.tuning.executor import Ended, Job, Reported
+from kplug.tuning.local_executor import Processes
+from kplug.tuning.search import search
 
 SPEC = """
 name: searched

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.default_plugins.importance import explained, importance
-from kplug.default_plugins.parallel_picture import ABSENT, SPREAD, _heights, axes_of
-from kplug.default_plugins.search_pictures import _front_of_two
-from kplug.default_plugins.search_reports import searched
-from kplug.default_plugins.search_table import executor_of
-from kplug.default_plugins.trial_values import fence, number_in_words, scored
-from kplug.space import read_space, shortened
-from kplug.study import FAILED, FINISHED, PAUSED, PRUNED, REFUSED
+from kplug.default_plugins.search.figures import fence, number_in_words, scored
+from kplug.default_plugins.search.importance import explained, importance
+from kplug.default_plugins.search.parallel_coordinates import ABSENT, SPREAD, _heights, axes_of
+from kplug.default_plugins.search.pictures import _front_of_two
+from kplug.default_plugins.search.reports import searched
+from kplug.default_plugins.search.table import executor_of
+from kplug.spec.search.names import shortened
+from kplug.spec.search.space import read_space
 from kplug.testing import no_tensorflow
-from kplug.tune import Search, make_study, threads_of
+from kplug.tuning.executor import FAILED, FINISHED, PAUSED, REFUSED
+from kplug.tuning.search import Search, make_study, threads_of
+from kplug.tuning.study import PRUNED
 
 FILTERS = "task.model.layers.0.filters"
 RATE = "task.optimizer.learning_rate"
@@ -136,7 +138,7 @@ def test_what_cannot_be_written_costs_a_line(tmp_path, capsys):
 
 
 def test_the_plugin_is_light():
-    code = "import sys, kplug.default_plugins.search_reports\nassert not {'numpy', 'matplotlib'} & set(sys.modules)"
+    code = "import sys, kplug.default_plugins.search.reports\nassert not {'numpy', 'matplotlib'} & set(sys.modules)"
     assert no_tensorflow(code=code).returncode == 0
 
 

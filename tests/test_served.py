@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import kplug
-from kplug.evaluate import restored
+from kplug.inference.predict import restored
 
 SPEC = """
 name: served
@@ -70,7 +70,7 @@ def as_file(picture):
 
 @pytest.mark.parametrize("endpoint", ["serving_default", pytest.param("images", marks=pytest.mark.slow)])
 def test_served_equals_trained(run, pictures, tmp_path, endpoint):
-    from kplug.images import resize
+    from kplug.data.codecs.pixels import resize
 
     resized = resize(pictures, (12, 10), "pad").numpy()
     files = [as_file(picture) for picture in pictures]
@@ -92,7 +92,7 @@ def test_served_equals_trained(run, pictures, tmp_path, endpoint):
 
 
 def test_predict_says_the_same_of_files(run, pictures, tmp_path):
-    from kplug.images import resize
+    from kplug.data.codecs.pixels import resize
 
     paths = []
     for number, picture in enumerate(pictures[:10]):

@@ -10,13 +10,13 @@ import keras
 import pytest
 
 import kplug
-from kplug import setbacks
-from kplug.callbacks import Keeper
-from kplug.checkpoint import Checkpoints
-from kplug.contracts.kills import Killed, contents, watched_by
+from kplug.contracts.interrupted import Killed, contents, watched_by
 from kplug.errors import BlownUp
-from kplug.fit import resume, train
-from kplug.run import Run
+from kplug.inference.run import Run
+from kplug.training import rollback as setbacks
+from kplug.training.checkpoints import Checkpoints
+from kplug.training.fit import resume, train
+from kplug.training.recorder import Keeper
 
 # the loss is squared, so that a rate that is too high drives it up step by step
 SPEC = """

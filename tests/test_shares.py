@@ -2,7 +2,7 @@
 
 import pytest
 
-from kplug.shares import stable_share
+from kplug.data.splits import stable_share
 
 KEYS = [f"cat/{number}.jpg" for number in range(500)]
 

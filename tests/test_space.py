@@ -7,7 +7,7 @@ import pytest
 
 import kplug
 from kplug.errors import SpecError
-from kplug.space import read_space, spec_at
+from kplug.spec.search.space import read_space, spec_at
 from kplug.testing import no_tensorflow
 
 SPEC = """

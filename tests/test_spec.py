@@ -3,9 +3,9 @@
 import pytest
 
 from kplug import SpecError, load, loads
-from kplug.checking import Node
-from kplug.plugins import host, using
 from kplug.spec import load_with
+from kplug.spec.plugins import host, using
+from kplug.spec.tree import Node
 
 BASE = """
 name: base

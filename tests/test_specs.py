@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug import tiny
-from kplug.checking import Node, nodes
+from kplug.contracts import tiny
+from kplug.spec.tree import Node, nodes
 from kplug.testing import knowing, no_tensorflow
 
 ROOT = Path(__file__).parents[1]

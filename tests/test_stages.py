@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.evaluate import restored
-from kplug.fit import train
+from kplug.inference.predict import restored
+from kplug.training.fit import train
 
 SPEC = """
 name: staged
@@ -80,8 +80,8 @@ def test_normalization_computes_with_the_weights_that_are_carried_over_or_restor
     """The layer keeps copies of them, which an assignment does not reach."""
     import keras
 
-    from kplug.checkpoint import Checkpoint
-    from kplug.weights import carry_over, finalize
+    from kplug.model.weights import carry_over, finalize
+    from kplug.training.checkpoints import Checkpoint
 
     def made():
         model = keras.Sequential([keras.Input((3,)), keras.layers.Normalization(name="normalization")], name="m")

@@ -24,7 +24,7 @@ from kplug import (
     hookimpl,
 )
 from kplug import testing as kplug_testing
-from kplug.plugins import host
+from kplug.spec.plugins import host
 from kplug.testing import (
     check,
     no_tensorflow,

@@ -152,7 +152,7 @@ def test_a_component_inside_a_function_cannot_be_imported_elsewhere():
 
 @pytest.mark.slow
 def test_there_is_one_process_for_all_checks():
-    from kplug import replicas
+    from kplug.contracts import two_replicas as replicas
 
     check(fading)
     process = replicas._running.process

@@ -120,7 +120,7 @@ class Schedules:
 
 
 def test_components_of_another_plugin_are_known_on_two_replicas_too():
-    from kplug.default_plugins.keras_optimizers import sgd
+    from kplug.default_plugins.keras_components.optimizers import sgd
 
     with plugged(Schedules):
         check(sgd, learning_rate={"type": "falling", "share": 2.0})

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from kplug.default_plugins import sources, tfds_records
-from kplug.default_plugins.record_files import record_offsets
+from kplug.default_plugins import sources
+from kplug.default_plugins.sources import tfds_records
+from kplug.default_plugins.sources.record_files import record_offsets
 from kplug.errors import SpecError
 
 STORE = Path(__file__).parents[1] / "../shared/data/tfds"

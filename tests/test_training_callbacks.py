@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.contracts.kills import contents, killed_after, watched_by, weights_in
-from kplug.default_plugins.training_callbacks import best_checkpoints, stop_on_blow_up, weight_averaging
+from kplug.contracts.interrupted import contents, killed_after, watched_by, weights_in
+from kplug.default_plugins.training.callbacks import best_checkpoints, stop_on_blow_up, weight_averaging
 from kplug.errors import BlownUp
-from kplug.fit import resume, train
-from kplug.run import Run
-from kplug.setbacks import good_checkpoint
+from kplug.inference.run import Run
 from kplug.testing import check
+from kplug.training.fit import resume, train
+from kplug.training.rollback import good_checkpoint
 
 SPEC = """
 name: watched
@@ -191,9 +191,9 @@ class Trained(keras.callbacks.Callback):
 
 def last_weights(run):
     """Of `last.weights.h5`, in the order of the model."""
-    from kplug.build import build_learner
-    from kplug.callbacks import weights_only
     from kplug.kinds import FitInfo
+    from kplug.model.learner import build_learner
+    from kplug.model.weights import weights_only
 
     model = build_learner(run.spec, run.info, FitInfo(1, 1), "float32").model
     with weights_only(model):
@@ -218,9 +218,9 @@ def test_the_mean_of_the_last_epochs_is_kept_and_training_does_not_notice(tmp_pa
 
 @pytest.mark.slow
 def test_the_kept_metrics_are_those_of_the_mean(tmp_path):
-    from kplug.build import build_learner
-    from kplug.data import open_data
+    from kplug.data.splits import open_data
     from kplug.kinds import FitInfo
+    from kplug.model.learner import build_learner
 
     run = train(spec("{type: weight_averaging, last: 0.5}"), tmp_path / "run")
     data = open_data(run.spec)

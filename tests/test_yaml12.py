@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kplug.yaml12 import dump, parse
+from kplug.spec.yaml12 import dump, parse
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from regret_page import cost, in_percent, number
 from results_records import NoRow
 from results_specs import data_dirs
 
-from kplug.checking import plain
-from kplug.disk import write_whole
 from kplug.spec import Spec, load, loads, steps_in
-from kplug.yaml12 import dump
+from kplug.spec.tree import plain
+from kplug.spec.yaml12 import dump
+from kplug.storage.files import write_whole
 
 CELL = "search-cell"  # the spec whose searches are looked through
 MOST = 300_000  # parameters
@@ -104,10 +104,10 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 def _counting(data_dir: str | None) -> Callable[[dict[str, Any]], int]:
     """What counts a tree's parameters, as a dry run does; what was counted is not built again."""
-    from kplug.quiet import load_tensorflow
+    from kplug.console import load_tensorflow
 
     load_tensorflow()
-    from kplug.default_plugins.search_table import parameters
+    from kplug.default_plugins.search.table import parameters
 
     @functools.cache
     def count(text: str) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 from regret_running import commands, spans_of
 from results_records import NoRow, leaves, machine_in_words, noting
 
-from kplug.journal import Journal
 from kplug.spec import loads
-from kplug.yaml12 import dump, parse
+from kplug.spec.yaml12 import dump, parse
+from kplug.storage.journal import Journal
 
 VERSIONS = ("kplug", "keras", "keras-tuner", "tensorflow")
 VARIED = ("seed", "search.oracle", "search.executor", "search.keep")  # what of a spec is another in each search

@@ -14,8 +14,8 @@ from typing import Any
 from kplug_commands import say, start_kplug, stopping
 from results_specs import data_dirs
 
-from kplug.journal import Journal
 from kplug.spec import load
+from kplug.storage.journal import Journal
 
 COMMANDS = "commands.jsonl"  # in a search's directory: how each command ended, after how many seconds
 

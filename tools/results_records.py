@@ -14,10 +14,11 @@ from typing import Any
 
 from results_specs import comparable, filled
 
-from kplug.disk import write_whole
 from kplug.errors import SpecError
-from kplug.run import RESULT, Run
+from kplug.inference.run import Run
 from kplug.spec import Spec, load, loads
+from kplug.storage.files import write_whole
+from kplug.storage.run_directory import RESULT
 
 VERSIONS = ("kplug", "keras", "tensorflow")
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from kplug.checking import Node
-from kplug.component import Parameter
 from kplug.errors import Problem, SpecError, dotted
 from kplug.kinds import Located
-from kplug.spec import Spec, is_marked
+from kplug.spec import Spec
+from kplug.spec.component import Parameter
+from kplug.spec.spec import is_marked
+from kplug.spec.tree import Node
 
 NOTE_LINE = re.compile(r"# ?(paper|data|shows|baseline):(.*)")
 FURTHER = re.compile(r"#\s{2,}(\S.*)")

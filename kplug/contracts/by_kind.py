@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kplug.contracts import learners, networks, pipelines, scores, searches, trainings
+from kplug.contracts import architecture as networks
+from kplug.contracts import loss_and_metric as scores
+from kplug.contracts import pipeline as pipelines
+from kplug.contracts import search as searches
+from kplug.contracts import task as learners
+from kplug.contracts import training as trainings
 from kplug.contracts.subject import Subject
 
 CONTRACTS: dict[str, Callable[[Subject], None]] = {

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from kplug.build import build
-from kplug.checking import Checker, Node, Problems
-from kplug.component import Component
-from kplug.kinds import DataInfo, SearchInfo
-from kplug.plugins import host
+from kplug.contracts.tiny import tiny_given
+from kplug.records import DataInfo, SearchInfo
 from kplug.spec import Spec
-from kplug.tiny import tiny_given
-from kplug.yaml12 import Marks
+from kplug.spec.build import build
+from kplug.spec.check import Checker, Problems
+from kplug.spec.component import Component
+from kplug.spec.plugins import host
+from kplug.spec.tree import Node
+from kplug.spec.yaml12 import Marks
 
 
 def demand(condition: Any, message: str) -> None:
@@ -69,7 +70,7 @@ class Subject:
     def _given(self) -> dict[type, Any]:
         if self.kind != "oracle":
             return tiny_given()
-        from kplug.contracts.searches import tiny_search
+        from kplug.contracts.tiny import tiny_search
 
         return tiny_given() | {SearchInfo: tiny_search()}
 

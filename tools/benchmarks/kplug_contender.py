@@ -12,7 +12,7 @@ from typing import Any
 from contender import FOREVER, Chunks, make_gate, read_in_chunks, take_stdout
 
 from kplug import hookimpl
-from kplug.plugins import host
+from kplug.spec.plugins import host
 
 
 class Raced:
@@ -30,7 +30,7 @@ class Raced:
 
 def save_checkpoint(run: Any, model: Any) -> float:
     """Seconds that a checkpoint of the whole state takes."""
-    from kplug.checkpoint import Checkpoints
+    from kplug.training.checkpoints import Checkpoints
 
     started = time.perf_counter()
     Checkpoints(run, 2).save(model, {"stage": 0, "step": time.monotonic_ns() // 1000})
@@ -39,14 +39,14 @@ def save_checkpoint(run: Any, model: Any) -> float:
 
 def read_input(spec: str, changes: list[str], chunks: Chunks) -> None:
     """Batches as the training of a spec gets them, without the model's steps."""
-    from kplug.quiet import load_tensorflow
+    from kplug.console import load_tensorflow
 
     load_tensorflow()
-    from kplug.choices import Hardware
-    from kplug.cluster import join
-    from kplug.data import open_data
-    from kplug.fit import prepare
+    from kplug.data.splits import open_data
+    from kplug.model.machine import Hardware
     from kplug.spec import load_with
+    from kplug.training.fit import prepare
+    from kplug.training.workers import join
 
     checked = load_with(spec, changes).absolute()
     cluster, data = join(checked), open_data(checked)

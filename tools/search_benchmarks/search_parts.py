@@ -134,7 +134,7 @@ def write_digits(path: Path) -> None:
 
 def oracle_seed(seed: int) -> int:
     """The seed that kplug gives to Keras Tuner's oracle, so that both draw the same points."""
-    code = f"from kplug.hyperparameters import mixed; print(mixed({seed}))"
+    code = f"from kplug.tuning.oracle_space import mixed; print(mixed({seed}))"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     return int(done.stdout)
 

@@ -21,7 +21,7 @@ Seconds = dict[str, float]
 
 def start_apart(executor: Any, spec: Any, run: Path) -> Seconds:
     """As a trial of a search: forked, with a job that is told whether it goes on."""
-    from kplug.executing import FINISHED, Job, Reported
+    from kplug.tuning.executor import FINISHED, Job, Reported
 
     started = time.monotonic()
     executor.start(Job(run.name, spec.dump(), str(run), str(run.with_suffix(".log"))))
@@ -50,11 +50,11 @@ def seconds_since(started: float, run: Path) -> Seconds:
 
 def main() -> None:
     file, folder, trials = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    from kplug.quiet import load_tensorflow
+    from kplug.console import load_tensorflow
 
     load_tensorflow()
     import kplug
-    from kplug.processes import Processes
+    from kplug.tuning.local_executor import Processes
 
     spec, executor = kplug.load(file).at({"search": None}).absolute(), Processes(1)
     ways = {

@@ -21,7 +21,7 @@ from kplug_cnn.residual import (
 )
 
 from kplug import SpecError
-from kplug.network import Network
+from kplug.model.network import Network
 
 ops = keras.ops
 

@@ -10,7 +10,8 @@ import pytest
 from kplug_attention import botnet, cbam, cct, cnn_rnn, squeeze_excitation
 
 import kplug
-from kplug import SpecError, tiny
+from kplug import SpecError
+from kplug.contracts import tiny
 from kplug.testing import check, no_tensorflow, plugged
 
 SMALL = {

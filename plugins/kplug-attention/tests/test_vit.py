@@ -10,7 +10,8 @@ from kplug_attention import transformer_block, vit
 from scipy.special import erf, softmax
 
 import kplug
-from kplug import SpecError, tiny
+from kplug import SpecError
+from kplug.contracts import tiny
 from kplug.testing import check, no_tensorflow, plugged
 
 # of timm's vit_*_patch16_224 with a classifier of 1000 classes

@@ -12,7 +12,8 @@ from kplug_capsule.picture import routed_layer, routing_of
 from kplug_capsule.routing import RoutedCapsules, squash
 
 import kplug
-from kplug import SpecError, tiny
+from kplug import SpecError
+from kplug.contracts import tiny
 from kplug.kinds import DataInfo, Field
 from kplug.testing import check, no_tensorflow, plugged
 
@@ -141,7 +142,7 @@ def test_a_spec_trains_and_draws(decoder, tmp_path):
         run = kplug.train(kplug.loads(SPEC.replace("DECODER", decoder)), tmp_path / "run")
         rows = run.rows("metrics.jsonl")
         assert rows[-1]["loss"] < rows[0]["loss"], json.dumps(rows)
-        from kplug.evaluate import restored
+        from kplug.inference.predict import restored
 
         learner = restored(run)
         answer = learner.serve["images"].function(tf.zeros((3, 8, 8, 1), tf.uint8))

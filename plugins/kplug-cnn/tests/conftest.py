@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug import tiny
+from kplug.contracts import tiny
 from kplug.testing import plugged
 
 SPEC = """

@@ -5,7 +5,8 @@ import kplug_cnn
 import pytest
 
 import kplug
-from kplug import SpecError, tiny
+from kplug import SpecError
+from kplug.contracts import tiny
 from kplug.testing import plugged
 
 LEAST = {  # pixels with the small and with the large stem

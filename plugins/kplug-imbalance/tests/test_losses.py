@@ -218,9 +218,9 @@ def test_smoothing_changes_no_weight():
 
 
 def test_the_task_leaves_the_smoothing_to_the_loss():
-    from kplug.build import build_learner
-    from kplug.data import open_data
+    from kplug.data.splits import open_data
     from kplug.kinds import FitInfo
+    from kplug.model.learner import build_learner
 
     with plugged(kplug_imbalance):
         spec = kplug.loads("{name: a, task: {type: classification, model: flatten}, data: {source: digits}}")

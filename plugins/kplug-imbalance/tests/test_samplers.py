@@ -144,7 +144,7 @@ def test_the_contract_of_long_tail():
 
 
 def test_the_weights_of_long_tail_draw_all_classes_alike():
-    from kplug.tiny import tiny_pictures
+    from kplug.testing import tiny_pictures
 
     train = long_tail(tiny_pictures(examples=300), 20.0)["train"]
     labels, weights = train.columns["label"], train.columns["weight"]

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from kplug import SpecError
-from kplug.network import Network
+from kplug.model.network import Network
 
 
 def make_residual(kernel: int) -> Network:

@@ -8,7 +8,7 @@ import kplug_nas
 import pytest
 
 import kplug
-from kplug import tiny
+from kplug.contracts import tiny
 from kplug.testing import plugged
 
 PLUGINS = (kplug_nas, kplug_cnn, kplug_attention, tiny)
@@ -43,7 +43,7 @@ def make(load):
     """Network, as YAML or as data, to the layer that it is."""
 
     def made(model):
-        from kplug.build import build
+        from kplug.spec.build import build
 
         spec = load(model)
         return build(spec, spec["task.model"])

@@ -102,7 +102,7 @@ def test_cells_of_one_form_have_as_many_parameters(make):
 
 
 def test_a_search_sees_that_two_cells_are_one(load):
-    from kplug.study import canonical
+    from kplug.tuning.study import canonical
 
     one = cell_of(([0, 1], ["identity", "separable"]), ([0, 0], ["pooling", "identity"]))
     other = cell_of(([0, 0], ["identity", "pooling"]), ([1, 0], ["separable", "identity"]))

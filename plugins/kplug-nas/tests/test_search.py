@@ -11,7 +11,7 @@ import pytest
 
 import kplug
 from kplug import SpecError
-from kplug.space import spec_at
+from kplug.spec.search.space import spec_at
 from kplug.testing import no_tensorflow, plugged
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -33,7 +33,7 @@ def read(plugins):
 
 def parameters(spec):
     """Of the network for Fashion-MNIST, without its head."""
-    from kplug.build import build
+    from kplug.spec.build import build
 
     keras.utils.clear_session()
     network = build(spec, spec["task.model"])
@@ -51,7 +51,7 @@ def test_the_readme_names_every_component():
 
 
 def test_the_readmes_first_network(plugins):
-    from kplug.build import build
+    from kplug.spec.build import build
 
     text = "name: a\ndata: {source: digits}\ntask:\n  type: classification\n" + textwrap.indent(EXAMPLES[0], "  ")
     with plugged(*plugins):

@@ -16,7 +16,7 @@ import keras
 from keras.src.utils.naming import to_snake_case
 
 from kplug.errors import SpecError, did_you_mean
-from kplug.weights import finalize
+from kplug.model.weights import finalize
 
 SHOWN = 5  # differing tensors that a message names
 Shape = tuple[int, ...]

@@ -10,7 +10,7 @@ import pytest
 from kplug_pretrained import hub
 
 import kplug
-from kplug import tiny
+from kplug.contracts import tiny
 from kplug.testing import plugged
 
 HERE = importlib.util.find_spec("keras_hub") is not None

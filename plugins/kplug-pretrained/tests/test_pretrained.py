@@ -17,12 +17,12 @@ from kplug_pretrained.preprocessing import RGB_DEVIATION, RGB_MEAN, preprocess
 from kplug_pretrained.pyramid import pyramid_levels
 
 import kplug
-from kplug import tiny
-from kplug.evaluate import restored
-from kplug.fit import resume, train
+from kplug.contracts import tiny
+from kplug.inference.predict import restored
 from kplug.kinds import DataInfo, Field
-from kplug.parts import trained_part
+from kplug.model.from_run import trained_part
 from kplug.testing import check, plugged
+from kplug.training.fit import resume, train
 
 WEIGHTS = Path(__file__).parents[3] / "../shared/data/weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the weights are not beside the repository")

@@ -24,11 +24,11 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
+from kplug.console import log
 from kplug.errors import SpecError
-from kplug.evaluate import log
-from kplug.executing import BROKEN, FAILED, PAUSED, REFUSED, Ended, Event, Executor, Job
-from kplug.objectives import MEASURED
-from kplug.trials import GIB
+from kplug.spec.search.objectives import MEASURED
+from kplug.tuning.executor import BROKEN, FAILED, PAUSED, REFUSED, Ended, Event, Executor, Job
+from kplug.tuning.loop import GIB
 from kplug_ray.place import LOOK, Place, of_trainings
 
 MOST_LOSSES = 5  # nodes that may die under a training without an epoch in between

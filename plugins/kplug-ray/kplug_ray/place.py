@@ -14,9 +14,9 @@ from pathlib import Path
 
 import ray
 
-from kplug.executing import BROKEN, FAILED, Ended, Event, Job
-from kplug.processes import Processes
-from kplug.quiet import inherited_environment
+from kplug.console import inherited_environment
+from kplug.tuning.executor import BROKEN, FAILED, Ended, Event, Job
+from kplug.tuning.local_executor import Processes
 
 # What bears on a training is on every node as it is where the search runs. Ray, for one, sets OMP_NUM_THREADS.
 _OF_TRAININGS = re.compile(r"(GRPC|KERAS|KPLUG|TF|TFDS|XLA)_.*|.*_NUM_THREADS|PYTHONPATH")
@@ -117,7 +117,7 @@ def wait_until_free(run: str, patience: float = LOCK_PATIENCE) -> None:
     until = time.monotonic() + patience
     while time.monotonic() < until:
         try:
-            with open(Path(run) / "lock", "r+") as file:  # that of `kplug.checkpoint.owned`
+            with open(Path(run) / "lock", "r+") as file:  # that of `kplug.storage.files.owned`
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except FileNotFoundError:  # nobody has begun it

@@ -17,10 +17,10 @@ from kplug_ray import ray_cluster  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
 import kplug  # noqa: E402
-from kplug.executing import FAILED, FINISHED, PAUSED, Ended, Job  # noqa: E402
-from kplug.run import Run  # noqa: E402
+from kplug.inference.run import Run  # noqa: E402
 from kplug.testing import check, plugged  # noqa: E402
-from kplug.tune import search  # noqa: E402
+from kplug.tuning.executor import FAILED, FINISHED, PAUSED, Ended, Job  # noqa: E402
+from kplug.tuning.search import search  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,

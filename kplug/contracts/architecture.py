@@ -1,0 +1,150 @@
+"""Architecture: called as part(x), float out, every weight learns, the same again in inference and from a file."""
+
+from __future__ import annotations
+
+import fnmatch
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kplug.contracts.subject import Subject, demand, for_pictures, same
+from kplug.model.network import dtype_policy
+
+PICTURE = (32, 32, 3)
+BATCH = 2
+
+
+def check_architecture(subject: Subject) -> None:
+    """`inputs` is the shape of an example, or a list of shapes for a layer of several inputs."""
+    shapes = _shapes(subject.inputs)
+    x = _example(shapes)
+    part = _make(subject, shapes)
+    outputs = part(x, training=False)
+    _check_outputs(outputs)
+    _check_inference(part, x)
+    _check_gradients(subject, part, x)
+    _check_second_build(part, _make(subject, shapes), x)
+    _check_symbolic(_make(subject, shapes), x, outputs)
+    _check_half_precision(subject, shapes, x)
+
+
+def _shapes(inputs: Any) -> list[tuple[int, ...]]:
+    if inputs is None:
+        return [PICTURE]
+    if all(isinstance(size, int) for size in inputs):
+        return [tuple(inputs)]
+    return [tuple(shape) for shape in inputs]
+
+
+def _example(shapes: list[tuple[int, ...]]) -> Any:
+    rng = np.random.default_rng(0)
+    tensors = [tf.constant(rng.random((BATCH, *shape)), tf.float32) for shape in shapes]
+    return tensors[0] if len(tensors) == 1 else tensors
+
+
+def _make(subject: Subject, shapes: list[tuple[int, ...]]) -> Any:
+    part = subject.make(for_pictures(shapes[0]))
+    subject.of_class(part, keras.Layer, "Keras layer or model")
+    return part
+
+
+def _check_outputs(outputs: Any) -> None:
+    for output in tf.nest.flatten(outputs):
+        demand(output.dtype.is_floating, f"an architecture gives floats; this one gave {output.dtype.name}")
+        demand(
+            output.shape.rank >= 1 and output.shape[0] == BATCH,
+            f"an architecture gives a row for each example; {BATCH} examples gave the shape {tuple(output.shape)}",
+        )
+        demand(
+            np.isfinite(output.numpy()).all(), "an architecture gives finite values for inputs in 0 to 1; some are not"
+        )
+
+
+def _check_inference(part: Any, x: Any) -> None:
+    first, second = (tf.nest.map_structure(lambda t: t.numpy(), part(x, training=False)) for _ in range(2))
+    demand(same(first, second), "with training=False an architecture gives the same again; two calls differed")
+
+
+def _check_gradients(subject: Subject, part: Any, x: Any) -> None:
+    with tf.GradientTape() as tape:
+        outputs = tf.nest.flatten(part(x, training=True))
+        loss = tf.add_n([tf.reduce_mean(tf.square(output)) for output in outputs])
+    gradients = tape.gradient(loss, part.trainable_variables)
+    names = [variable.path for variable in part.trainable_variables]
+    for pattern in subject.unreached:
+        demand(
+            fnmatch.filter(names, pattern), f"unreached: no trainable weight is called '{pattern}'; there are {names}"
+        )
+    missing = [
+        name
+        for name, gradient in zip(names, gradients, strict=True)
+        if gradient is None and not any(fnmatch.fnmatchcase(name, pattern) for pattern in subject.unreached)
+    ]
+    demand(not missing, f"gradients reach every trainable weight of an architecture; none reaches {', '.join(missing)}")
+    bad = [n for n, g in zip(names, gradients, strict=True) if g is not None and not np.isfinite(_dense(g)).all()]
+    demand(not bad, f"the gradients of an architecture are finite; not so those of {', '.join(bad)}")
+
+
+def _dense(gradient: Any) -> Any:
+    return tf.convert_to_tensor(gradient).numpy()
+
+
+def _check_symbolic(part: Any, x: Any, outputs: Any) -> None:
+    """Keras builds a model around the part: its shapes are known beforehand, and a batch has any number of rows."""
+    inputs = tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:]), x)
+    symbolic = tf.nest.flatten(part(inputs))
+    real = tf.nest.flatten(outputs)
+    demand(len(symbolic) == len(real), f"part(x) gave {len(real)} outputs, part(keras.Input) {len(symbolic)}")
+    for expected, output in zip(symbolic, real, strict=True):
+        fits = len(expected.shape) == output.shape.rank and all(
+            size is None or size == actual for size, actual in zip(expected.shape[1:], output.shape[1:], strict=True)
+        )
+        demand(
+            fits,
+            f"shapes come from Keras: part(keras.Input) promises {tuple(expected.shape)}, "
+            f"part(x) gave {tuple(output.shape)}",
+        )
+
+
+def _check_second_build(part: Any, again: Any, x: Any) -> None:
+    again(x, training=False)
+    shapes, shapes_again = ([tuple(weight.shape) for weight in made.weights] for made in (part, again))
+    demand(
+        shapes == shapes_again,
+        f"built twice, an architecture has the same weights; the first has the shapes {shapes}, "
+        f"the second {shapes_again}",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "part.weights.h5")
+        _as_model(part, x).save_weights(path)
+        _as_model(again, x).load_weights(path)
+    outputs, outputs_again = (
+        tf.nest.map_structure(lambda t: t.numpy(), made(x, training=False)) for made in (part, again)
+    )
+    demand(
+        same(outputs, outputs_again),
+        "a second build that loads the weights of the first gives the same; this one computes with more than them",
+    )
+
+
+def _as_model(part: Any, x: Any) -> keras.Model:
+    """Keras saves the weights of models."""
+    inputs = tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:]), x)
+    return keras.Model(inputs, part(inputs))
+
+
+def _check_half_precision(subject: Subject, shapes: list[tuple[int, ...]], x: Any) -> None:
+    with dtype_policy("mixed_bfloat16"):
+        part = _make(subject, shapes)
+        outputs = part(x, training=False)
+    for output in tf.nest.flatten(outputs):
+        demand(
+            output.dtype.is_floating and np.isfinite(tf.cast(output, tf.float32).numpy()).all(),
+            f"under mixed_bfloat16 an architecture gives finite floats; received {output.dtype.name}, or not finite",
+        )
+    halves = [weight.path for weight in part.weights if weight.dtype in ("bfloat16", "float16")]
+    demand(not halves, f"under mixed_bfloat16 weights stay in float32; not so {', '.join(halves)}")

@@ -1,0 +1,254 @@
+"""Augmentation, sampler and source: what runs in the input pipeline is a function of its arguments alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kplug.contracts.subject import Subject, demand, for_pictures, same
+from kplug.contracts.tiny import tiny_columns, tiny_pictures
+from kplug.data.codecs import decoding as images
+from kplug.data.splits import SPLITS
+from kplug.records import Columns, Split
+
+PICTURE = (32, 32, 3)
+STEPS, BATCH, SINGLE = 3, 5, 1
+LOADED = 8  # rows of a split that are loaded
+EPOCHS = 4
+
+Batch = dict[str, Any]
+
+# --- augmentation --------------------------------------------------------------------------------------------------
+
+
+def check_augmentation(subject: Subject) -> None:
+    """`inputs` is the shape of the pictures."""
+    shape = tuple(subject.inputs or PICTURE)
+    augment = subject.make(for_pictures(shape))
+    demand(callable(augment), f"an augmentation is (batch, seed) -> batch; received {type(augment).__name__}")
+    batches = _batches(shape)
+    tf.random.set_seed(
+        1
+    )  # what draws without the seed it is given must not come out the same by a seed of TensorFlow's
+    forward = _augmented(augment, batches, range(STEPS), BATCH, known=False, parallel=None)
+    for augmented in forward:
+        _check_batch(augmented, shape, BATCH)
+    tf.random.set_seed(2)
+    backward = _augmented(augment, batches, range(STEPS)[::-1], BATCH, known=True, parallel=STEPS)
+    demand(
+        same(forward, backward[::-1]),
+        "an augmentation is a function of batch and seed alone; with the same batches and seeds in another order, in "
+        "parallel, the result differed. Draw with tf.random.stateless_uniform(..., seed) and the like",
+    )
+    for augmented in _augmented(augment, batches, range(STEPS), SINGLE, known=True, parallel=None):
+        _check_batch(augmented, shape, SINGLE)
+
+
+def _batches(shape: tuple[int, ...]) -> Batch:
+    """Pictures with two further fields, all of `[steps, batch, ...]`."""
+    height, width, channels = shape
+    split = tiny_pictures(STEPS * BATCH, (height, width), 1 if channels == 1 else 3)["train"]
+    pictures = split.load(tf.range(len(split)))["image"].numpy()
+    pictures = np.take(pictures, np.arange(channels) % pictures.shape[-1], axis=-1)  # more than 3: the first again
+    fields = {"image": pictures, "label": split.columns["label"], "number": np.arange(STEPS * BATCH)}
+    return {name: np.reshape(values, (STEPS, BATCH, *values.shape[1:])) for name, values in fields.items()}
+
+
+def _augmented(
+    augment: Callable[[Batch, Any], Batch], batches: Batch, order: Any, size: int, known: bool, parallel: int | None
+) -> list[Batch]:
+    """The batches of some steps, in an order, with a seed for each step, as the host would map them."""
+
+    def at_step(step: Any, batch: Batch) -> Batch:
+        return augment(batch, tf.random.experimental.stateless_fold_in(tf.constant([7, 0]), step))
+
+    steps = np.array(order, np.int32)
+    data = tf.data.Dataset.from_tensor_slices((steps, {name: values[steps, :size] for name, values in batches.items()}))
+    if not known:  # the number of examples is not always known when the graph is built
+        data = data.map(lambda step, batch: (step, {name: _any_size(values) for name, values in batch.items()}))
+    try:
+        return list(data.map(at_step, num_parallel_calls=parallel).as_numpy_iterator())
+    except Exception as error:
+        size_ = f"{size} examples{'' if known else ', a number that the graph does not know'}"
+        raise AssertionError(
+            f"an augmentation is graph-safe and takes any number of examples; in Dataset.map with {size_} it failed: "
+            f"{error}"
+        ) from error
+
+
+def _any_size(values: Any) -> Any:
+    return tf.raw_ops.PlaceholderWithDefault(input=values, shape=[None, *values.shape[1:]])
+
+
+def _check_batch(batch: Any, shape: tuple[int, ...], size: int) -> None:
+    demand(isinstance(batch, dict), f"an augmentation returns the batch, a dict; received {type(batch).__name__}")
+    lost = {"image", "label", "number"} - batch.keys()
+    demand(not lost, f"an augmentation keeps the other fields of the batch; {', '.join(sorted(lost))} is gone")
+    for name, values in batch.items():
+        demand(
+            len(values) == size, f"an augmentation keeps the number of examples; of {size}, '{name}' has {len(values)}"
+        )
+    image = batch["image"]
+    demand(
+        image.shape == (size, *shape),
+        f"an augmentation keeps the shape of the pictures, {(size, *shape)}; received {image.shape}",
+    )
+    demand(
+        image.dtype == np.uint8 or image.dtype.kind == "f" or image.dtype.name == "bfloat16",
+        f"an augmentation gives uint8 or float pictures; received {image.dtype}",
+    )
+    demand(np.isfinite(image.astype(np.float32)).all(), "an augmentation gives finite pixels; some are not")
+    demand(
+        image.dtype == np.uint8 or not 0 < image.max() <= 1,
+        f"pixels stay in 0 to 255: the host rounds them back to uint8; the largest that came is {image.max():g}",
+    )
+
+
+# --- sampler -------------------------------------------------------------------------------------------------------
+
+
+def check_sampler(subject: Subject) -> None:
+    """`inputs` is the number of examples."""
+    columns = tiny_columns(*([subject.inputs] if subject.inputs else []))
+    before = {name: values.copy() for name, values in columns.arrays.items()}
+    sampler = subject.make({Columns: columns})
+    demand(callable(sampler), f"a sampler is (rng) -> int64 [steps, batch]; received {type(sampler).__name__}")
+    tables = [_table(sampler, epoch) for epoch in range(EPOCHS)]
+    for table in tables:
+        _check_table(table, columns.size)
+    heights = [len(table) for table in tables]
+    demand(len(set(heights)) == 1, f"a sampler gives the same number of steps each epoch; received {heights}")
+    demand(
+        same(tables[1], _table(sampler, 1)),
+        "a sampler is a function of rng; the same epoch asked for again came out otherwise. Draw from rng alone",
+    )
+    again = subject.make({Columns: columns})
+    demand(
+        same(tables[2], _table(again, 2)), "a sampler made anew gives the same table for the same rng; this one did not"
+    )
+    unchanged = all(np.array_equal(before[name], values) for name, values in columns.arrays.items())
+    demand(unchanged, "a sampler leaves the columns as they are; this one changed them")
+
+
+def _table(sampler: Any, epoch: int) -> Any:
+    return sampler(np.random.default_rng((0, epoch)))
+
+
+def _check_table(table: Any, size: int) -> None:
+    demand(
+        isinstance(table, np.ndarray) and table.dtype == np.int64 and table.ndim == 2 and table.size,
+        "a sampler gives a table of rows, int64 [steps, batch] with at least one step; received "
+        + (f"{table.dtype} {table.shape}" if isinstance(table, np.ndarray) else type(table).__name__),
+    )
+    flat = table.reshape(-1)
+    given = flat[flat != -1]
+    demand(
+        given.size and given.min() >= 0 and given.max() < size,
+        f"a sampler gives rows of the split, 0 to {size - 1}, and -1 for none; received {flat.min()} to {flat.max()}",
+    )
+    demand(
+        given.size > flat.size - table.shape[1] and (flat[: given.size] != -1).all(),
+        "-1 pads the last row of a table at its end; it stands elsewhere",
+    )
+
+
+# --- source --------------------------------------------------------------------------------------------------------
+
+
+def check_source(subject: Subject) -> None:
+    splits, again = subject.make(), subject.make()
+    demand(
+        isinstance(splits, dict) and "train" in splits and not set(splits) - set(SPLITS),
+        f"a source gives a dict with train, and validation and test where it has them; received {_keys(splits)}",
+    )
+    demand(
+        splits.keys() == again.keys(),
+        f"a source gives the same again; its splits were {_keys(splits)}, then {_keys(again)}",
+    )
+    for name, split in splits.items():
+        demand(isinstance(split, Split), f"every split is a kplug.Split; '{name}' is {type(split).__name__}")
+        _check_columns(name, split)
+        demand(split.classes == splits["train"].classes, f"every split has the same classes; those of '{name}' differ")
+        _check_labels(name, split)
+        _check_same_split(name, split, again[name])
+
+
+def _keys(splits: Any) -> str:
+    return ", ".join(map(str, splits)) if isinstance(splits, dict) else type(splits).__name__
+
+
+def _check_columns(name: str, split: Split) -> None:
+    demand(len(split) > 0, f"a split has at least one example; '{name}' is empty")
+    lengths = {column: len(values) for column, values in split.columns.arrays.items()}
+    demand(
+        set(lengths.values()) <= {len(split)},
+        f"every column has a value for each of the {len(split)} examples of '{name}'; received {lengths}",
+    )
+
+
+def _check_labels(name: str, split: Split) -> None:
+    if "label" not in split.columns or not split.classes:
+        return
+    labels, count = np.asarray(split.columns["label"]), len(split.classes)
+    if labels.ndim == 1:
+        fits = labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < count
+    else:
+        fits = labels.shape[1:] == (count,) and np.isin(labels, (0, 1)).all()
+    demand(
+        fits,
+        f"labels are integers from 0 to {count - 1}, or rows of zeros and ones for the {count} classes; '{name}' has "
+        f"{labels.dtype} {labels.shape} from {labels.min()} to {labels.max()}",
+    )
+
+
+def _check_same_split(name: str, split: Split, again: Split) -> None:
+    equal = split.columns.arrays.keys() == again.columns.arrays.keys() and all(
+        np.array_equal(values, again.columns[column]) for column, values in split.columns.arrays.items()
+    )
+    demand(equal, f"a source gives the same again; the columns of '{name}' differ when it is built a second time")
+    tf.random.set_seed(1)  # as in `check_augmentation`
+    first = _loaded(name, split, None)
+    tf.random.set_seed(2)
+    parallel = _loaded(name, split, LOADED)
+    demand(same(first, parallel), f"load is a function of the row; in parallel '{name}' gave other features")
+    demand(same(first, _loaded(name, again, None)), f"a source gives the same again; what '{name}' loads differs")
+    for features in first:
+        _check_features(name, split, features)
+    if split.batched:
+        rows = tf.range(len(first), dtype=tf.int64)
+        together = next(tf.data.Dataset.from_tensors(rows).map(split.load).as_numpy_iterator())
+        stacked = {key: np.stack([features[key] for features in first]) for key in first[0]}
+        demand(same(together, stacked), f"a batched load gives what it gives row by row; that of '{name}' does not")
+
+
+def _loaded(name: str, split: Split, parallel: int | None) -> list[Batch]:
+    rows = tf.data.Dataset.range(min(LOADED, len(split)))
+    try:
+        return list(rows.map(split.load, num_parallel_calls=parallel).as_numpy_iterator())
+    except Exception as error:
+        raise AssertionError(
+            f"load takes a row, an int64 scalar tensor, and is graph-safe; that of '{name}' failed in Dataset.map: "
+            f"{error}"
+        ) from error
+
+
+def _check_features(name: str, split: Split, features: Batch) -> None:
+    demand(
+        "image" in features, f"load gives at least 'image'; that of '{name}' gave {', '.join(features) or 'nothing'}"
+    )
+    image = features["image"]
+    if isinstance(image, bytes):
+        image = images.decode(tf.constant(image), split.image[2] or 3).numpy()
+    demand(
+        image.dtype == np.uint8 and image.ndim == 3,
+        f"a picture is uint8 [height, width, channels], or the bytes of a file; '{name}' gave {image.dtype} "
+        f"{image.shape}",
+    )
+    promised = zip(split.image, image.shape, strict=True)
+    demand(
+        all(size is None or size == actual for size, actual in promised),
+        f"Split.image says the size that all pictures have, {split.image}; one of '{name}' has {image.shape}",
+    )

@@ -1,0 +1,83 @@
+"""Plugins for one test, in place of those that are installed."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from kplug.contracts import tiny
+from kplug.hookspecs import hookimpl
+from kplug.spec.component import BadComponent, Component, read_component
+from kplug.spec.plugins import Host, Plugin, host, using
+
+if TYPE_CHECKING:
+    pass
+
+TINY, TESTED = "kplug-testing", "tested"  # the distributions of the tiny sources and of a function that no plugin has
+
+# --- plugins -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def plugged(*plugins: Any) -> Iterator[Host]:
+    """Inside, kplug has the built-ins and these plugins, whatever is installed.
+
+        class Mine:
+            @staticmethod
+            @hookimpl
+            def components():
+                return [focal]
+
+        with plugged(Mine) as host: ...
+
+    Args:
+        plugins: modules, classes or objects with hooks, or bare components; `distribution = "name"` on one names its
+            owner.
+    """
+    with using([_as_plugin(plugin) for plugin in plugins]) as found:
+        yield found
+
+
+class Functions:
+    """A plugin of these components and nothing else."""
+
+    def __init__(self, *functions: Callable[..., Any]) -> None:
+        self.functions = functions
+
+    @hookimpl
+    def components(self) -> list[Callable[..., Any]]:
+        return list(self.functions)
+
+
+def _as_plugin(plugin: Any) -> Any:
+    if inspect.isfunction(plugin):
+        made = Functions(plugin)
+        made.__dict__["__name__"] = plugin.__name__
+        return made
+    return plugin() if inspect.isclass(plugin) and _has_methods(plugin) else plugin
+
+
+def _has_methods(plugin: type) -> bool:
+    """True of a class whose hooks take self: it is its objects that are plugins."""
+    hooks = [f for f in vars(plugin).values() if inspect.isfunction(f) and hasattr(f, "kplug_impl")]
+    return any(next(iter(inspect.signature(f).parameters), "") == "self" for f in hooks)
+
+
+@contextlib.contextmanager
+def knowing(function: Callable[..., Any]) -> Iterator[Component]:
+    """The component of a function, in a host with all components of the present one and the tiny sources."""
+    others = [c for c in host().registry.components if c.distribution not in ("kplug", TINY)]
+    with using([]) as extended:
+        extended.registry.components.extend(others)
+        extended.add(tiny, Plugin("tiny", TINY, ""))
+        found = [c for c in extended.registry.components if c.function is function]
+        if not found:
+            try:
+                read_component(function)
+            except BadComponent as error:
+                raise AssertionError(f"this is no component: {error}") from error
+            extended.add(Functions(function), Plugin(getattr(function, "__name__", TESTED), TESTED, ""))
+            found = extended.registry.components[-1:]
+        yield found[0]

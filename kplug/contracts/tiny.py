@@ -1,0 +1,220 @@
+"""Tiny data for tests: coloured shapes drawn from a seed, in memory; what a component is injected with where none is.
+
+The sources are components and work in a spec, once a test has plugged them in: `plugged(kplug.contracts.tiny)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras_tuner
+
+from kplug.hookspecs import hookimpl
+from kplug.kinds import Count, Seed, Size, Source
+from kplug.records import Columns, DataInfo, Field, FitInfo, SearchInfo, Split
+
+TINY_SEARCH = """
+name: tiny
+task: {type: classification, model: flatten}
+data: {source: digits, sampler: {type: shuffled, batch_size: 512}}
+fit: {epochs: 2, threads: 1, checkpoint: {steps: 1}}
+"""
+
+SHAPES = ("red square", "green disc", "blue cross")
+
+
+@hookimpl
+def components() -> list[Any]:
+    return [tiny_pictures, tiny_labels, tiny_files]
+
+
+# --- sources -------------------------------------------------------------------------------------------------------
+
+
+def tiny_pictures(
+    examples: Count = 64, size: Size = (32, 32), channels: Literal[1, 3] = 3, test: Count = 13, seed: Seed = 0
+) -> Source:
+    """Pictures of a red square, a green disc or a blue cross, each class equally often: learnt in seconds.
+
+    Args:
+        examples: pictures in train.
+        size: [height, width] in pixels.
+        channels: 1 (grey: the shapes differ in form and brightness) or 3.
+        test: pictures in test.
+        seed: of positions, sizes and noise.
+    """
+
+    def drawn(count: int, rng: Any) -> Split:
+        labels = rng.permutation(count).astype("int32") % len(SHAPES)
+        return _in_memory([_draw([label], size, channels, rng) for label in labels], labels)
+
+    return _splits(drawn, examples, test, seed)
+
+
+def tiny_labels(
+    examples: Count = 64, size: Size = (32, 32), channels: Literal[1, 3] = 3, test: Count = 13, seed: Seed = 0
+) -> Source:
+    """Pictures of any of the three shapes at once, with several labels each.
+
+    Args:
+        examples: pictures in train.
+        size: [height, width] in pixels.
+        channels: 1 (grey) or 3.
+        test: pictures in test.
+        seed: of the choice of shapes, positions, sizes and noise.
+    """
+
+    def drawn(count: int, rng: Any) -> Split:
+        labels = rng.integers(0, 2, (count, len(SHAPES))).astype("float32")
+        return _in_memory([_draw(row.nonzero()[0], size, channels, rng) for row in labels], labels)
+
+    return _splits(drawn, examples, test, seed)
+
+
+def tiny_files(examples: Count = 64, test: Count = 13, seed: Seed = 0) -> Source:
+    """The pictures of `tiny_pictures` as PNG files of mixed sizes, with a text column `path`.
+
+    Args:
+        examples: pictures in train.
+        test: pictures in test.
+        seed: of sizes, positions and noise.
+    """
+
+    def drawn(count: int, rng: Any) -> Split:
+        import numpy
+
+        labels = rng.permutation(count).astype("int32") % len(SHAPES)
+        sizes = [tuple(int(n) for n in rng.integers(24, 48, 2)) for _ in labels]
+        files = [_png(_draw([label], size, 3, rng)) for label, size in zip(labels, sizes, strict=True)]
+        paths = numpy.array([f"{row}.png" for row in range(count)], object)
+        return _of_files(files, {"label": labels, "path": paths})
+
+    return _splits(drawn, examples, test, seed)
+
+
+def _splits(drawn: Any, examples: int, test: int, seed: int) -> dict[str, Split]:
+    import numpy
+
+    return {
+        name: drawn(count, numpy.random.default_rng((seed, place)))
+        for place, (name, count) in enumerate({"train": examples, "test": test}.items())
+    }
+
+
+def _in_memory(pictures: list[Any], labels: Any) -> Split:
+    import numpy
+    import tensorflow as tf
+
+    pixels = tf.constant(numpy.stack(pictures))
+    height, width, channels = pictures[0].shape
+    columns = Columns(len(labels), {"label": labels})
+    return Split(
+        columns, lambda row: {"image": tf.gather(pixels, row)}, SHAPES, (height, width, channels), batched=True
+    )
+
+
+def _of_files(files: list[bytes], columns: dict[str, Any]) -> Split:
+    import tensorflow as tf
+
+    contents = tf.constant(files)
+    return Split(Columns(len(files), columns), lambda row: {"image": tf.gather(contents, row)}, SHAPES)
+
+
+def _png(picture: Any) -> bytes:
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def _draw(shapes: Any, size: Any, channels: int, rng: Any) -> Any:
+    """Shapes on a dark, noisy ground, uint8 `[height, width, channels]`."""
+    import numpy
+
+    picture = rng.integers(0, 60, (*size, channels))
+    radius_limit = max(2, min(size) // 4)
+    rows, columns = numpy.mgrid[: size[0], : size[1]]
+    for shape in shapes:
+        radius = rng.integers(max(1, radius_limit // 2), radius_limit + 1)
+        middle = [rng.integers(radius, max(side - radius, radius + 1)) for side in size]
+        y, x = abs(rows - middle[0]), abs(columns - middle[1])
+        arm = max(1, radius // 3)
+        inside = (
+            (y <= radius) & (x <= radius),
+            y**2 + x**2 <= radius**2,
+            (y <= radius) & (x <= radius) & ((y < arm) | (x < arm)),
+        )[shape]
+        if channels == 1:
+            picture[inside] = (120, 180, 240)[shape]
+        else:
+            picture[inside, shape] = rng.integers(200, 256)
+    return picture.astype("uint8")
+
+
+# --- what is injected ----------------------------------------------------------------------------------------------
+
+
+def tiny_info(
+    image: tuple[int, int, int] = (32, 32, 3), classes: tuple[str, ...] = SHAPES, multi_label: bool = False
+) -> DataInfo:
+    """A `DataInfo` as of the tiny sources.
+
+    Args:
+        image: height, width, channels.
+        classes: class names.
+        multi_label: several labels an example.
+    """
+    label = Field((len(classes),), "float32") if multi_label else Field((), "int32")
+    fields = {"image": Field(tuple(image), "uint8"), "label": label}
+    return DataInfo(fields, classes=classes, counts=(20,) * len(classes), splits={"train": 64, "test": 13})
+
+
+def tiny_columns(size: int = 300, classes: int = len(SHAPES)) -> Columns:
+    """A `Columns`: `label`, each class half as frequent as the one before, `weight` in 0 to 1, and the text `path`.
+
+    Args:
+        size: rows; the default fills a batch of the usual sizes.
+        classes: labels are smaller.
+    """
+    import numpy
+
+    rng = numpy.random.default_rng(0)
+    shares = 0.5 ** numpy.arange(classes)
+    labels = rng.permutation(numpy.arange(size) % classes if size < classes else _by_share(size, shares))
+    paths = numpy.array([f"{row}.png" for row in range(size)], object)
+    return Columns(size, {"label": labels.astype("int32"), "weight": rng.random(size), "path": paths})
+
+
+def _by_share(size: int, shares: Any) -> Any:
+    import numpy
+
+    ends = numpy.cumsum(shares) / shares.sum() * size
+    return numpy.searchsorted(ends, numpy.arange(size), side="right")
+
+
+def tiny_given(
+    image: tuple[int, int, int] = (32, 32, 3), multi_label: bool = False, steps: int = 20, epochs: int = 2
+) -> dict[type, Any]:
+    """What every component may be injected with, as `kplug.spec.build.build` takes it.
+
+    Args:
+        image: height, width, channels.
+        multi_label: several labels an example.
+        steps: optimizer steps of the whole training.
+        epochs: of the training.
+    """
+    info = tiny_info(image, multi_label=multi_label)
+    return {DataInfo: info, FitInfo: FitInfo(steps=steps, epochs=epochs), Columns: tiny_columns()}
+
+
+def tiny_search() -> SearchInfo:
+    """A space of three paths, one of them below a label."""
+    space = keras_tuner.HyperParameters()
+    space.Choice("kind", ["wide", "deep"])
+    space.Float("rate", 1e-4, 1e-1, sampling="log")
+    with space.conditional_scope("kind", ["deep"]):
+        space.Int("kind[deep].depth", 1, 9)
+    return SearchInfo(space, keras_tuner.Objective("val_accuracy", "max"), 7, 9)

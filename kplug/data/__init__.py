@@ -1,0 +1,1 @@
+"""From a source to batches, whatever the fields of an example are."""

@@ -1,0 +1,1 @@
+"""How the fields of the built-in features are read."""

@@ -1,0 +1,91 @@
+"""data.codecs.pixels"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+RESIZE_RULES = ("pad", "crop", "stretch")
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow have it
+
+
+def apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that stays one operation of the graph it is called in.
+
+    Of a branch that is not taken every operation is still visited; for small pictures that costs more than their work.
+    """
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+
+# --- resizing ------------------------------------------------------------------------------------------------------
+
+
+def resize(image: Any, size: tuple[int, int], how: str) -> Any:
+    """Bring pictures to a size, bilinear with antialiasing; a picture that has the size stays as it is.
+
+    Args:
+        image: uint8 `[height, width, channels]` or `[batch, height, width, channels]`.
+        size: height and width in pixels.
+        how: pad (aspect ratio kept, zeros around), crop (aspect ratio kept, the middle) or stretch.
+
+    Returns:
+        uint8 of the same rank, rounded.
+    """
+    if how not in RESIZE_RULES:
+        raise ValueError(f"how is one of {', '.join(RESIZE_RULES)}. Received: how={how}")
+    image = tf.convert_to_tensor(image)
+    static = image.shape[-3:-1]
+    if static.is_fully_defined():
+        return image if tuple(static) == tuple(size) else _resample(image, size, how)
+    same = tf.reduce_all(tf.shape(image)[-3:-1] == size)
+    resized = tf.cond(same, lambda: image, lambda: _resample(image, size, how))
+    return tf.ensure_shape(resized, [*image.shape[:-3], *size, image.shape[-1]])
+
+
+def _resample(image: Any, size: tuple[int, int], how: str) -> Any:
+    """Scale and place in one operation, so that a crop never makes the picture that it is cut from."""
+    old = tf.cast(tf.shape(image)[-3:-1], tf.float32)
+    new = tf.constant(size, tf.float32)
+    if how == "stretch":
+        scaled = new
+    else:
+        extreme = tf.reduce_min if how == "pad" else tf.reduce_max
+        scaled = tf.maximum(tf.round(old * extreme(new / old)), 1.0)
+    batch = image if image.shape.rank == 4 else image[tf.newaxis]
+    scaled_images = tf.raw_ops.ScaleAndTranslate(
+        images=batch,
+        size=size,
+        scale=scaled / old,
+        translation=tf.floor((new - scaled) / 2),
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return _round(scaled_images if image.shape.rank == 4 else scaled_images[0])
+
+
+def _round(averages: Any) -> Any:
+    """Averages of bytes, which never leave 0 to 255 by so much that rounding does not take it back."""
+    return tf.cast(tf.round(averages), tf.uint8)
+
+
+def to_uint8(image: Any) -> Any:
+    """Pixels as uint8, rounded and clipped to 0..255; uint8 stays as it is."""
+    if image.dtype == tf.uint8:
+        return image
+    return tf.cast(tf.clip_by_value(tf.round(tf.cast(image, tf.float32)), 0, 255), tf.uint8)
+
+
+def to_channels(image: Any, channels: int) -> Any:
+    """uint8 `[..., height, width, c]` with as many channels as wanted: grey is repeated, colour becomes its luma."""
+    given = image.shape[-1]
+    if given == channels:
+        return image
+    if channels == 3 and given == 1:
+        return tf.repeat(image, 3, axis=-1)
+    if channels == 3 and given == 4:
+        return image[..., :3]
+    if channels == 1 and given in (3, 4):
+        return to_uint8(tf.tensordot(tf.cast(image[..., :3], tf.float32), tf.constant(LUMA), 1)[..., tf.newaxis])
+    raise ValueError(f"pictures of {given} channels cannot be given {channels}")

@@ -1,0 +1,180 @@
+"""Data as a function of (seed, step): the batch at a step depends on nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from kplug.data.codecs import pixels
+from kplug.data.features import loader
+from kplug.errors import SpecError, listed
+from kplug.records import Columns, DataInfo, Learner, Split
+from kplug.spec import Spec
+from kplug.spec.build import build
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The replicas that a process feeds, among all: replica r has the r-th slice of every batch."""
+
+    mine: range
+    count: int
+
+
+ALL = Shares(range(1), 1)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The splits of a spec's source, and all that turns their rows into batches.
+
+    Args:
+        spec: the experiment.
+        splits: name to `Split`; a validation split taken from train among them.
+        info: what the data is.
+    """
+
+    spec: Spec
+    splits: Mapping[str, Split]
+    info: DataInfo
+
+    @property
+    def steps(self) -> int:
+        """Training steps in an epoch."""
+        return len(self._first_table)
+
+    @property
+    def batch_size(self) -> int:
+        """Examples in a training batch."""
+        return self._first_table.shape[1]
+
+    @cached_property
+    def _first_table(self) -> np.ndarray:
+        return self.table(0)
+
+    def table(self, epoch: int) -> np.ndarray:
+        """The rows of an epoch's batches, int64 `[steps, batch]`."""
+        sampler = self._sampler("data.sampler", "train")
+        return _checked(sampler(np.random.default_rng((self.spec["seed"], epoch))), "data.sampler")
+
+    def _sampler(self, path: str, split: str) -> Callable[[np.random.Generator], np.ndarray]:
+        return build(self.spec, self.spec[path], {Columns: self.split(split).columns, DataInfo: self.info})
+
+    def training(self, learner: Learner, epochs: int, first_step: int = 0, shares: Shares = ALL) -> tf.data.Dataset:
+        """Batches of all epochs in a row, as `learner.prepare` gives them, from any step on.
+
+        Args:
+            learner: prepares them.
+            epochs: how many there are.
+            first_step: the step of the first batch.
+            shares: the slices of each batch that are given, one after the other.
+        """
+        split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
+        first_epoch, skipped = divmod(first_step, steps)
+        augment = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
+        sampler = self._sampler("data.sampler", "train")
+
+        def epoch_table(epoch: np.ndarray) -> np.ndarray:
+            table = _checked(sampler(np.random.default_rng((seed, int(epoch)))), "data.sampler")
+            if len(table) != steps:
+                raise ValueError(f"data.sampler gave {len(table)} steps in epoch {epoch} and {steps} in epoch 0")
+            table = table[skipped:] if epoch == first_epoch else table
+            slices = table.reshape(len(table), shares.count, -1)[:, shares.mine.start : shares.mine.stop]
+            return slices.reshape(-1, slices.shape[-1])
+
+        def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
+            step = tf.cast(first_step + number // len(shares.mine), tf.int32)
+            step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), step)
+            if shares.count > 1:
+                replica = tf.cast(shares.mine.start + number % len(shares.mine), tf.int32)
+                step_seed = tf.random.experimental.stateless_fold_in(step_seed, replica)
+            for position, augmentation in enumerate(augment):
+                batch = augmentation(batch, tf.random.experimental.stateless_fold_in(step_seed, position))
+                batch = batch | {"image": pixels.to_uint8(batch["image"])}
+            last = tf.random.experimental.stateless_fold_in(step_seed, len(augment))
+            return learner.prepare(batch, last, True)
+
+        rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(
+            lambda epoch: tf.data.Dataset.from_tensor_slices(
+                tf.ensure_shape(tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False), [None, None])
+            )
+        )
+        size = self.batch_size // shares.count
+        rows = rows.map(lambda row: tf.ensure_shape(row, [size]))
+        batches = self._load(split, rows, lambda examples: examples.batch(size)).enumerate()
+        batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        total = (steps * epochs - first_step) * len(shares.mine)
+        return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
+
+    def evaluation(self, learner: Learner, name: str, shares: Shares = ALL) -> tf.data.Dataset:
+        """Every example of a split once, as `learner.prepare` gives it; of each batch the slices that `shares` says."""
+        batches = self.examples(name, shares)
+        seed = tf.constant([0, 0])
+        batches = batches.map(lambda batch: learner.prepare(batch, seed, False), num_parallel_calls=tf.data.AUTOTUNE)
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def examples(self, name: str, shares: Shares = ALL) -> tf.data.Dataset:
+        """Every example of a split once, in batches as `data.evaluate_with` says."""
+        split = self.split(name)
+        rows, sizes = self._evaluated(name, shares)
+        even = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
+
+        def group(examples: tf.data.Dataset) -> tf.data.Dataset:
+            batches = examples.batch(sizes[0])
+            return batches if even else batches.rebatch(sizes)
+
+        batches = self._load(split, tf.data.Dataset.from_tensor_slices(rows).apply(group), group)
+        return batches.apply(tf.data.experimental.assert_cardinality(len(sizes)))
+
+    def evaluation_steps(self, name: str, shares: Shares) -> int:
+        """Batches of a split, of which `shares` says who has which slice."""
+        return len(self._evaluated(name, shares)[1]) // len(shares.mine)
+
+    def _evaluated(self, name: str, shares: Shares) -> tuple[np.ndarray, list[int]]:
+        """The rows of a split in the order in which these shares evaluate them, and how many at a time."""
+        sampler = self._sampler("data.evaluate_with", name)
+        table = _checked(sampler(np.random.default_rng(self.spec["seed"])), "data.evaluate_with")
+        batch_size, rows = table.shape[1], table[table >= 0]
+        if shares.count == 1:
+            full, rest = divmod(len(rows), batch_size)
+            return rows, [batch_size] * full + [rest] * bool(rest)
+        if len(rows) < shares.count:
+            raise SpecError(f"{len(rows)} examples of {name} cannot be shared by {shares.count} replicas")
+        # as even as can be: a replica without an example would have to compute on an empty batch
+        steps = min(-(-len(rows) // batch_size), len(rows) // shares.count)
+        parts = np.array_split(rows, shares.count)[shares.mine.start : shares.mine.stop]
+        slices = [
+            piece for step in zip(*(np.array_split(part, steps) for part in parts), strict=True) for piece in step
+        ]
+        return np.concatenate(slices), [len(piece) for piece in slices]
+
+    def split(self, name: str) -> Split:
+        if name not in self.splits:
+            raise SpecError(f"there is no split '{name}'; the source has {listed(self.splits)}")
+        return self.splits[name]
+
+    def _load(
+        self, split: Split, rows: tf.data.Dataset, group: Callable[[tf.data.Dataset], tf.data.Dataset]
+    ) -> tf.data.Dataset:
+        """Batches of rows to batches of features; `group` makes batches of examples."""
+        load = loader(split, self.info)
+        if split.batched:
+            return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        return rows.unbatch().map(load, num_parallel_calls=tf.data.AUTOTUNE).apply(group)
+
+
+def _checked(table: Any, path: str) -> np.ndarray:
+    table = np.asarray(table)
+    if table.ndim != 2 or table.dtype.kind not in "iu" or table.size == 0:
+        raise TypeError(
+            f"{path} must give int64 [steps, batch] with at least one row; received {table.dtype} {table.shape}"
+        )
+    return table.astype(np.int64)

@@ -1,0 +1,112 @@
+"""The examples of train that validate: a share, or a fold of several, the same ones each time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from kplug.data.features import describe
+from kplug.data.pipeline import Data
+from kplug.errors import SpecError, listed
+from kplug.records import Columns, Split
+from kplug.spec import Spec
+from kplug.spec.build import build
+from kplug.spec.tree import plain
+
+if TYPE_CHECKING:
+    import numpy
+
+SPLITS = ("train", "validation", "test")
+
+
+def validating(spec: Spec, splits: Mapping[str, Split]) -> tuple[float, float]:
+    """From where to where, in shares of train, examples validate."""
+    wanted = plain(spec["data.validation"])
+    if not isinstance(wanted, dict):
+        return 0.0, 0.0 if "validation" in splits else wanted
+    if "validation" in splits:
+        path = ("data", "validation")
+        raise SpecError("the source has a validation split of its own, so that no fold of train validates").located(
+            path, spec.where(path)
+        )
+    return wanted["fold"] / wanted["of"], (wanted["fold"] + 1) / wanted["of"]
+
+
+def set_apart(split: Split, begin: float, end: float) -> tuple[Split, Split]:
+    """Train and validation: the same examples each time, and with further files nearly the same."""
+    paths = split.columns.arrays.get("path")
+    keys = [str(key) for key in (range(len(split)) if paths is None else paths)]
+    chosen = stable_part(keys, begin, end)
+    return choose_rows(split, np.flatnonzero(~chosen)), choose_rows(split, np.flatnonzero(chosen))
+
+
+def choose_rows(split: Split, rows: np.ndarray) -> Split:
+    """Some examples of a split, in the order of `rows`."""
+    table = tf.constant(rows, tf.int64)
+    columns = Columns(len(rows), {name: array[rows] for name, array in split.columns.arrays.items()})
+
+    def load(row: Any) -> dict[str, Any]:
+        return split.load(tf.gather(table, row))
+
+    return Split(columns, load, split.classes, split.image, split.batched, split.vocabulary)
+
+
+def open_data(spec: Spec) -> Data:
+    """The data of a spec: its source built, validation set apart, and its description made."""
+    splits = dict(_splits(spec))
+    begin, end = validating(spec, splits)
+    if begin < end:
+        splits["train"], splits["validation"] = set_apart(splits["train"], begin, end)
+    for name, split in splits.items():
+        if len(split) == 0:
+            raise at_source(spec, f"the split '{name}' is empty")
+    splits = {name: splits[name] for name in SPLITS if name in splits}
+    return Data(spec, splits, describe(spec, splits))
+
+
+def _splits(spec: Spec) -> Mapping[str, Split]:
+    splits = build(spec, spec["data.source"])
+    unknown = set(splits) - set(SPLITS)
+    if unknown or "train" not in splits:
+        raise at_source(spec, f"a source has the splits train, validation, test; received {listed(splits)}")
+    if any(split.classes != splits["train"].classes for split in splits.values()):
+        raise at_source(spec, "the splits have different classes")
+    return splits
+
+
+def at_source(spec: Spec, message: str) -> SpecError:
+    path = ("data", "source")
+    return SpecError(message).located(path, spec.where(path))
+
+
+def stable_share(keys: Sequence[str], share: float) -> numpy.ndarray:
+    """Choose the round(share * n) examples whose keys have the smallest hashes.
+
+    Exact in count. An example added shifts the border in the order of hashes, so that at most one other example
+    changes sides; equal keys are neighbours in that order.
+
+    Args:
+        keys: what names each example for good, such as its path.
+        share: 0 to 1.
+
+    Returns:
+        bool `[n]`, True for the chosen.
+    """
+    return stable_part(keys, 0.0, share)
+
+
+def stable_part(keys: Sequence[str], begin: float, end: float) -> numpy.ndarray:
+    """Choose the examples from one share to another in the order of their keys' hashes, as `stable_share` does."""
+    import hashlib
+
+    import numpy
+
+    digests = [hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest() for key in keys]
+    hashes = numpy.frombuffer(b"".join(digests), ">u8")
+    chosen = numpy.zeros(len(keys), bool)
+    order = numpy.argsort(hashes, kind="stable")
+    chosen[order[round(begin * len(keys)) : round(end * len(keys))]] = True
+    return chosen

@@ -1,0 +1,153 @@
+"""What a classification's predictions are worth, class by class and group by group, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from kplug.default_plugins.classification.report_pictures import draw_calibration, draw_confusion, draw_recall
+from kplug.inference.run import Run
+from kplug.records import Columns
+
+BINS = 15  # of the calibration error, as Guo et al. 2017
+MOST_VALUES = 20  # of a column by which figures are given
+SUMMARY = ("accuracy", "balanced_accuracy", "worst_recall", "macro_f1", "calibration_error")
+
+
+def report(run: Run, name: str, probabilities: np.ndarray, columns: Columns) -> dict[str, float]:
+    """Write `report-NAME.json` and pictures of it below `plots/`; the metrics that stand for all of it.
+
+    Args:
+        run: evaluated.
+        name: of the evaluation.
+        probabilities: `[n, classes]`.
+        columns: of the split, with `label`, `[n]`, or `[n, classes]` where an example has several.
+    """
+    labels, classes = np.asarray(columns["label"]), run.info.classes
+    found = scores(labels, probabilities) | details(labels, probabilities, classes)
+    groups = few_valued(columns)
+    found["by"] = {column: scores_by(values, labels, probabilities) for column, values in groups}
+    run.write_json(f"report-{name}.json", found)
+    run.write(f"plots/confusion-{name}.png", draw_confusion(found))
+    run.write(f"plots/recall-{name}.png", draw_recall(found, run.info.counts))
+    run.write(f"plots/calibration-{name}.png", draw_calibration(found["calibration"], BINS))
+    return {key: found[key] for key in SUMMARY}
+
+
+def answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is right and what is said, bool `[n, classes]`; of several labels a class is said above 1/2."""
+    every = np.arange(probabilities.shape[1])
+    if labels.ndim == 2:
+        return labels > 0, probabilities > 0.5
+    return labels[:, np.newaxis] == every, probabilities.argmax(-1)[:, np.newaxis] == every
+
+
+def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """The figures that stand for a split, or for a group of its examples, and the bins that one of them is made of.
+
+    Args:
+        labels: what is right, `[n]`, or 0 and 1, `[n, classes]`.
+        probabilities: `[n, classes]`.
+    """
+    several = labels.ndim == 2
+    right, said = answers(labels, probabilities)
+    hits, support, predicted = (right & said).sum(0), right.sum(0), said.sum(0)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + predicted, 1)
+    there = support > 0  # a class without examples in the split has no recall
+    rejected = (~right & ~said).sum(0) / np.maximum((~right).sum(0), 1)
+    bins = calibration(right, said, probabilities, several)
+    return {
+        "examples": len(labels),
+        "accuracy": float((right == said).mean() if several else hits.sum() / max(len(labels), 1)),
+        # of several labels each is a question of two answers
+        "balanced_accuracy": mean((recall + rejected)[there] / 2 if several else recall[there]),
+        "mean_recall": mean(recall[there]),  # with one label an example the same
+        "worst_recall": float(recall[there].min(initial=1.0)),
+        "macro_f1": mean(f1[there | (predicted > 0)]),
+        "calibration_error": float(sum(b["share"] * abs(b["accuracy"] - b["confidence"]) for b in bins)),
+        "calibration": bins,
+    }
+
+
+def details(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Class by class and pair by pair; the arguments are those of `scores`, and the names by label."""
+    several = labels.ndim == 2
+    right, said = answers(labels, probabilities)
+    hits, support, predicted = (right & said).sum(0), right.sum(0), said.sum(0)
+    return {
+        "classes": {
+            name: {
+                "examples": int(support[i]),
+                "recall": float(hits[i] / support[i]) if support[i] else None,
+                "precision": float(hits[i] / predicted[i]) if predicted[i] else None,
+                "f1": float(2 * hits[i] / max(support[i] + predicted[i], 1)),
+            }
+            for i, name in enumerate(classes)
+        },
+        "confusion": pairs(right, said) if several else confusion(labels, probabilities.argmax(-1), len(classes)),
+    }
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, count: int) -> list[list[int]]:
+    """Rows: what is right; columns: what was said."""
+    found = np.bincount(labels.astype(np.int64) * count + predicted, minlength=count * count)
+    return found.reshape(count, count).tolist()
+
+
+def mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def pairs(right: np.ndarray, said: np.ndarray) -> list[list[list[int]]]:
+    """For each class rows: it is not there, it is; columns: it is not said, it is."""
+    return [
+        [[int((~r & ~s).sum()), int((~r & s).sum())], [int((r & ~s).sum()), int((r & s).sum())]]
+        for r, s in zip(right.T, said.T, strict=True)
+    ]
+
+
+def calibration(
+    right: np.ndarray, said: np.ndarray, probabilities: np.ndarray, several: bool
+) -> list[dict[str, float]]:
+    """Bins of confidence of equal width that hold answers: their share, mean confidence and accuracy.
+
+    An answer is the most probable class; with several labels, what is said of each class.
+    """
+    if several:
+        confidence, correct = np.where(said, probabilities, 1 - probabilities).ravel(), (right == said).ravel()
+    else:
+        confidence, correct = probabilities.max(-1), (right & said).any(-1)
+    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "from": place / BINS,
+            "to": (place + 1) / BINS,
+            "share": float((places == place).mean()),
+            "confidence": float(confidence[places == place].mean()),
+            "accuracy": float(correct[places == place].mean()),
+        }
+        for place in np.unique(places).tolist()
+    ]
+
+
+def few_valued(columns: Columns) -> Iterator[tuple[str, np.ndarray]]:
+    """The columns that part the examples into a few groups, as text, but for labels and files."""
+    for name, column in columns.arrays.items():
+        values = np.asarray(column)
+        if name in ("label", "path") or values.ndim != 1:
+            continue
+        words = values.astype(str)  # a number or None too
+        if 2 <= len(np.unique(words)) <= MOST_VALUES:
+            yield name, words
+
+
+def scores_by(column: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, dict[str, float]]:
+    """The summary of the examples of each value of a column."""
+    found = {}
+    for value in np.unique(column):
+        of_group = scores(labels[column == value], probabilities[column == value])
+        found[str(value)] = {key: of_group[key] for key in ("examples", *SUMMARY)}
+    return found

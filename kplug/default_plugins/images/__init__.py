@@ -1,0 +1,85 @@
+"""Policies that draw an operation for every picture: RandAugment, TrivialAugment, AugMix."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from kplug import Augmentation, Count, Positive, hookimpl
+from kplug.default_plugins.keras_components.types import Interpolation, Pixel
+
+Magnitude = Annotated[float, Ge(0), Le(10)]
+Severity = Annotated[float, Ge(0.1), Le(10)]  # 0.1 is the least that a level can be
+Depth = Count | Literal[-1]  # -1: drawn
+
+
+@hookimpl
+def components():
+    return [aug_mix, rand_augment, trivial_augment]
+
+
+def rand_augment(
+    operations: Count = 2, magnitude: Magnitude = 9.0, fill: Pixel = 128.0, interpolation: Interpolation = "nearest"
+) -> Augmentation:
+    """Change each picture by a few operations drawn from 14, all of one magnitude (Cubuk et al. 2020).
+
+    Args:
+        operations: number of operations, one after another, each drawn anew; N in the paper.
+        magnitude: how strong they are, 0 to 10; M in the paper; 10 turns by 30 degrees.
+        fill: value of pixels that come from outside the picture, 0 to 255.
+        interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
+    """
+    from kplug.default_plugins.images import operations as images
+    from kplug.default_plugins.images import policies
+
+    return policies.draw_operations(
+        lambda image: images.rand_augment_space(image, images.Outside(fill, interpolation)),
+        strength=lambda _: magnitude / 10,
+        count=operations,
+    )
+
+
+def trivial_augment(fill: Pixel = 0.0, interpolation: Interpolation = "nearest") -> Augmentation:
+    """Change each picture by one operation of a strength drawn anew, from the wide space (Mueller and Hutter 2021).
+
+    Args:
+        fill: value of pixels that come from outside the picture, 0 to 255.
+        interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
+    """
+    from kplug.default_plugins.images import operations as images
+    from kplug.default_plugins.images import policies
+
+    return policies.draw_operations(
+        lambda image: images.wide_space(image, images.Outside(fill, interpolation)),
+        strength=lambda uniform: uniform * 31 // 1 / 30,  # 31 even steps, 0 and 1 among them
+        count=1,
+    )
+
+
+def aug_mix(
+    severity: Severity = 3.0,
+    width: Count = 3,
+    depth: Depth = -1,
+    alpha: Positive = 1.0,
+    fill: Pixel = 0.0,
+    interpolation: Interpolation = "bilinear",
+) -> Augmentation:
+    """Mix each picture with several chains of operations on it, in drawn shares (Hendrycks et al. 2020).
+
+    Args:
+        severity: the strongest that an operation may be, 0.1 to 10; 10 turns by up to 30 degrees.
+        width: number of chains.
+        depth: number of operations in a chain, at least 1; -1 draws 1, 2 or 3 for each chain.
+        alpha: evenness of the shares, above 0: parameter of the Dirichlet and the Beta distribution.
+        fill: value of pixels that come from outside the picture, 0 to 255.
+        interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
+    """
+    from kplug.default_plugins.images import operations as images
+    from kplug.default_plugins.images import policies
+
+    return policies.mix_chains(
+        lambda image: images.aug_mix_space(image, images.Outside(fill, interpolation)),
+        strength=lambda uniform: (0.1 + (severity - 0.1) * uniform) / 10,
+        width=width,
+        depth=depth,
+        alpha=alpha,
+    )

@@ -1,0 +1,81 @@
+"""Keras callbacks that remember something, with `state` and `restore`, so that a resumed training goes on as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kplug.default_plugins.training.warmup import Warmed
+from kplug.errors import SpecError
+
+State = dict[str, float | int | None]
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Keras's, with a memory that can be kept."""
+
+    remembered = ("wait", "best", "best_epoch", "stopped_epoch")
+
+    def state(self) -> State:
+        return _state(self)
+
+    def restore(self, state: State) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
+    """Keras's, with a memory that can be kept; of a schedule it lowers the scale, once the warm-up is over.
+
+    The scale is a variable of the optimizer too, with which it is kept.
+    """
+
+    remembered = ("wait", "best", "cooldown_counter")
+
+    def state(self) -> State:
+        return _state(self)
+
+    def restore(self, state: State) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        schedule = _schedule(self.model.optimizer)
+        if not isinstance(schedule, Warmed | None):
+            raise SpecError(
+                f"reduce_lr_on_plateau cannot lower the rates of a {type(schedule).__name__}; take a number for "
+                "learning_rate, or one of constant, polynomial, step: {type: constant, peak: ..., warmup: ...}"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        schedule = _schedule(self.model.optimizer)
+        if schedule is None or int(_plain(self.model.optimizer)._iterations) >= schedule.warmup_steps:
+            super().on_epoch_end(epoch, logs)
+
+    def _reduce_optimizer_lr(self, optimizer: Any, epoch: int, name: str = "") -> bool:
+        schedule = _schedule(optimizer)
+        if schedule is None:
+            return super()._reduce_optimizer_lr(optimizer, epoch, name)
+        rate = float(optimizer.learning_rate)
+        if rate <= keras.ops.convert_to_numpy(keras.ops.cast(self.min_lr, "float32")):
+            return False
+        schedule.scale.assign(schedule.scale * max(self.factor, self.min_lr / rate))
+        return True
+
+
+def _plain(optimizer: Any) -> Any:
+    """The optimizer that steps, where another scales its loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _schedule(optimizer: Any) -> Any:
+    """That of an optimizer; None where its rate is a number, or where it has several."""
+    rate = getattr(_plain(optimizer), "_learning_rate", None)
+    return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
+def _state(callback: Any) -> State:
+    values = {name: getattr(callback, name) for name in callback.remembered}
+    return {name: value if value is None or isinstance(value, int) else float(value) for name, value in values.items()}

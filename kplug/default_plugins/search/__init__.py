@@ -1,0 +1,1 @@
+"""Oracles, pruners, executors, and what a search shows."""

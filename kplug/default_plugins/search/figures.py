@@ -1,0 +1,54 @@
+"""What pictures and tables of a search have in common: which trials they show, and names that fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from kplug.tuning.study import Study, Trial
+
+FENCE = 4.0  # of quartile distances: what lies so far beyond the worse quartile is drawn at the edge
+
+
+def number_of(trial: Trial, name: str) -> float | None:
+    """A finite number of a trial; None where it has none."""
+    value = trial.numbers.get(name)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def has_all(trial: Trial, study: Study) -> bool:
+    """Whether each objective of a trial is a finite number."""
+    return all(number_of(trial, one.name) is not None for one in study.aim.objectives)
+
+
+def scored(study: Study) -> list[tuple[Trial, float]]:
+    """The trials that count, with their scores, the best first; of one that was promoted, its last."""
+    return [
+        (trial, study.score(trial))
+        for trial in study.ranked()
+        if has_all(trial, study) and math.isfinite(study.score(trial))
+    ]
+
+
+def fence(costs: Sequence[float]) -> float:
+    """The highest cost that is not far from most others, such as that of a training that diverged."""
+    import numpy as np
+
+    low, high = np.quantile(costs, (0.25, 0.75))
+    if len(costs) < 5 or low == high:  # nothing says what is far: of sizes, most may be the same
+        return max(costs)
+    return float(max(cost for cost in costs if cost <= high + FENCE * (high - low)))
+
+
+def number_in_words(value: float) -> str:
+    """A number as short as an axis needs it."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size and (abs(value) >= 1e4 or value % 100 == 0):
+            return f"{value / size:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def better(objective: Any) -> str:
+    """An objective's name, and in which direction it gets better."""
+    return f"{objective.name} ({'more' if objective.direction == 'maximize' else 'less'} is better)"

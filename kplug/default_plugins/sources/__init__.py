@@ -1,0 +1,164 @@
+"""Where the pictures come from."""
+
+from typing import Any, Literal
+
+from kplug import (
+    Augmentation,
+    DataInfo,
+    FilePath,
+    Fraction,
+    Natural,
+    Seed,
+    Source,
+    SpecError,
+    Text,
+    hookimpl,
+    known,
+    rule,
+)
+from kplug.default_plugins.sources import known_data
+from kplug.errors import Problem
+
+
+@hookimpl
+def components():
+    return COMPONENTS
+
+
+@known(known_data.digits)
+def digits() -> Source:
+    """Read the 1,797 scanned digits, 8 by 8 pixels, that scikit-learn ships: no download, trains in seconds."""
+    from kplug.default_plugins.sources.npz_arrays import open_digits
+
+    return open_digits()
+
+
+@known(known_data.folder)
+def folder(path: FilePath, test: Fraction = 0.2, classes: FilePath | None = None) -> Source:
+    """Read pictures (jpg, png, bmp, gif) from class folders: `path/cat/1.jpg`, or `path/train/cat/1.jpg`.
+
+    Args:
+        path: the folder; a `train` folder in it that holds class folders makes it one folder per split (train,
+            validation or val or valid, test).
+        test: share of the pictures that becomes the test split where there are no folders per split, 0 for none; it is
+            chosen by the pictures' paths, so that adding some moves hardly any other.
+        classes: text file with one class name a line, which fixes the classes and their order; without it they are the
+            names of the class folders (of train), sorted.
+    """
+    from kplug.default_plugins.sources.class_folders import open_folder
+
+    return open_folder(path, test, classes)
+
+
+def table(
+    path: FilePath,
+    image: Text = "image",
+    label: Text | None = "label",
+    split: Text | None = "split",
+    root: FilePath | None = None,
+    separator: Text | None = None,
+    classes: FilePath | None = None,
+    test: Fraction = 0.2,
+) -> Source:
+    """Read pictures that a CSV file lists, one a row, with their labels and any further columns.
+
+    Args:
+        path: the CSV file, UTF-8, its first line the column names.
+        image: column of picture files, relative to `root`.
+        label: column of class names; null where there are no labels.
+        split: column that says train, validation (or val, valid) or test; null for a split by share, as also where the
+            table has no column `split`.
+        root: folder of the pictures; without it the CSV file's own.
+        separator: text between the class names of one cell, such as "|", for pictures with any number of labels.
+        classes: text file with one class name a line, which fixes the classes and their order; label cells may then be
+            line numbers from 0 instead; without it they are the names in the label column, sorted.
+        test: share of the rows that becomes the test split where no column says it, 0 for none; it is chosen by the
+            pictures' paths, so that adding some moves hardly any other.
+    """
+    from kplug.default_plugins.sources.csv_tables import open_table
+
+    return open_table(path, image, label, split, root, separator, classes, test)
+
+
+def arrays(path: FilePath, test: Fraction = 0.2) -> Source:
+    """Read pictures from arrays in an .npz file: `x_train`, `y_train`, ... as Keras's datasets, or `images`, `labels`.
+
+    Args:
+        path: the file; pictures are uint8 `[n, height, width]` or `[n, height, width, channels]`; labels are integers
+            `[n]`, or zeros and ones `[n, classes]`: single labels where each row of the file has one 1, else any number
+            of labels. An array `classes` names the classes; `<name>_train`, ... are further columns.
+        test: share of `images` that becomes the test split, 0 for none; `x_train` and the like say it themselves.
+    """
+    from kplug.default_plugins.sources.npz_arrays import open_arrays
+
+    return open_arrays(path, test)
+
+
+@known(known_data.tfds)
+def tfds(
+    name: Text,
+    data_dir: FilePath | None = None,
+    train: Text = "train",
+    validation: Text | None = None,
+    test: Text | None = "test",
+    image: Text = "image",
+    label: Text | None = "label",
+    cache_mb: Natural = 1024,
+    download: bool = True,
+) -> Source:
+    """Read any image dataset of TensorFlow Datasets, in TFRecord or array_record files.
+
+    Args:
+        name: the dataset, with config and version where wanted: `cifar10`, `cifar10_corrupted/fog_1:1.0.0`.
+        data_dir: folder of the datasets; without it TensorFlow Datasets' own, `~/tensorflow_datasets`.
+        train: split expression of the training examples, such as `train[:90%]` or `train+test`.
+        validation: split expression; null for none, the host then sets a share of train apart.
+        test: split expression; null for none.
+        image: feature that holds the picture.
+        label: feature that holds the class, a ClassLabel or an integer; null for none.
+        cache_mb: memory for decoded pictures of one known size, MiB for all splits together; a split that does not fit
+            is read and decoded by random access at each step. 0 reads all so.
+        download: fetch and prepare the dataset where it is not on disk.
+    """
+    from kplug.default_plugins.sources.tfds_records import open_tfds
+
+    return open_tfds(
+        name, data_dir, {"train": train, "validation": validation, "test": test}, image, label, cache_mb, download
+    )
+
+
+def _go_by_one_row(augment: list[dict[str, Any]]) -> None:
+    from kplug.spec.plugins import host
+
+    message = "goes by the classes of the whole data, as what mixes examples or labels does; a row is changed by itself"
+    problems = [
+        Problem(f"'{node['type']}' {message}", ("augment", position))
+        for position, node in enumerate(augment)
+        if DataInfo in host().registry.find("augmentation", node["type"]).injected.values()
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+@known(known_data.wrapped)
+@rule(_go_by_one_row)
+def augmented(
+    of: Source,
+    augment: list[Augmentation],
+    splits: list[Literal["train", "validation", "test"]] = ("test",),  # type: ignore[assignment]
+    seed: Seed = 0,
+) -> Source:
+    """Change pictures once and for all, each by what its row and the seed say: how robust is a network?
+
+    Args:
+        of: the source whose pictures are changed.
+        augment: what changes a picture, in this order; none that mixes examples or changes labels.
+        splits: those whose pictures are changed; a validation set that the host sets apart from train counts as train.
+        seed: another seed changes them otherwise.
+    """
+    from kplug.default_plugins.sources.augmented_splits import distort
+
+    return distort(of, augment, splits, seed)
+
+
+COMPONENTS = [digits, folder, table, arrays, tfds, augmented]

@@ -1,0 +1,124 @@
+"""Pictures of a source changed once and for all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kplug.data.codecs import decoding as images
+from kplug.data.codecs import pixels
+from kplug.errors import SpecError, listed
+from kplug.records import Split
+
+TRIED = 4  # examples of the batches that an augmentation is tried on
+TRIES = 3  # seeds it is tried with
+TRIED_SIDE = 32  # pixels, where the pictures have no one size
+
+Batch = dict[str, Any]
+Augment = Callable[[Batch, Any], Batch]
+
+
+def distort(of: Mapping[str, Split], augment: Sequence[Augment], splits: Sequence[str], seed: int) -> dict[str, Split]:
+    """The parameters are those of the component `augmented`."""
+    missing = [name for name in splits if name not in of]
+    if missing:
+        raise SpecError(f"there is no split '{missing[0]}' to change; the source has {listed(of)}")
+    return {name: _distorted(split, augment, seed) if name in splits else split for name, split in of.items()}
+
+
+def _distorted(split: Split, augment: Sequence[Augment], seed: int) -> Split:
+    shape = (*split.image[:2], split.image[2] or 3)
+
+    def whole(row: Any) -> Batch:
+        """An example with its numeric columns, which an augmentation may go by, its picture decoded."""
+        features = dict(split.load(row))
+        image = features["image"]
+        if image.dtype == tf.string:
+            image = images.decode(image, shape[2])
+        features["image"] = tf.ensure_shape(image, shape)
+        return features | {name: tf.gather(values, row) for name, values in split.columns.numeric.items()}
+
+    def load(row: Any) -> Batch:
+        row_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), tf.cast(row, tf.int32))
+        # each alone, so that neither its neighbours nor their sizes play a part
+        batch = {name: value[tf.newaxis] for name, value in whole(row).items()}
+        for position, change in enumerate(augment):
+            batch = change(batch, tf.random.experimental.stateless_fold_in(row_seed, position))
+            batch = batch | {"image": pixels.to_uint8(batch["image"])}
+        batch["image"] = tf.ensure_shape(batch["image"], [1, *shape])
+        return {name: value[0] for name, value in batch.items() if name not in split.columns}
+
+    example = tf.data.Dataset.range(1).map(split.load).element_spec | {"image": tf.TensorSpec(shape, tf.uint8)}
+    example |= {name: tf.TensorSpec(array.shape[1:], array.dtype) for name, array in split.columns.numeric.items()}
+    with _refusing():
+        for position, change in enumerate(augment):
+            _try(change, example, position)
+    return Split(split.columns, load, split.classes, shape, False, split.vocabulary)
+
+
+# --- what may be used ----------------------------------------------------------------------------------------------
+
+
+def _try(augment: Augment, example: Mapping[str, tf.TensorSpec], position: int) -> None:
+    """SpecError where a picture depends on its neighbours, anything else of an example is changed, or a size is wanted.
+
+    Args:
+        augment: is given batches that have the first example alone in common.
+        example: what a batch holds.
+        position: of `augment` in its list.
+    """
+    in_graph = tf.function(augment)
+    if None in example["image"].shape:
+        _take_any_size(in_graph, example, position)
+    rng = np.random.default_rng(0)
+    one, other = _batch(example, rng), _batch(example, rng)
+    other["image"] = tf.concat([one["image"][:1], other["image"][1:]], axis=0)
+    for number in range(TRIES):
+        changed, again = (in_graph(batch, tf.constant([number, 0])) for batch in (one, other))
+        for name, value in one.items():
+            if name != "image" and not _equal(value, changed[name]):
+                raise SpecError(f"augment.{position} changes '{name}'; here it may change the picture alone")
+        first, alone = (tf.cast(pixels.to_uint8(batch["image"])[0], tf.int32) for batch in (changed, again))
+        if tf.reduce_max(tf.abs(first - alone)) > 1:
+            raise SpecError(
+                f"augment.{position} lets a picture depend on the others of its batch; here each is changed by itself"
+            )
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Inside, what an augmentation refuses while it becomes a graph stays the SpecError that it raised."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error.__context__, SpecError):
+            raise error.__context__ from None
+        raise
+
+
+def _take_any_size(augment: Any, example: Mapping[str, tf.TensorSpec], position: int) -> None:
+    """SpecError where an augmentation cannot do without knowing the size of pictures."""
+    alone = {name: tf.TensorSpec([1, *spec.shape], spec.dtype) for name, spec in example.items()}
+    try:
+        augment.get_concrete_function(alone, tf.TensorSpec([2], tf.int32))
+    except (TypeError, ValueError) as error:
+        raise SpecError(
+            f"augment.{position} works on pictures of one known size, and those of this source differ; leave it out, "
+            "or resize the files"
+        ) from error
+
+
+def _batch(example: Mapping[str, tf.TensorSpec], rng: np.random.Generator) -> Batch:
+    """Zeros, and noise as pictures."""
+    zeros = {name: tf.zeros([TRIED, *(n or 1 for n in spec.shape)], spec.dtype) for name, spec in example.items()}
+    height, width, channels = example["image"].shape
+    shape = (TRIED, height or TRIED_SIDE, width or TRIED_SIDE, channels)
+    return zeros | {"image": tf.constant(rng.integers(0, 256, shape), tf.uint8)}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype and bool(tf.reduce_all(one == other))

@@ -1,0 +1,225 @@
+"""Class folders, and what every source of picture files shares."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import numpy as np
+import tensorflow as tf
+
+from kplug.data.splits import stable_share
+from kplug.errors import SpecError, did_you_mean, listed
+from kplug.records import Columns, Split
+
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+OTHER_PICTURES = (".avif", ".heic", ".jp2", ".ppm", ".tif", ".tiff", ".webp")  # worth a word when they are passed over
+SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+LIKE_SPLIT = re.compile(r"(train|test|val|valid|validation)(ing)?", re.IGNORECASE)
+
+Labelled = list[tuple[str, str]]  # (path of a picture relative to the root, class name)
+
+# --- the source ----------------------------------------------------------------------------------------------------
+
+
+def open_folder(path: str, test: float, classes: str | None) -> dict[str, Split]:
+    """The splits of a folder of class folders; `kplug.default_plugins.sources.folder` says the parameters."""
+    root = os.path.expanduser(path)
+    names = read_classes(classes) if classes else None
+    if parts := _split_folders(root):
+        labelled = {split: _labelled(root, folder) for split, folder in parts.items()}
+    else:
+        labelled = {"train": _labelled(root, "")}
+    names = _checked_classes(root, labelled, names, classes)
+    if not parts:
+        labelled = share_out(labelled["train"], [file for file, _ in labelled["train"]], test)
+    codes = {name: code for code, name in enumerate(names)}
+    splits = {}
+    for split, pairs in labelled.items():
+        labels = np.array([codes[name] for _, name in pairs], np.int32)
+        splits[split] = file_split([os.path.join(root, file) for file, _ in pairs], {"label": labels}, names)
+    return splits
+
+
+def _split_folders(root: str) -> dict[str, str]:
+    """Split name to folder where `root/train` holds class folders, else nothing."""
+    folders = _subfolders(root)
+    nested = [folder for folder in folders if _subfolders(os.path.join(root, folder))]
+    if "train" not in nested:
+        if alike := [folder for folder in nested if LIKE_SPLIT.fullmatch(folder)]:
+            raise SpecError(
+                f"{root} has {listed(alike)} with folders in them, but no train; name the folders {listed(SPLIT_NAMES)}"
+            )
+        return {}
+    parts: dict[str, str] = {}
+    for folder in folders:
+        split = SPLIT_NAMES.get(folder)
+        if split in parts:
+            raise SpecError(f"{root} has the folders '{parts[split]}' and '{folder}'; keep one {split} folder")
+        if split:
+            parts[split] = folder
+        elif folder in nested and (near := did_you_mean(folder, SPLIT_NAMES)):
+            raise SpecError(
+                f"{root}/{folder} stands beside train and is no split{near} (splits: {listed(SPLIT_NAMES)})"
+            )
+    return {split: parts[split] for split in ("train", "validation", "test") if split in parts}
+
+
+def _labelled(root: str, part: str) -> Labelled:
+    """Every picture below the class folders of `root/part`, sorted."""
+    folder = os.path.join(root, part) if part else root
+    classes, others, empty = _subfolders(folder), Counter[str](), []
+    if not classes:
+        raise SpecError(
+            f"{folder} holds no class folders; pictures are expected as {os.path.join(folder, '<class>', '1.jpg')}"
+        )
+    found: Labelled = []
+    for name in classes:
+        pictures, passed_over = _pictures(root, os.path.join(part, name))
+        found.extend((picture, name) for picture in pictures)
+        others.update(passed_over)
+        if not pictures:
+            empty.append(f"{os.path.join(folder, name)} ({_census(passed_over) or 'empty'})")
+    if empty:
+        raise SpecError(
+            f"class folders without a picture: {listed(empty)}; add pictures ({listed(ENDINGS)}) or remove them"
+        )
+    if unread := Counter({ending: n for ending, n in others.items() if ending in OTHER_PICTURES}):
+        logging.getLogger("kplug").warning("%s: passed over %s; %s are read", folder, _census(unread), listed(ENDINGS))
+    return found
+
+
+def _checked_classes(
+    root: str, labelled: Mapping[str, Labelled], names: Sequence[str] | None, source: str | None
+) -> tuple[str, ...]:
+    """The class names, once every class folder is seen to be one of them."""
+    allowed = tuple(names) if names is not None else tuple(sorted({name for _, name in labelled["train"]}))
+    where = source if names is not None else os.path.join(root, "train")
+    for split, pairs in labelled.items():
+        if unknown := sorted({name for _, name in pairs} - set(allowed)):
+            near = did_you_mean(unknown[0], allowed)
+            raise SpecError(
+                f"class folders of {split} that {where} lacks: {listed(unknown)}{near} (classes: {listed(allowed)})"
+            )
+    return allowed
+
+
+# --- walking folders -----------------------------------------------------------------------------------------------
+
+
+def _subfolders(folder: str) -> list[str]:
+    return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
+
+
+def _pictures(root: str, top: str) -> tuple[list[str], Counter[str]]:
+    """Pictures below `root/top`, relative to root and sorted, and the endings of the other files."""
+    pictures, others = [], Counter[str]()
+    waiting, seen = [top], set()
+    while waiting:
+        folder = waiting.pop()
+        status = os.stat(os.path.join(root, folder))
+        if (status.st_dev, status.st_ino) in seen:  # links that lead back
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in _entries(os.path.join(root, folder)):
+            ending = os.path.splitext(entry.name)[1].lower()
+            if entry.is_dir():
+                waiting.append(os.path.join(folder, entry.name))
+            elif ending in ENDINGS:
+                pictures.append(os.path.join(folder, entry.name))
+            else:
+                others[ending] += 1
+    return sorted(pictures), others
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """What a folder holds, without hidden entries."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        raise_missing("folder", folder)
+    except OSError as error:
+        raise SpecError(f"cannot list the folder {folder}: {error.strerror}") from None
+
+
+def _census(endings: Mapping[str, int]) -> str:
+    """`3 files .tif, 1 file without ending`."""
+    words = [f"{n} file{'s' * (n > 1)} {ending or 'without ending'}" for ending, n in sorted(endings.items())]
+    return ", ".join(words)
+
+
+# --- shared --------------------------------------------------------------------------------------------------------
+
+
+def raise_missing(what: str, path: str) -> NoReturn:
+    """Say that a file or folder is not there, with what is nearest to it beside it."""
+    parent, name = os.path.split(os.path.abspath(path))
+    if not os.path.isdir(parent):
+        raise SpecError(f"no {what} {path}: the folder {parent} does not exist")
+    raise SpecError(f"no {what} {path}{did_you_mean(name, sorted(os.listdir(parent)))}")
+
+
+def read_text(path: str) -> str:
+    """What a UTF-8 text file holds, without a byte order mark, line ends as they are."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise_missing("file", path)
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path} is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})") from None
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_classes(path: str) -> tuple[str, ...]:
+    """Class names, one a line; blank lines are passed over."""
+    path = os.path.expanduser(path)
+    first: dict[str, int] = {}
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        name = line.strip()
+        if name in first:
+            raise SpecError(f"{path}:{number}: the class '{name}' stands on line {first[name]} already")
+        if name:
+            first[name] = number
+    if not first:
+        raise SpecError(f"{path} names no classes; write one class name a line")
+    return tuple(first)
+
+
+def share_out(examples: Sequence, keys: Sequence[str], test: float) -> dict[str, list]:
+    """Train and, unless `test` is 0, test: a stable share of examples by key, the order kept."""
+    if test == 0:
+        return {"train": list(examples)}
+    chosen = stable_share(keys, test)
+    if chosen.all() or not chosen.any():
+        part = "test" if chosen.sum() == 0 else "train"
+        raise SpecError(
+            f"test: {test:g} of {len(keys)} examples leaves none for {part}; choose another share, or 0 for no test"
+        )
+    parts = {"train": ~chosen, "test": chosen}
+    return {
+        split: [example for example, inside in zip(examples, mask, strict=True) if inside]
+        for split, mask in parts.items()
+    }
+
+
+def text_column(texts: Sequence[str]) -> np.ndarray:
+    """Strings as objects: a fixed-width array would give every one the length of the longest."""
+    return np.array([*texts, None], object)[:-1]
+
+
+def file_split(files: Sequence[str], columns: Mapping[str, np.ndarray], classes: Sequence[str]) -> Split:
+    """A split of picture files, read by row and left encoded; `path` joins the columns."""
+    with tf.device("CPU:0"):
+        names = tf.constant([os.fsencode(file) for file in files], tf.string)
+
+    def load(row: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"image": tf.io.read_file(tf.gather(names, row))}
+
+    return Split(Columns(len(files), {**columns, "path": text_column(files)}), load, tuple(classes))

@@ -1,0 +1,215 @@
+"""Pictures that a CSV file lists."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kplug.default_plugins.sources.class_folders import (
+    SPLIT_NAMES,
+    file_split,
+    raise_missing,
+    read_classes,
+    read_text,
+    share_out,
+    text_column,
+)
+from kplug.errors import SpecError, did_you_mean, listed
+from kplug.records import Split
+
+INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")  # 007 is a name, and 19 digits may be more than int64 holds
+NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|NaN|NAN")
+SHOWN = 5  # rows that an error lists
+
+# --- the file ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file: where it is, its column names, and per row the line it begins on and its cells."""
+
+    path: str
+    header: list[str]
+    lines: list[int]
+    rows: list[list[str]]
+
+    def column(self, name: str, parameter: str) -> list[str]:
+        if name not in self.header:
+            near = did_you_mean(name, self.header)
+            hint = "; the columns are to be separated by commas" if len(self.header) == 1 else ""
+            raise SpecError(
+                f"{self.path} has no column '{name}' ({parameter}){near} (columns: {listed(self.header)}){hint}"
+            )
+        at = self.header.index(name)
+        return [row[at] for row in self.rows]
+
+    def refuse(self, what: str, problems: Sequence[tuple[int, str]]) -> None:
+        """Raise where there are problems, each a row and what is the matter with it."""
+        if not problems:
+            return
+        shown = "".join(f"\n  {self.path}:{self.lines[row]}: {text}" for row, text in problems[:SHOWN])
+        more = f"\n  ... ({len(problems)} in all)" if len(problems) > SHOWN else ""
+        raise SpecError(f"{what}:{shown}{more}")
+
+
+def _read_table(path: str) -> Table:
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
+    lines, rows = [], []
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        begin = reader.line_num + 1
+        for row in reader:
+            if row:  # else a blank line
+                lines.append(begin)
+                rows.append(row)
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise SpecError(f"{path}:{max(reader.line_num, 1)}: not CSV: {error}") from None
+    table = Table(path, header, lines, rows)
+    if not rows:
+        raise SpecError(f"{path} has no rows; the first line names the columns, each further line is an example")
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise SpecError(f"{path}:1: columns named twice: {listed(twice)}")
+    ragged = [
+        (at, f"{len(row)} cells, the first line has {len(header)}")
+        for at, row in enumerate(rows)
+        if len(row) != len(header)
+    ]
+    table.refuse("rows with another number of cells than columns; quote cells that hold a comma", ragged)
+    return table
+
+
+# --- the source ----------------------------------------------------------------------------------------------------
+
+
+def open_table(
+    path: str,
+    image: str,
+    label: str | None,
+    split: str | None,
+    root: str | None,
+    separator: str | None,
+    classes: str | None,
+    test: float,
+) -> dict[str, Split]:
+    """The splits of a table; `kplug.default_plugins.sources.table` says the parameters."""
+    table = _read_table(os.path.expanduser(path))
+    if split == "split" and split not in [name.lower() for name in table.header]:
+        split = None
+    pictures = table.column(image, "image")
+    files = _existing_files(table, pictures, root)
+    splits = _split_of_rows(table, table.column(split, "split")) if split else None
+    labels: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    if label is not None:
+        cells = [cell.strip() for cell in table.column(label, "label")]
+        labels, names = _labels(table, cells, separator, classes, splits)
+    columns = _further_columns(table, {image, label, split})
+    if labels is not None:
+        columns = {"label": labels, **columns}
+    rows = range(len(files))
+    parts = _rows_by_split(table, splits) if splits else share_out(rows, pictures, test)
+    return {
+        name: file_split([files[row] for row in chosen], {key: array[chosen] for key, array in columns.items()}, names)
+        for name, chosen in parts.items()
+    }
+
+
+def _existing_files(table: Table, pictures: Sequence[str], root: str | None) -> list[str]:
+    folder = os.path.expanduser(root) if root else os.path.dirname(table.path)
+    if root and not os.path.isdir(folder):
+        raise_missing("folder", folder)
+    files = [os.path.join(folder, picture) for picture in pictures]
+    missing = [(row, f"no file {file}") for row, file in enumerate(files) if not os.path.isfile(file)]
+    table.refuse(f"{len(missing)} of {len(files)} pictures are missing (root: {folder or '.'})", missing)
+    return files
+
+
+def _split_of_rows(table: Table, cells: Sequence[str]) -> list[str]:
+    found = [SPLIT_NAMES.get(cell.strip().lower(), "") for cell in cells]
+    unknown = [
+        (row, f"'{cells[row]}'{did_you_mean(cells[row], SPLIT_NAMES)}") for row, name in enumerate(found) if not name
+    ]
+    table.refuse(f"rows whose split is none of {listed(SPLIT_NAMES)}", unknown)
+    if "train" not in found:
+        raise SpecError(f"{table.path} has no row of the split train (splits: {listed(sorted(set(found)))})")
+    return found
+
+
+def _rows_by_split(table: Table, splits: Sequence[str]) -> dict[str, list[int]]:
+    parts = {
+        name: [row for row, split in enumerate(splits) if split == name] for name in ("train", "validation", "test")
+    }
+    return {name: rows for name, rows in parts.items() if rows}
+
+
+def _further_columns(table: Table, used: set[str | None]) -> dict[str, np.ndarray]:
+    """Every other column that has a name, numbers as numbers."""
+    names = [name for name in table.header if name and name not in used]
+    if taken := sorted({"image", "label", "path"} & set(names)):
+        raise SpecError(f"{table.path}: the further columns {listed(taken)} bear names that kplug gives; rename them")
+    return {name: _as_numbers(table.column(name, "")) for name in names}
+
+
+def _as_numbers(cells: Sequence[str]) -> np.ndarray:
+    """int64, or float32 with NaN for empty cells, or strings."""
+    texts = [cell.strip() for cell in cells]
+    if all(INTEGER.fullmatch(text) for text in texts):
+        return np.array([int(text) for text in texts], np.int64)
+    if any(texts) and all(not text or NUMBER.fullmatch(text) for text in texts):
+        with np.errstate(over="ignore"):
+            return np.array([float(text or "nan") for text in texts]).astype(np.float32)
+    return text_column(cells)
+
+
+# --- labels --------------------------------------------------------------------------------------------------------
+
+
+def _labels(
+    table: Table, cells: Sequence[str], separator: str | None, classes: str | None, splits: Sequence[str] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels, int32 [n] or float32 [n, classes] of zeros and ones, and the class names."""
+    if separator is None:
+        table.refuse("rows without a label", [(row, "the cell is empty") for row, cell in enumerate(cells) if not cell])
+    several = [_parts(cell, separator) for cell in cells]
+    names = read_classes(classes) if classes else _distinct_names(table, several, splits)
+    codes = {name: code for code, name in enumerate(names)}
+    given = {name for row in several for name in row}
+    if classes and not given & set(names) and all(INTEGER.fullmatch(name) for name in given):
+        codes = {str(code): code for code in range(len(names))}
+    where = classes or "the training rows"
+    unknown = [
+        (r, f"'{name}'{did_you_mean(name, codes)}")
+        for r, row in enumerate(several)
+        for name in row
+        if name not in codes
+    ]
+    table.refuse(f"labels that are no class of {where} ({listed(codes)})", unknown)
+    if separator is None:
+        return np.array([codes[row[0]] for row in several], np.int32), names
+    hot = np.zeros((len(cells), len(names)), np.float32)
+    for at, row in enumerate(several):
+        hot[at, [codes[name] for name in row]] = 1.0
+    return hot, names
+
+
+def _parts(cell: str, separator: str | None) -> list[str]:
+    if separator is None:
+        return [cell]
+    return [part.strip() for part in cell.split(separator) if part.strip()]
+
+
+def _distinct_names(table: Table, several: Iterable[Sequence[str]], splits: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the training rows, integers in their own order."""
+    trained = [row for at, row in enumerate(several) if splits is None or splits[at] == "train"]
+    names = {name for row in trained for name in row}
+    if not names:
+        raise SpecError(f"{table.path}: no training row has a label")
+    numeric = all(INTEGER.fullmatch(name) for name in names)
+    return tuple(sorted(names, key=int) if numeric else sorted(names))

@@ -1,0 +1,1 @@
+"""Samplers, schedules, strategies and callbacks: what a training is set up with."""

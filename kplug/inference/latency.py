@@ -1,0 +1,41 @@
+"""Numbers of a model that no epoch reports: parameters, operations, and how long an answer takes."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from kplug.errors import SpecError, listed
+from kplug.inference.run import Run
+
+WARM, TIMED = 10, 50  # answers before the first that is timed, and those
+
+
+def latency_ms(run: Run) -> float:
+    """Milliseconds in which the exported model answers for one picture: the median of many answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        exported = tf.saved_model.load(str(run.export(folder)))
+        if "images" not in exported.signatures:
+            offered = listed(sorted(exported.signatures))
+            raise SpecError(
+                f"latency_ms is of the export's signature 'images', which this task lacks; it has {offered}"
+            )
+        ask = exported.signatures["images"]
+        pictures = {name: _one(spec) for name, spec in ask.structured_input_signature[1].items()}
+        times = []
+        for number in range(WARM + TIMED):
+            start = time.perf_counter()
+            answer = ask(**pictures)
+            for tensor in answer.values():
+                tensor.numpy()
+            if number >= WARM:
+                times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def _one(spec: tf.TensorSpec) -> tf.Tensor:
+    return tf.constant(np.zeros([size or 1 for size in spec.shape], spec.dtype.as_numpy_dtype))

@@ -1,0 +1,45 @@
+"""A run: its directory, and what its weights answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kplug.storage.run_directory import RunDirectory
+
+
+class Run(RunDirectory):
+    """One training's directory; without `result.json` in it the training did not finish.
+
+    Args:
+        path: the directory.
+    """
+
+    def evaluate(
+        self, split: str = "test", name: str | None = None, views: int = 1, changes: Mapping[str, Any] | None = None
+    ) -> dict[str, float]:
+        """Metrics of the kept weights on a split.
+
+        Args:
+            split: of the run's source.
+            name: of this evaluation, needed with what follows.
+            views: predictions are the mean over the picture and `views - 1` augmented ones, as `data.augment` says.
+            changes: path to value, of `data`: other pictures, other augmentation.
+        """
+        from kplug.inference.evaluate import evaluate_run
+
+        return evaluate_run(self, split, name, views, changes)
+
+    def predict(self, files: Iterable[str | os.PathLike[str]], top: int = 5) -> list[dict[str, Any]]:
+        """What the kept weights say of picture files: a mapping for each."""
+        from kplug.inference.predict import predict_files
+
+        return predict_files(self, [Path(file) for file in files], top)
+
+    def export(self, directory: str | os.PathLike[str] | None = None) -> Path:
+        """A SavedModel for TensorFlow Serving, compared with `predict` before it gets its name."""
+        from kplug.inference.export import export_run
+
+        return export_run(self, Path(directory) if directory else self.path / "export")

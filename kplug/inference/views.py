@@ -1,0 +1,105 @@
+"""What a run says of every example of a split: once, or as the mean over views that augmentation makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kplug.data.codecs import pixels
+from kplug.data.pipeline import Data
+from kplug.errors import Path, Problem, SpecError, listed
+from kplug.records import DataInfo
+from kplug.spec.build import build
+
+AUGMENT: Path = ("data", "augment")
+
+
+class Predictions(Mapping[str, np.ndarray]):
+    """Outputs of a task's signature for images, a row for each example, computed when the first is looked at.
+
+    Args:
+        ask: keyword `images`, uint8 `[b, h, w, c]`, to the outputs by name.
+        names: of the outputs.
+        data: whose spec says how the views are made.
+        split: that is asked about.
+        views: 1 is the pictures as they are; of more, numbers are the mean, and text cannot be had.
+    """
+
+    def __init__(
+        self, ask: Callable[..., dict[str, np.ndarray]], names: Mapping[str, str], data: Data, split: str, views: int
+    ) -> None:
+        self.ask, self.data, self.split, self.views = ask, data, split, views
+        self.names = tuple(names) if views == 1 else tuple(self._numbers())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.names:
+            raise KeyError(name)
+        return self._found[name]
+
+    def _numbers(self) -> list[str]:
+        """The outputs that a mean can be taken of; that there are views to be had is seen on the way."""
+        batch = next(iter(view(self.data, self.split, 1)))
+        return [name for name, value in self.ask(images=batch["image"].numpy()).items() if value.dtype.kind == "f"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _found(self) -> dict[str, np.ndarray]:
+        found = self._of_view(0)
+        if self.views == 1:
+            return found
+        found = {name: found[name] for name in self.names}
+        for number in range(1, self.views):
+            for name, value in self._of_view(number).items():
+                if name in found:
+                    found[name] = found[name] + value
+        return {name: value / self.views for name, value in found.items()}
+
+    def _of_view(self, number: int) -> dict[str, np.ndarray]:
+        parts = [self.ask(images=batch["image"].numpy()) for batch in view(self.data, self.split, number)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def view(data: Data, split: str, number: int) -> tf.data.Dataset:
+    """The batches of a split under `data.augment`; the view 0 is the pictures as they are.
+
+    Raises:
+        SpecError: there is no augmentation, or one that changes more than pictures.
+    """
+    batches = data.examples(split)
+    if number == 0:
+        return batches
+    augment = build(data.spec, data.spec["data.augment"], {DataInfo: data.info})
+    if not augment:
+        raise _at_augment(data, (), "it is empty, so that views would not differ; give it random_flip, for example")
+    # training folds its seeds from (seed, 0)
+    seed = tf.random.experimental.stateless_fold_in(tf.constant([data.spec["seed"], 1]), number)
+
+    def changed(step: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        step_seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(step, tf.int32))
+        for position, augmentation in enumerate(augment):
+            after = augmentation(batch, tf.random.experimental.stateless_fold_in(step_seed, position))
+            others = [name for name in after if name != "image" and after[name] is not batch.get(name)]
+            if others:
+                message = f"it changes {listed(others)}; a view differs from its picture in the pixels alone"
+                raise _at_augment(data, (position,), message)
+            batch = after | {"image": pixels.to_uint8(after["image"])}
+        return batch
+
+    for batch in batches.take(1):
+        changed(0, batch)  # where it is refused, it says so here, out of the graph
+    batches = batches.enumerate().map(changed, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _at_augment(data: Data, more: tuple[int, ...], message: str) -> SpecError:
+    path = (*AUGMENT, *more)
+    return SpecError([Problem(message, path, data.spec.where(path))])

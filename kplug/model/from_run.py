@@ -1,0 +1,183 @@
+"""Trained parts of other runs: brought into a new model, and copied into its run so that it stays whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kplug.errors import Path as Place
+from kplug.errors import Problem, SpecError, did_you_mean, listed
+from kplug.kinds import TrainedRun
+from kplug.model.trained_part import TrainedPart, names_as_if_alone
+from kplug.model.weights import load_kept_weights, refuse_without_weights, values_follow
+from kplug.records import DataInfo, FitInfo, Learner
+from kplug.spec import Spec
+from kplug.spec.build import build
+from kplug.spec.spec import is_marked
+from kplug.spec.tree import nodes
+from kplug.storage.files import digest_of, naming_errors, sync
+from kplug.storage.notes import NOTES, Notes, noted
+from kplug.storage.run_directory import BEST, KEPT, RunDirectory
+
+PARTS, INDEX = "parts", "parts.json"
+NEEDED = ("spec.yaml", "data.json", KEPT, BEST)
+
+_rebuilt: ContextVar[RunDirectory | None] = ContextVar("rebuilt", default=None)
+
+# --- a part in a new model -----------------------------------------------------------------------------------------
+
+
+def trained_part(path: str, name: str) -> keras.Layer:
+    """The part of a run's learner, made anew within the build that goes on, with the weights that the run kept.
+
+    Args:
+        path: the run's directory as the spec has it; inside `parts_of` it stands for the copy.
+        name: of the part.
+
+    Raises:
+        SpecError: there is no such run or part, or its weights do not fit.
+    """
+    try:
+        run = _run_of(path)
+        refuse_without_weights(run)
+        with names_as_if_alone() as keep_names, parts_of(run), values_follow():
+            learner = _rebuild(run)
+            load_kept_weights(run, learner.model)
+            part = _part(learner, name)
+            keep_names(part)
+    except SpecError as error:
+        raise SpecError(f"cannot take '{name}' from the run '{path}': {error}") from error
+    return TrainedPart(part, f"'{name}' of the run '{path}'")
+
+
+def _rebuild(run: RunDirectory) -> Learner:
+    """As `build_learner`, but Keras's session, the seed and the dtype policy are those of the build that goes on."""
+    spec = run.kept_spec
+    return build(spec, spec["task"], {DataInfo: run.info, FitInfo: FitInfo(steps=1, epochs=1)})
+
+
+def _part(learner: Learner, name: str) -> keras.Layer:
+    if name not in learner.parts:
+        there = f"its parts are {listed(learner.parts)}" if learner.parts else "its task offers none"
+        raise SpecError(f"there is no part '{name}'{did_you_mean(name, learner.parts)} ({there})")
+    part = learner.parts[name]
+    kept = {id(weight) for weight in learner.model.weights}
+    if not part.built or any(id(weight) not in kept for weight in part.weights):
+        raise SpecError(f"the part '{name}' is no layer of the run's model, so that its weights were not kept")
+    return part
+
+
+# --- the copies that a run keeps -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def parts_of(run: RunDirectory, found: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Inside, `from_run` reads the copies that this run keeps, and no other run; what components found is known.
+
+    Args:
+        run: whose network is built.
+        found: what they found before the run had a directory.
+    """
+    token = _rebuilt.set(run)
+    if found:
+        run.write_json(NOTES, found)
+    known = run.read_json(NOTES) if (run.path / NOTES).exists() else {}
+    try:
+        with noted(Notes(known, lambda notes: run.write_json(NOTES, notes))):
+            yield
+    finally:
+        _rebuilt.reset(token)
+
+
+def find_parts(spec: Spec) -> dict[str, RunDirectory]:
+    """The runs that a spec's task uses, in any of its stages, by the path that the spec has.
+
+    Raises:
+        SpecError: one of them is no run, or has no weights yet.
+    """
+    found: dict[str, RunDirectory] = {}
+    for _, stage in spec.stages():
+        for path, at in _run_paths(stage["task"]):
+            try:
+                found[path] = _run_of(path)
+                refuse_without_weights(found[path])
+            except SpecError as error:
+                raise SpecError(str(error)).located(at, stage.where(at)) from error
+    return found
+
+
+def _run_paths(tree: Any) -> Iterator[tuple[str, Place]]:
+    """What stands for another run in a tree, by the marks of the components' parameters, and where."""
+    for node in nodes(tree):
+        for name, value in node.arguments.items():
+            annotation = node.component.parameters[name].annotation
+            if isinstance(value, str) and is_marked(annotation, value, TrainedRun):
+                yield value, (*node.path, name)
+
+
+def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
+    """Copy what is needed of other runs into a new one, all or nothing; one that has several paths is copied once.
+
+    Args:
+        run: the new run.
+        sources: what `find_parts` found.
+    """
+    if not sources:
+        return
+    final, temporary = run.path / PARTS, run.path / f".{PARTS}"
+    folders: dict[Path, str] = {}
+    with naming_errors(final):
+        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
+        try:
+            for source in sources.values():
+                if (real := source.path.resolve()) not in folders:
+                    folders[real] = str(len(folders) + 1)
+                    _copy(source.path, temporary / folders[real])
+            index = {path: _entry(temporary, folders[source.path.resolve()]) for path, source in sources.items()}
+            (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n")
+            sync(*temporary.rglob("*"), temporary)
+            os.replace(temporary, final)
+            sync(run.path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _run_of(path: str) -> RunDirectory:
+    """The run at a path of the spec: the copy of it, where a run is rebuilt that keeps one."""
+    owner = _rebuilt.get()
+    if owner is None:
+        return RunDirectory.open(Path(path).expanduser())
+    index = owner.read_json(f"{PARTS}/{INDEX}") if (owner.path / PARTS).exists() else {}
+    if path not in index:
+        kept = listed(index) or "none"
+        raise SpecError(f"{owner.path} has no copy of it, and takes parts from its own copies alone (of: {kept})")
+    folder = str(index[path]["folder"])
+    if not folder.isdecimal():
+        raise SpecError([Problem(f"the folder of '{path}' is {folder!r}, not a number", where=f"{owner.path}/{PARTS}")])
+    copy = owner.path / PARTS / folder
+    for name, digest in index[path]["sha256"].items():
+        if not (copy / name).is_file() or digest_of(copy / name) != digest:
+            raise SpecError([Problem(f"{name} is not as it was copied; put it back", where=str(copy))])
+    return RunDirectory.open(copy)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for name in (*NEEDED, NOTES):
+        if name != NOTES or (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+    if (source / PARTS).is_dir():
+        shutil.copytree(source / PARTS, target / PARTS)
+
+
+def _entry(parts: Path, folder: str) -> dict[str, Any]:
+    names = [name for name in (*NEEDED, NOTES, f"{PARTS}/{INDEX}") if (parts / folder / name).exists()]
+    return {"folder": folder, "sha256": {name: digest_of(parts / folder / name) for name in names}}

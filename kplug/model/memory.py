@@ -1,0 +1,213 @@
+"""Whether a training step fits into memory, estimated before it is made, and which batch would fit.
+
+The estimate goes through the graph of the step, operation by operation, and notes how much is held at once: what the
+backward pass needs, gradients, what the optimizer computes. Weights and the optimizer's variables are there by then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from kplug.console import log
+from kplug.errors import NoMemory, Problem, SpecError
+from kplug.errors import Path as SpecPath
+from kplug.model.machine import free_memory, in_words
+from kplug.records import Learner
+
+if TYPE_CHECKING:
+    from kplug.data.pipeline import Data
+
+CERTAIN = 0.5  # share of the estimate that a step needs at least (measured: 0.6 or more): no step is refused in vain
+ROOM = 0.8  # share of the free memory that a batch which should fit may take
+
+
+NEAR = 0.1  # share of the free memory from which on a rough estimate is made a good one, which takes a trace
+OVERHEAD = 1.25  # what kernels' workspaces and operations computed at the same time add (measured: 1.0 to 1.75)
+BUFFERED = 3  # batches that the input pipeline holds: one being made, one waiting, one in use
+VIEWS = frozenset({"ExpandDims", "Identity", "IdentityN", "Reshape", "Squeeze", "StopGradient"})
+IN_PLACE = {  # kernels that write into an input which nobody needs any more
+    *(
+        "Add",
+        "AddN",
+        "AddV2",
+        "BiasAdd",
+        "Div",
+        "DivNoNan",
+        "Elu",
+        "EluGrad",
+        "Exp",
+        "Log",
+        "Maximum",
+        "Minimum",
+        "Mul",
+    ),
+    *("Neg", "Pow", "RealDiv", "Relu", "Relu6", "Relu6Grad", "ReluGrad", "Rsqrt", "RsqrtGrad", "Selu", "SeluGrad"),
+    *("Sigmoid", "SigmoidGrad", "Softmax", "Softplus", "Sqrt", "SqrtGrad", "Square", "SquaredDifference", "Sub"),
+    *("Tanh", "TanhGrad"),
+}
+NOTHING = frozenset({"Const", "Placeholder", "ReadVariableOp"})  # what is there before the step
+
+
+def refuse_too_large(data: Data, learner: Learner, replicas: int = 1) -> None:
+    """Compare what a training step needs with what is free; say so where it may not fit.
+
+    Args:
+        data: gives the batches.
+        learner: compiled, with its optimizer built.
+        replicas: that share each batch, each with a memory of its own on GPUs.
+
+    Raises:
+        SpecError: the step cannot fit.
+    """
+    free, where = free_memory()
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    shares = replicas if on_gpu else 1
+    if rough_need(learner.model, data.batch_size) / shares < NEAR * free:
+        return
+    need = step_need(data, learner) / shares
+    if CERTAIN * need > free:
+        raise _too_large(data, learner, need, free, where, shares)
+    if need > free:
+        instead = _instead(data, learner, need, free, shares)
+        log(f"warning: {_comparison(data, need, free, where)}; it may not fit{instead}")
+
+
+def out_of_memory(data: Data, split: str, error: Exception, learner: Learner | None = None) -> SpecError:
+    """What to say instead of TensorFlow's own words where memory was not enough.
+
+    Args:
+        data: gives the batches.
+        split: what was read; where it is train, a batch that should fit is named.
+        error: TensorFlow's.
+        learner: what is trained.
+    """
+    free, where = free_memory()
+    lines = str(getattr(error, "message", error)).strip().splitlines()
+    said = next((line for line in lines if "OOM" in line), lines[0] if lines else "").partition(" on /job")[0]
+    if learner is None or split != "train":
+        path: SpecPath = ("data", "evaluate_with")
+        message = f"{where} has {in_words(free)} free; take a smaller batch_size"
+    else:
+        path = ("data", "sampler")
+        need = step_need(data, learner)
+        message = _comparison(data, need, free, where) + _instead(data, learner, need, min(free, need / 2 / ROOM), 1)
+    return NoMemory([Problem(f"memory is exhausted: {message} (TensorFlow: {said})", path, data.spec.where(path))])
+
+
+def _too_large(data: Data, learner: Learner, need: float, free: float, where: str, shares: int) -> SpecError:
+    path = ("data", "sampler")
+    message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, shares)}"
+    return NoMemory([Problem(message, path, data.spec.where(path))])
+
+
+def _comparison(data: Data, need: float, free: float, where: str) -> str:
+    return (
+        f"a training step with a batch of {data.batch_size:,} needs about {in_words(need)} by estimate, and "
+        f"{where} has {in_words(free)} free"
+    )
+
+
+def _instead(data: Data, learner: Learner, need: float, free: float, shares: int) -> str:
+    size = batch_size_that_fits(learner.model, data.batch_size, need, free, shares)
+    if not size:
+        return "; not even one picture should fit: take a smaller model or smaller pictures (data.image.size)"
+    return f"; a batch of {size:,} should fit"
+
+
+def batch_size_that_fits(model: keras.Model, batch_size: int, need: float, free: float, shares: int = 1) -> int:
+    """The largest power of two, times the replicas, that should leave some memory free; 0 where not one example fits.
+
+    Args:
+        model: whose gradients are of one size whatever the batch.
+        batch_size: of the step that was estimated.
+        need: that of one replica, in bytes.
+        free: in bytes.
+        shares: replicas with a memory of their own.
+    """
+    gradients = sum(_bytes(weight.shape, weight.dtype) for weight in model.trainable_weights)
+    each = max(need - gradients, 0.05 * need) / batch_size * shares
+    most = (ROOM * free - gradients) / each
+    return shares * 2 ** int(math.log2(most)) if most >= 1 else 0
+
+
+# --- what a step needs -----------------------------------------------------------------------------------------------
+
+
+def rough_need(model: keras.Model, batch_size: int) -> float:
+    """Bytes of all that the layers give, kept or not, and three times those of the weights: seldom too few."""
+    each = 0.0
+    for layer in {id(x): x for x in _operations(model)}.values():
+        if not getattr(layer, "_inbound_nodes", ()) or getattr(layer, "operations", None):
+            continue
+        inside = layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ()
+        inner = sum(not part._inbound_nodes for part in inside)  # those that Keras did not see called
+        for output in layer._inbound_nodes[-1].output_tensors:
+            each += (1 + inner) * _bytes([size for size in output.shape if size is not None], output.dtype)
+    weights = sum(_bytes(weight.shape, weight.dtype) for weight in model.trainable_weights)
+    return each * batch_size + 3 * weights
+
+
+def _operations(model: keras.Model) -> Iterator[Any]:
+    for layer in model._flatten_layers(recursive=True):
+        yield layer
+        yield from getattr(layer, "operations", ())
+
+
+def step_need(data: Data, learner: Learner) -> float:
+    """Bytes that a training step takes beside the variables, with the batches that wait for it."""
+    batch = data.training(learner, 1).element_spec
+    inputs = sum(_bytes(item.shape, item.dtype) for item in tf.nest.flatten(batch))
+    step = tf.function(lambda batch: learner.model.train_step(batch), autograph=False)
+    return OVERHEAD * graph_peak(step.get_concrete_function(batch).graph) + BUFFERED * inputs
+
+
+def graph_peak(graph: Any) -> float:
+    """The most bytes that the operations of a graph hold at once, computed in the order in which they were made."""
+    operations = graph.get_operations()
+    root: dict[Any, Any] = {}  # tensor to the one whose memory it shares
+    last: dict[Any, int] = {}  # tensor with memory of its own to the last operation that needs it
+    for number, operation in enumerate(operations):
+        for place, output in enumerate(operation.outputs):
+            root[output.ref()] = output.ref()
+            if operation.type in VIEWS and operation.inputs[0].dtype != tf.resource:
+                root[output.ref()] = root[operation.inputs[place].ref()]
+        for tensor in (*operation.inputs, *operation.outputs):
+            last[root[tensor.ref()]] = number
+    for output in graph.outputs:
+        last[root[output.ref()]] = len(operations)
+    return _peak(operations, root, last)
+
+
+def _peak(operations: Any, root: dict[Any, Any], last: dict[Any, int]) -> float:
+    held: dict[Any, float] = {}
+    now = peak = 0.0
+    for number, operation in enumerate(operations):
+        ending = {root[t.ref()] for t in operation.inputs if last[root[t.ref()]] == number and root[t.ref()] in held}
+        for output in operation.outputs:
+            if root[output.ref()] != output.ref():
+                continue
+            size = 0.0 if operation.type in NOTHING else _bytes(output.shape, output.dtype)
+            reused = next((r for r in ending if operation.type in IN_PLACE and held[r] >= size), None)
+            if reused is not None:
+                ending.discard(reused)
+                now -= held.pop(reused)
+            held[output.ref()] = size
+            now += size
+        peak = max(peak, now)
+        for ref in ending | {output.ref() for output in operation.outputs if last.get(output.ref()) == number}:
+            now -= held.pop(ref, 0.0)
+    return peak
+
+
+def _bytes(shape: Any, dtype: Any) -> float:
+    """Of a tensor; 0 where its size is not known, or where it is no array."""
+    dtype = tf.as_dtype(dtype)
+    sizes = tf.TensorShape(shape)
+    if dtype in (tf.resource, tf.variant, tf.string) or not sizes.is_fully_defined():
+        return 0.0
+    return float(math.prod(sizes.as_list()) * dtype.size)

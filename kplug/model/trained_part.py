@@ -1,0 +1,156 @@
+"""A part of a rebuilt model as a layer of another one: its names, and what it is applied to."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend.common.global_state import get_global_attribute
+
+from kplug.errors import SpecError
+from kplug.model.network import dtype_policy
+
+AROUND = ("Exception encountered when calling", "Could not automatically infer")  # how Keras begins a message
+TWO = 2  # examples of a trial: enough to see whether they stay apart
+
+
+class TrainedPart(keras.Layer):
+    """A layer that was built in another model, applied to the tensors of this one.
+
+    Its variables keep the paths that they have, beginning with the part's name.
+
+    Args:
+        part: the layer.
+        title: what messages call it.
+    """
+
+    def __init__(self, part: keras.Layer, title: str) -> None:
+        super().__init__(name=part.name)
+        self.part, self.title = part, title
+        self.trained_on = _shape_of_input(part)
+
+    def build(self, input_shape: Any) -> None:
+        with dtype_policy(self.dtype_policy):
+            _allow_other_sizes(self.part)
+            inputs = keras.tree.map_shape_structure(
+                lambda shape: keras.Input(shape[1:], dtype=self.compute_dtype), input_shape
+            )
+            outputs = self._fitting(lambda: self.part(inputs), input_shape)
+            if self.trained_on != _without_batch(input_shape):
+                self._fitting(lambda: self._try(inputs, outputs), input_shape)
+            self.network = keras.Model(inputs, outputs, name=self.name)
+            self.pyramid_outputs = _pyramid(self.part, inputs)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.network(inputs, training=training)
+
+    def _fitting(self, apply: Callable[[], Any], input_shape: Any) -> Any:
+        """What `apply` gives; SpecError where it cannot."""
+        try:
+            return apply()
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            trained = f", which was trained on {_shown(self.trained_on)}," if self.trained_on else ""
+            message = (
+                f"{self.title}{trained} cannot be applied to {_shown(_without_batch(input_shape))}: {_reason(error)}"
+            )
+            raise SpecError(message) from error
+
+    def _try(self, inputs: Any, outputs: Any) -> None:
+        """Apply the part to numbers: a size that is fixed within it may mix examples without an error."""
+        if any(None in tensor.shape[1:] for tensor in keras.tree.flatten(inputs)):
+            return
+        with tf.init_scope():
+            zeros = keras.tree.map_structure(lambda tensor: tf.zeros((TWO, *tensor.shape[1:]), tensor.dtype), inputs)
+            found = keras.tree.flatten(self.part(zeros, training=False))
+        for real, promised in zip(found, keras.tree.flatten(outputs), strict=True):
+            if (len(real.shape) and real.shape[0] != TWO) or len(real.shape) != len(promised.shape):
+                raise ValueError(f"its layers hold to the size of then; {TWO} examples gave {tuple(real.shape)}")
+
+
+def _reason(error: Exception) -> str:
+    """The line of an error that says what is wrong; Keras puts others around it, and sets it in bold."""
+    lines = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.startswith(AROUND)), type(error).__name__)
+
+
+def _shape_of_input(part: keras.Layer) -> Any:
+    """The shape of what a layer was called with when its model was built; None where that is not known."""
+    try:
+        return keras.tree.map_structure(lambda tensor: tuple(tensor.shape[1:]), part.input)
+    except (AttributeError, ValueError):
+        return None
+
+
+def _without_batch(shape: Any) -> Any:
+    return keras.tree.map_shape_structure(lambda one: tuple(one[1:]), shape)
+
+
+def _shown(shapes: Any) -> str:
+    if isinstance(shapes, tuple) and all(isinstance(size, int | None) for size in shapes):
+        return "x".join("?" if size is None else str(size) for size in shapes) or "single numbers"
+    return " and ".join(_shown(shape) for shape in shapes)
+
+
+def _allow_other_sizes(part: keras.Layer) -> None:
+    """Have the networks in a part ask for rank and channels alone: the sizes are those of its first data."""
+    for layer in part._flatten_layers(include_self=True, recursive=True):
+        inputs = getattr(layer, "inputs", None) if isinstance(layer, keras.Model) else None
+        if inputs and len(inputs) == 1 and len(inputs[0].shape) > 1:
+            layer.input_spec = keras.InputSpec(ndim=len(inputs[0].shape), axes={-1: inputs[0].shape[-1]})
+
+
+def _pyramid(part: keras.Layer, inputs: Any) -> dict[str, Any]:
+    """The part's pyramid levels, of these inputs."""
+    levels = getattr(part, "pyramid_outputs", None)
+    if not levels:
+        return {}
+    first = getattr(part, "network", part).inputs
+    whole = keras.Model(first[0] if len(first) == 1 else first, dict(levels))
+    _allow_other_sizes(whole)
+    return whole(inputs)
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def names_as_if_alone() -> Iterator[Callable[[keras.Layer], None]]:
+    """Inside, layers are named as always; outside, only those of the parts that were kept count as there.
+
+    So a head is called `linear` beside a part that came with a head of its own, and the weights of both have the
+    same paths in every build. Keras counts names where no public function reads them.
+
+    Returns:
+        a function that keeps the names of a part.
+    """
+    before = dict(get_global_attribute("object_name_uids", default={}))
+    kept: dict[str, int] = {}
+
+    def keep(part: keras.Layer) -> None:
+        counted = get_global_attribute("object_name_uids")
+        for layer in part._flatten_layers(include_self=True, recursive=True):
+            base, number = _counted_name(layer.name, counted)
+            if base:
+                kept[base] = max(kept.get(base, 0), number)
+
+    try:
+        yield keep
+    finally:
+        now = get_global_attribute("object_name_uids", default={})
+        if now:
+            after = {name: max(count, kept.get(name, 0)) for name, count in (dict.fromkeys(kept, 0) | before).items()}
+            now.clear()
+            now.update(after)
+
+
+def _counted_name(name: str, counted: Any) -> tuple[str, int]:
+    """(`conv2d`, 3) of `conv2d_2`: what Keras counted, and how many there are then; ("", 0) of a name given by hand."""
+    numbered = re.fullmatch(r"(.+)_(\d+)", name)
+    if numbered and numbered[1] in counted:
+        return numbered[1], int(numbered[2]) + 1
+    return (name, 1) if name in counted else ("", 0)

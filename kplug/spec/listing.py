@@ -1,0 +1,94 @@
+"""What is installed, as a person or a program reads it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kplug.errors import SpecError, did_you_mean, listed
+from kplug.kinds import KINDS
+from kplug.spec.check import wanted
+from kplug.spec.component import KPLUG, Component, Parameter, kind_of
+from kplug.spec.plugins import Host
+from kplug.spec.registry import Registry
+from kplug.spec.tree import plain
+
+
+def components_listing(registry: Registry, kind: str | None, as_json: bool) -> str:
+    """The components of a kind, or of all.
+
+    Raises:
+        SpecError: there is no such kind.
+    """
+    if kind is not None and kind not in KINDS:
+        raise SpecError(f"no kind named '{kind}'{did_you_mean(kind, KINDS)} (kinds: {listed(KINDS, 20)})")
+    kinds = [kind] if kind else list(KINDS)
+    found = [(k, name, component) for k in kinds for name, component in registry.of_kind(k)]
+    if as_json:
+        return json.dumps([_as_data(k, name, component) for k, name, component in found], indent=2)
+    if kind is None:
+        return "\n".join(_overview(registry, k) for k in kinds) + "\n\nkplug components KIND shows their parameters."
+    return "\n\n".join(_in_full(name, component) for _, name, component in found) or f"no {kind} is installed"
+
+
+def _overview(registry: Registry, kind: str) -> str:
+    names = [name for name, _ in registry.of_kind(kind)]
+    return f"{kind} ({len(names)}): {', '.join(names) or 'none'}"
+
+
+def _in_full(name: str, component: Component) -> str:
+    head = f"{name}  [{component.owner}]" if component.distribution != KPLUG else name
+    lines = [head, f"    {component.summary}"]
+    for p in component.parameters.values():
+        said = component.documentation[1].get(p.name, "")
+        lines.append(f"      {p.name}{_default(p)} ({wanted(p.annotation)}): {said}")
+    return "\n".join(lines)
+
+
+def _default(p: Parameter) -> str:
+    return "" if p.required else f" = {json.dumps(_plain_default(p))}"
+
+
+def _plain_default(p: Parameter) -> Any:
+    default = plain(p.default)
+    if hasattr(default, "arguments"):
+        named = {"type": default.type} if default.type else {}
+        return named | {key: plain(value) for key, value in default.arguments}
+    return default
+
+
+def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
+    documented = component.documentation[1]
+    parameters = [
+        {
+            "name": p.name,
+            "kind": k.name if (k := kind_of(p.annotation)) else None,
+            "takes": wanted(p.annotation),
+            "documentation": documented.get(p.name),
+        }
+        | ({} if p.required else {"default": _plain_default(p)})
+        for p in component.parameters.values()
+    ]
+    return {
+        "kind": kind,
+        "name": name,
+        "distribution": component.distribution,
+        "version": component.version,
+        "summary": component.summary,
+        "parameters": parameters,
+    }
+
+
+def plugins_listing(host: Host, as_json: bool) -> str:
+    """Every plugin that was found, one a line; those set aside with the reason."""
+    if as_json:
+        keys = ("name", "distribution", "version", "components")
+        rows = [
+            {key: getattr(p, key) for key in keys} | {"problem": p.problem or None}
+            for p in host.loaded + host.quarantined
+        ]
+        return json.dumps(rows, indent=2)
+    own = sum(p.components for p in host.loaded if p.distribution == KPLUG)
+    others = [f"{p}: {p.components} components" for p in host.loaded if p.distribution != KPLUG]
+    aside = [f"{p}: set aside: {p.problem}" for p in host.quarantined]
+    return "\n".join([f"kplug (built in): {own} components", *others, *aside])

@@ -1,0 +1,88 @@
+"""Every component by kind and name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from kplug.errors import SpecError, did_you_mean, listed, shown_value, with_article
+from kplug.kinds import KINDS
+from kplug.spec.component import KPLUG, BadComponent, Component, read_component
+
+
+@dataclass
+class Registry:
+    """Every component by kind and name, each plugin's own apart, so that one plugin can be taken back whole."""
+
+    components: list[Component] = field(default_factory=list)
+
+    def add(self, functions: Iterable[Callable[..., Any]], distribution: str = KPLUG, version: str = "") -> None:
+        """Register the functions of one plugin: all of them or, where one is bad, none."""
+        new = [read_component(function, distribution, version) for function in functions]
+        if strange := [component.name for component in new if component.kind is None]:
+            raise BadComponent(f"{strange[0]} is a class; a component is a function that returns what it makes")
+        seen = {(c.kind, c.name) for c in self.components if c.distribution == distribution}
+        for component in new:
+            if (component.kind, component.name) in seen:
+                raise BadComponent(
+                    f"two components of one distribution are a {component.kind} named '{component.name}'"
+                )
+            seen.add((component.kind, component.name))
+        self.components.extend(new)
+        self.__dict__.pop("_by_kind", None)
+
+    @cached_property
+    def _by_kind(self) -> dict[str, dict[str, list[Component]]]:
+        table: dict[str, dict[str, list[Component]]] = {kind: {} for kind in KINDS}
+        for component in self.components:
+            assert component.kind is not None
+            names = table[component.kind.name]
+            names.setdefault(component.name, []).append(component)
+            names[f"{component.distribution}/{component.name}"] = [component]
+        return table
+
+    def of_kind(self, kind: str) -> Iterator[tuple[str, Component]]:
+        """(name as YAML may write it, component) by name; one that another has taken is written with its owner."""
+        for name, found in sorted(self._by_kind[kind].items()):
+            if "/" not in name:
+                winner = self._winner(found)
+                yield from [(name if c is winner else f"{c.distribution}/{name}", c) for c in found]
+
+    def find(self, kind: str, name: str) -> Component:
+        """The component of that kind and name.
+
+        Raises:
+            SpecError: there is none, or two plugins claim the name.
+        """
+        found = self._by_kind[kind].get(name)
+        if not found:
+            raise SpecError(f"no {kind} named {shown_value(name)}{self._instead(kind, name)}")
+        winner = self._winner(found)
+        if winner is None:
+            claims = " or ".join(f"'{c.distribution}/{name}' ({c.owner})" for c in found)
+            raise SpecError(f"{len(found)} plugins have a {kind} named '{name}'; write {claims}")
+        return winner
+
+    def has(self, kind: str, name: str) -> bool:
+        return name in self._by_kind[kind]
+
+    def _instead(self, kind: str, name: str) -> str:
+        """What may stand in the place of an unknown name."""
+        others = [with_article(other) for other in KINDS if self.has(other, name)]
+        hint = f", which is {' and '.join(others)}" if others else did_you_mean(name, self._names(kind))
+        return f"{hint} ({self.installed(kind)})"
+
+    def installed(self, kind: str) -> str:
+        """The names of a kind, or the command that lists them where they are many."""
+        names = self._names(kind)
+        return f"installed: {listed(names) or 'none'}" if len(names) <= 12 else f"kplug components {kind} lists them"
+
+    def _names(self, kind: str) -> list[str]:
+        return [name for name, _ in self.of_kind(kind)]
+
+    @staticmethod
+    def _winner(found: list[Component]) -> Component | None:
+        ours = [c for c in found if c.distribution == KPLUG]
+        return ours[0] if ours else found[0] if len(found) == 1 else None

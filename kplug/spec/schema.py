@@ -1,0 +1,89 @@
+"""The JSON Schema (draft 7) of a spec with everything installed, from the annotations that the checker reads."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+from kplug.kinds import KINDS, Call
+from kplug.spec.component import KPLUG, UNIONS, Component, holds_nodes, kind_of, section
+from kplug.spec.registry import Registry
+from kplug.spec.sections import SpecSection
+from kplug.spec.tree import plain
+from kplug.spec.values import adapter
+
+
+def schema(registry: Registry) -> dict[str, Any]:
+    """A spec's schema: what an editor completes and underlines."""
+    root = section(SpecSection)
+    assert root is not None
+    definitions: dict[str, Any] = {}
+    for kind in KINDS:
+        components = dict(registry.of_kind(kind))
+        definitions |= {f"{kind}.{name}": _component(c, name) for name, c in components.items()}
+        bare = [written for name, c in components.items() if not c.required for written in _names(c, name)]
+        calls = [{"$ref": f"#/definitions/{kind}.{name.replace('/', '~1')}"} for name in components]
+        definitions[kind] = {"anyOf": [*([{"enum": bare}] if bare else []), *calls]} if components else {"not": {}}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A kplug spec",
+        **_component(root),
+        "definitions": definitions,
+    }
+
+
+def _names(component: Component, name: str) -> list[str]:
+    """How YAML may write it: a stranger's name with its owner too."""
+    full = f"{component.distribution}/{component.name}"
+    return [name] if component.distribution == KPLUG or name == full else [name, full]
+
+
+def _component(component: Component, name: str | None = None) -> dict[str, Any]:
+    documented = component.documentation[1]
+    properties: dict[str, Any] = {"type": {"enum": _names(component, name)}} if name else {}
+    for p in component.parameters.values():
+        properties[p.name] = _described(_annotation(p.annotation), documented.get(p.name), p)
+    return {
+        "description": component.summary,
+        "type": "object",
+        "properties": properties,
+        "required": [*(["type"] if name else []), *component.required],
+        "additionalProperties": False,
+    }
+
+
+def _described(schema: dict[str, Any], text: str | None, p: Any) -> dict[str, Any]:
+    if "$ref" in schema:  # draft 7 reads nothing beside a reference
+        schema = {"allOf": [schema]}
+    described = {**schema, "description": text} if text else schema
+    if p.required or isinstance(p.default, Call):
+        return described
+    return {**described, "default": plain(p.default)}
+
+
+def _annotation(annotation: Any) -> dict[str, Any]:
+    if not holds_nodes(annotation):
+        return _draft_7(adapter(annotation).json_schema())
+    if kind := kind_of(annotation):
+        return {"$ref": f"#/definitions/{kind.name}"}
+    if component := section(annotation):
+        return _component(component)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in UNIONS:
+        return {"anyOf": [_annotation(member) for member in arguments]}
+    if origin in (list, tuple):
+        return {"type": "array", "items": _annotation(arguments[0])}
+    return {"type": "object", "additionalProperties": _annotation(arguments[1])}
+
+
+def _draft_7(schema: Any) -> Any:
+    """Pydantic writes draft 2020-12; tuples are what differs."""
+    if isinstance(schema, list):
+        return [_draft_7(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _draft_7(value) for key, value in schema.items() if key != "default"}
+    if "prefixItems" in changed:
+        changed["items"] = changed.pop("prefixItems")
+        changed["additionalItems"] = False
+    return changed

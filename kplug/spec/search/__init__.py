@@ -1,0 +1,1 @@
+"""What a spec's `search` may say: ranges, first points, objectives. Free of TensorFlow."""

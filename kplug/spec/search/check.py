@@ -1,0 +1,67 @@
+"""What is checked of a search before TensorFlow is loaded: its space, its objectives, what they need of the spec."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from kplug.errors import Problem, SpecError
+from kplug.spec.search.first_points import first_points
+from kplug.spec.search.objectives import aim_of, limits_of
+from kplug.spec.search.space import check_space, read_space
+from kplug.spec.tree import plain
+
+HERE = ("search",)
+EPOCHS = re.compile(r"fit\.(epochs|stages(\.\d+(\.epochs)?)?)")  # paths that say how many epochs a trial has
+
+
+def check_search(spec: Any) -> None:
+    """See that a spec's search makes sense and that the spec takes every candidate.
+
+    Raises:
+        SpecError: with every problem, at its place.
+    """
+    section = plain(spec["search"])
+    try:
+        space = read_space(section["space"])
+    except SpecError as error:
+        raise SpecError([_placed(spec, problem, "space") for problem in error.problems]) from None
+    for key, read in (
+        ("constraints", lambda: limits_of(section)),
+        ("objective", lambda: aim_of(section, spec["fit.best"])),
+    ):
+        try:
+            read()
+        except ValueError as error:
+            raise SpecError([_placed(spec, Problem(str(error)), key)]) from None
+    _check_folds(spec, space, section)
+    check_space(spec, space)
+    first_points(spec, space)
+    _check_oracle(spec, space, section)
+
+
+def _check_folds(spec: Any, space: Any, section: dict[str, Any]) -> None:
+    for one in space:
+        if section["repeats"]["folds"] and f"{one.target}.".startswith("data.validation."):
+            message = "a search does not change data.validation: `search.repeats` has a fold there"
+            raise SpecError([_placed(spec, Problem(message, (one.path,)), "space")])
+
+
+def _check_oracle(spec: Any, space: Any, section: dict[str, Any]) -> None:
+    """What an oracle or a pruner cannot do with the space."""
+    oracle = spec["search"].arguments["oracle"].component.function
+    by_epochs = getattr(oracle, "kplug_by_epochs", False) or section["prune"] is not None
+    counts_epochs = any(EPOCHS.fullmatch(one.target) for one in space)
+    if not counts_epochs and not sum(epochs for epochs, _ in spec.stages()):
+        message = "a trial of no epochs reports nothing that it could be judged by; fit.epochs is 0"
+        raise SpecError([Problem(message, ("fit", "epochs"), spec.where(("fit", "epochs")))])
+    if by_epochs and counts_epochs:
+        message = (
+            "rungs are counted in epochs, so that all trials must have as many; leave what sets them out of the space"
+        )
+        raise SpecError([_placed(spec, Problem(message), "space")])
+
+
+def _placed(spec: Any, problem: Problem, key: str) -> Problem:
+    path = (*HERE, key, *problem.path)
+    return Problem(problem.message, path, spec.marks.where(path, key=len(problem.path) == 1))

@@ -1,0 +1,152 @@
+"""The space of a search: ranges over paths of a spec, and what a point of it makes of the spec.
+
+    task.model: {choice: {cnn: {type: resnet}, vit: {type: vit}}}
+    task.model[vit].patch: {choice: [4, 7]}                        # where task.model is vit
+    task.optimizer.learning_rate.peak: {log: [1e-4, 1e-2]}
+
+A point gives each range that is active in it a value, by its path as written; of sub-trees, the label.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kplug.errors import Path, Problem, SpecError
+from kplug.spec.search.ranges import Range, read_ranges
+
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Space:
+    """All ranges of a search; what another depends on stands before it."""
+
+    ranges: tuple[Range, ...]
+
+    def __iter__(self) -> Iterator[Range]:
+        return iter(self.ranges)
+
+    def active(self, point: Mapping[str, Any]) -> list[Range]:
+        """The ranges that count in a point."""
+        return [found for found in self.ranges if found.is_active(point)]
+
+    def is_of(self, point: Mapping[str, Any], paths: Iterable[str]) -> bool:
+        """Whether one of these paths is at, above or below one that a point sets."""
+        targets = [found.target for found in self.active(point)]
+        return any(
+            f"{one}.".startswith(f"{two}.") or f"{two}.".startswith(f"{one}.") for one in paths for two in targets
+        )
+
+    def sample(self, rng: random.Random) -> Point:
+        """A random point, each range by itself."""
+        point: Point = {}
+        for found in self.ranges:
+            if found.is_active(point):
+                point[found.path] = found.sample(rng)
+        return point
+
+    def size(self, conditions: tuple[tuple[str, str], ...] = ()) -> float:
+        """How many points there are; infinite where a range is an interval of numbers."""
+        total = 1.0
+        for found in self.ranges:
+            if found.conditions != conditions:
+                continue
+            if found.values is None:
+                return math.inf
+            below = [self.size((*conditions, (found.path, label))) for label in found.labels]
+            total *= sum(below) if below else len(found.values)
+        return total
+
+    def changes(self, point: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What a point sets in the spec: path to value, in groups of which one stands below what another sets."""
+        groups: dict[int, dict[str, Any]] = {0: {}}
+        for found in (found for found in self.active(point) if found.path in point):
+            groups.setdefault(len(found.conditions), {})[found.target] = found.in_spec(point[found.path])
+        return [groups[depth] for depth in sorted(groups)]
+
+
+def read_space(written: Mapping[str, Any]) -> Space:
+    """The space that `search.space` writes.
+
+    Raises:
+        SpecError: with every problem, its path beginning below `search.space`.
+    """
+    found, problems = read_ranges(written)
+    space = Space(tuple(sorted(found, key=lambda one: len(one.conditions))))
+    if not problems and space.size() <= 1:
+        problems.append(Problem("has one point: there is nothing to search"))
+    if problems:
+        raise SpecError(problems)
+    return space
+
+
+# --- trying ----------------------------------------------------------------------------------------------------------
+
+DRAWS = 16  # points that a candidate is tried in, where it does not fit the spec as it is
+
+
+def spec_at(spec: Any, space: Space, point: Mapping[str, Any]) -> Any:
+    """The spec that a point is, without its search.
+
+    Raises:
+        SpecError: the values do not fit, or not together.
+    """
+    for number, changes in enumerate(space.changes(point)):
+        spec = spec.at({**changes, "search": None} if number == 0 else changes)
+    return spec
+
+
+def check_space(spec: Any, space: Space) -> None:
+    """See that the spec takes each candidate, as it is or at some point of the space.
+
+    Raises:
+        SpecError: with every candidate that it does not take, at its place in the file.
+    """
+    problems: list[Problem] = []
+    for one in space:
+        tried = [(value, _refused(spec, space, one, value)) for value in one.to_try]
+        if len({tuple((p.message, p.path) for p in found) for _, found in tried}) == 1:  # whatever the value: the path
+            here = spec.marks.where(("search", "space", one.path), key=True)
+            problems += [Problem(p.message, p.path, here) for p in tried[0][1]]
+            continue
+        for value, found in tried:
+            problems += [Problem(p.message, p.path, spec.where(_place(one, value))) for p in found]
+        if problems and one.labels:  # what stands below it would be refused too
+            break
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)))
+
+
+def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[Problem, ...]:
+    """What is wrong with a candidate; nothing where some point has it."""
+    rng = random.Random(0)
+    first = dict(one.conditions) | {one.path: value}
+    for point in (first, *(_with(space, first, rng) for _ in range(DRAWS))):
+        try:
+            spec_at(spec, space, point)
+            return ()
+        except SpecError as error:
+            if point is first:
+                found = error.problems
+    return found
+
+
+def _with(space: Space, fixed: Mapping[str, Any], rng: random.Random) -> Point:
+    """A random point that has some values."""
+    point: Point = {}
+    for one in space:
+        if one.is_active(point):
+            value = one.sample(rng)
+            point[one.path] = fixed.get(one.path, value)
+    return point
+
+
+def _place(one: Range, value: Any) -> Path:
+    here: Path = ("search", "space", one.path)
+    if one.kind == "choice":
+        return (*here, "choice", value if one.labels else one.candidates.index(value))
+    return (*here, one.kind) if one.kind == "bool" else (*here, one.kind, 0 if value == one.low else 1)

@@ -1,0 +1,183 @@
+"""A run: the directory that holds everything about one training."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from kplug.errors import Problem, SpecError
+from kplug.records import DataInfo
+from kplug.spec import Spec, load
+from kplug.storage.environment import packages, plugins
+from kplug.storage.files import naming_errors
+
+BEST, LAST, RESULT = "model.weights.h5", "last.weights.h5", "result.json"
+KEPT = "kept.json"  # from which stage the best weights are
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one training; without `result.json` in it the training did not finish.
+
+    Args:
+        path: the directory.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, spec: Spec, directory: str | os.PathLike[str] | None = None) -> Self:
+        """A new run directory: the given one, or the next free number in `runs/NAME`."""
+        if directory is not None:
+            refuse_existing(directory)
+            path = Path(directory)
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path = _next_number(Path("runs") / spec.name)
+        run = cls(path)
+        run.write("spec.yaml", spec.dump())
+        return run
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str]) -> Self:
+        """A run that is there.
+
+        Raises:
+            SpecError: the directory is no run.
+        """
+        path = Path(directory)
+        if not (path / "spec.yaml").is_file():
+            inside = (
+                sorted((p.parent for p in path.glob("**/spec.yaml")), key=os.path.getmtime) if path.is_dir() else []
+            )
+            hint = f"; the newest run below it is '{inside[-1]}'" if inside else ""
+            what = "no run: it has no spec.yaml" if path.is_dir() else "no such directory"
+            raise SpecError([Problem(f"{what}{hint}", where=str(directory))])
+        return cls(path)
+
+    @cached_property
+    def spec(self) -> Spec:
+        return load(self.path / "spec.yaml", of_a_run=True)
+
+    @cached_property
+    def info(self) -> DataInfo:
+        return DataInfo.from_json(self.read_json("data.json"))
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / RESULT).is_file()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """`run` and `metrics`: those of the epoch whose weights were kept."""
+        return self.read_json(RESULT)
+
+    @property
+    def kept_spec(self) -> Spec:
+        """The spec as it stood in the stage that the kept weights are from."""
+        return self.spec.stages()[self.read_json(KEPT)["stage"]][1]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return self.result["metrics"]
+
+    def read_json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text())
+        except (FileNotFoundError, json.JSONDecodeError) as error:
+            problem = "is missing: the run did not finish" if isinstance(error, OSError) else f"is damaged: {error}"
+            raise SpecError([Problem(f"{name} {problem}", where=str(self.path))]) from None
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """A whole file or nothing: written beside, then renamed."""
+        with self.writing(name) as temporary:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def write_json(self, name: str, content: Any) -> None:
+        self.write(name, json.dumps(content, indent=2) + "\n")
+
+    def append(self, name: str, row: dict[str, Any]) -> None:
+        """A line of a `.jsonl` file, on the disk when this returns."""
+        with naming_errors(self.path / name), open(self.path / name, "a") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def cut(self, name: str, rows: int) -> None:
+        """Leave the first rows of a `.jsonl` file alone standing; a last line may be half a row."""
+        path = self.path / name
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        if len(lines) > rows:
+            self.write(name, "".join(lines[:rows]))
+
+    def rewritten(self, spec: Spec) -> Self:
+        """The run with another spec, unfinished again."""
+        (self.path / RESULT).unlink(missing_ok=True)
+        if spec.root != self.spec.root:
+            self.write("spec.yaml", spec.dump())
+        return type(self)(self.path)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a `.jsonl` file; none where it is missing."""
+        path = self.path / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Any:
+        """The path to write a file to, which gets its name when all is on the disk."""
+        final = self.path / name
+        temporary = final.with_name(f".{os.getpid()}.{final.name}")  # an ending that writers go by stays
+        with naming_errors(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield temporary
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, final)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def describe_environment(self, chosen: dict[str, Any]) -> None:
+        """Keep versions, plugins and machine; `chosen` is what the training settled on."""
+        self.write_json(
+            "environment.json",
+            {
+                "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "command": sys.argv,
+                "python": platform.python_version(),
+                "system": platform.platform(),
+                "chosen": chosen,
+                "plugins": plugins(),
+                "distributions": dict(sorted(packages().items())),
+            },
+        )
+
+
+def refuse_existing(directory: str | os.PathLike[str]) -> None:
+    """SpecError where a new run's directory already holds something."""
+    path = Path(directory)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        what = "is a file" if path.is_file() else "already holds something"
+        unfinished = (path / "spec.yaml").is_file() and not (path / RESULT).exists()
+        hint = f", or go on with the unfinished run: kplug train --resume {directory}" if unfinished else ""
+        raise SpecError([Problem(f"{directory} {what}; name a new directory{hint}", where="--run")])
+
+
+def _next_number(parent: Path) -> Path:
+    with naming_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        number = max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0)
+        while True:  # another process may take the number first
+            number += 1
+            with contextlib.suppress(FileExistsError):
+                (parent / str(number)).mkdir()
+                return parent / str(number)

@@ -1,0 +1,111 @@
+"""Whether a search can begin in a directory, or go on there. Free of TensorFlow, so that the answer comes at once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from kplug.errors import Problem, SpecError
+from kplug.spec import Spec, load
+from kplug.spec.tree import differences, plain
+from kplug.storage.files import naming_errors
+from kplug.storage.journal import Journal
+
+# may be others when a search goes on
+FREE = ("executor", "keep", "timeout", "trial_timeout", "trial_memory", "failures")
+MORE = [("search", "oracle", "trials"), ("search", "oracle", "iterations")]  # may be raised then
+
+
+def directory_of(spec: Spec, directory: object = None) -> Path:
+    """Where a spec's search is, unless it is said."""
+    return Path("searches") / spec.name if directory is None else Path(str(directory))
+
+
+def journal_in(path: Path) -> Journal:
+    return Journal(path / "journal.jsonl")
+
+
+def refuse_without_search(spec: Spec) -> None:
+    if spec["search"] is None:
+        raise SpecError([Problem("the spec has no search; write search: {space: {...}}", ("search",), spec.where(()))])
+
+
+def refuse_directory(path: Path, spec: Spec, resume: bool) -> bool:
+    """See that a search can begin in a directory, or go on there.
+
+    Args:
+        path: the directory; it need not be there.
+        spec: of absolute paths.
+        resume: whether it is to go on.
+
+    Returns:
+        Whether it begins: also where another spec, since mended, was tried and nothing came of it.
+
+    Raises:
+        SpecError: it cannot.
+    """
+    refuse_without_search(spec)
+    if not journal_in(path).path.exists():
+        if resume:
+            message = f"holds no search; without --resume, one begins{_found_beside(path)}"
+            raise SpecError([Problem(message, where=str(path))])
+        _refuse_something_else(path)
+        return True
+    changed = _changed(path, spec)
+    if changed and not _has_trained(path):
+        return True
+    if not resume:
+        message = "already holds a search; --resume goes on with it, --to DIR begins another elsewhere"
+        raise SpecError([Problem(message, where=str(path))])
+    if changed:
+        raise SpecError(changed)
+    if not any(journal_in(path)) and _holds_trials(path):
+        message = "is empty, but there are trials beside it; put it back as it was, or search anew with --to DIR"
+        raise SpecError([Problem(message, where=str(journal_in(path).path))])
+    return False
+
+
+def clear(path: Path) -> None:
+    """Take away what a search left, of which nothing came."""
+    with naming_errors(path):
+        shutil.rmtree(path / "trials", ignore_errors=True)
+        for name in ("journal.jsonl", "trials.jsonl"):
+            (path / name).unlink(missing_ok=True)
+
+
+def _has_trained(path: Path) -> bool:
+    """Whether a trial reported an epoch, or ended; a journal that tells nothing of those that are there counts too."""
+    events = list(journal_in(path))
+    if not events:
+        return _holds_trials(path)
+    return any(event["event"] in ("tell", "ended") or event.get("epoch") for event in events)
+
+
+def _holds_trials(path: Path) -> bool:
+    return any((path / "trials").glob("*"))
+
+
+def _refuse_something_else(path: Path) -> None:
+    names = {item.name for item in path.iterdir()} if path.is_dir() else set()
+    begun = names <= {"lock", "trials", "spec.yaml"} and not _holds_trials(path)  # and killed at once
+    if path.is_file() or not begun:
+        message = "already holds something else; name another directory with --to DIR"
+        raise SpecError([Problem(message, where=str(path))])
+
+
+def _changed(path: Path, spec: Spec) -> list[Problem]:
+    """In what the search in a directory is not the spec's, but for what may change."""
+    before = load(path / "spec.yaml", of_a_run=True)
+    problems = []
+    for steps, then, now in differences(plain(before.root), plain(spec.root)):
+        raised = steps in MORE and isinstance(now, int) and isinstance(then, int) and now > then
+        if raised or steps[:2] in [("search", key) for key in FREE] or steps[0] == "export":
+            continue
+        message = f"was {then!r} when the search began and is {now!r}; put it back, or search anew with --to DIR"
+        problems.append(Problem(message, steps, spec.where(steps)))
+    return problems
+
+
+def _found_beside(path: Path) -> str:
+    there = sorted(str(found.parent) for found in path.parent.glob("*/journal.jsonl"))
+    return f" (searches there: {', '.join(there)})" if there else ""

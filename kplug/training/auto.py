@@ -1,0 +1,110 @@
+"""What `auto` means: rules on the hardware and the model, never timings, so that a run chooses the same again."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kplug.errors import SpecError, listed
+from kplug.model.machine import Hardware, processor_flags
+from kplug.model.operations import operations
+from kplug.spec import Spec
+
+SAFE_CHANNELS = 16  # with which oneDNN's kernels for AVX-512 fill a register
+PICTURES = 4  # channels that a picture has at most
+SMALL_STEP = 1e9  # operations of a step below which the way into TensorFlow costs as much as the step
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+DEPTHWISE = (
+    *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
+    *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
+)
+MOST_STEPS = 16  # that are made at once: callbacks and Ctrl-C wait for them
+
+
+def apply(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> dict[str, Any]:
+    """Set a compiled model up as the spec and the rules say; what was chosen, for `environment.json`."""
+    model.jit_compile = jit(spec, hardware, model)
+    model.steps_per_execution = steps_per_execution(spec, hardware, model, steps, batch_size)
+    return {
+        "jit": model.jit_compile,
+        "steps_per_execution": model.steps_per_execution,
+        "threads": spec["fit.threads"] or os.cpu_count(),
+        "hardware": hardware.to_json(),
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "parameters": model.count_params(),
+    }
+
+
+def precision(spec: Spec, hardware: Hardware, model: keras.Model | None = None) -> str:
+    """The Keras dtype policy of the training; without a model, of one that has products of full matrices alone."""
+    wanted = spec["fit.precision"]
+    if wanted != "auto":
+        return wanted
+    if hardware.kind == "CPU":
+        thin = model is not None and any(map(_is_depthwise, model._flatten_layers()))
+        return "mixed_bfloat16" if hardware.flags and not thin else "float32"
+    if (hardware.capability or 0) >= 8:  # Ampere and later
+        return "mixed_bfloat16"
+    return "mixed_float16" if (hardware.capability or 0) >= 7 else "float32"  # Volta and Turing have float16 alone
+
+
+def _is_depthwise(layer: keras.layers.Layer) -> bool:
+    """A convolution of each channel, or group of channels, by itself.
+
+    TensorFlow 2.21 has no fast kernels for their gradients in bfloat16 on a CPU, least of all with strides.
+    """
+    return isinstance(layer, DEPTHWISE) or (isinstance(layer, CONVOLUTIONS) and layer.groups > 1)
+
+
+def refuse_crash(spec: Spec, hardware: Hardware, model: keras.Model, batch_size: int) -> None:
+    """SpecError where TensorFlow 2.21 would end the process without a word.
+
+    On a processor with AVX-512, oneDNN's gradient of a convolution with strides, from fewer than 16 channels, writes
+    beyond its memory where the threads do not divide the batch. That of the first layer, on the pictures, is not made.
+    """
+    flags = processor_flags()  # of the machine that computes, which may not be the one of before a resume
+    if hardware.kind != "CPU" or "avx512f" not in flags or "amx_bf16" in flags:
+        return
+    threads, batch_size = spec["fit.threads"] or os.cpu_count() or 1, batch_size // hardware.replicas
+    if batch_size % threads == 0:
+        return
+    for layer in model._flatten_layers():
+        if not isinstance(layer, CONVOLUTIONS) or max(layer.strides) == 1:
+            continue
+        if PICTURES < (channels := layer.kernel.shape[-2] * layer.groups) < SAFE_CHANNELS:
+            fitting = max(n for n in range(1, threads) if batch_size % n == 0)
+            message = (
+                f"TensorFlow crashes where {threads} threads do not divide a batch of {batch_size} and a convolution "
+                f"with strides reads fewer than {SAFE_CHANNELS} channels, as '{layer.name}' does ({channels}); write "
+                f"{fitting}, or a batch size that {threads} threads divide"
+            )
+            raise SpecError(message).located(("fit", "threads"), spec.where(("fit", "threads")))
+
+
+def jit(spec: Spec, hardware: Hardware, model: keras.Model) -> bool:
+    """Whether XLA compiles the step: on one GPU, where every layer can; on a CPU it is slower than oneDNN."""
+    wanted = spec["fit.jit"]
+    if wanted != "auto":
+        return wanted
+    return hardware.kind == "GPU" and hardware.replicas == 1 and all(x.supports_jit for x in model._flatten_layers())
+
+
+def steps_per_execution(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> int:
+    """Steps that are made at once: several where they are small, and as many executions as fill an epoch exactly.
+
+    Raises:
+        SpecError: the spec's number does not divide the steps of an epoch.
+    """
+    wanted = spec["fit.steps_per_execution"]
+    divisors = [n for n in range(1, steps + 1) if steps % n == 0]
+    if wanted == "auto":
+        small = hardware.replicas == 1 and operations(model) * batch_size < SMALL_STEP
+        return max(n for n in divisors if n <= MOST_STEPS) if small else 1
+    if wanted not in divisors:
+        path = ("fit", "steps_per_execution")
+        message = f"{wanted} does not divide the {steps} steps of an epoch; {listed([str(n) for n in divisors])} do"
+        raise SpecError(message).located(path, spec.where(path))
+    return wanted

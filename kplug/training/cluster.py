@@ -1,0 +1,149 @@
+"""The devices that train one model together: whose share of each batch is whose, and what they agree on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kplug.data.pipeline import ALL, Shares
+from kplug.errors import WorkerLost
+
+CHUNK = 1 << 24  # bytes that are shared at once
+GONE = (
+    *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError),
+    *(tf.errors.InternalError, tf.errors.FailedPreconditionError, tf.errors.UnknownError),
+)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A `tf.distribute.Strategy`, and the other processes that follow it.
+
+    Args:
+        strategy: one a process; TensorFlow's default one is a single device.
+    """
+
+    strategy: Any
+
+    @property
+    def replicas(self) -> int:
+        """Devices that share each batch."""
+        return self.strategy.num_replicas_in_sync
+
+    @property
+    def workers(self) -> int:
+        """Processes."""
+        return getattr(self.strategy.extended, "_num_workers", 1) if self.is_multi_worker else 1
+
+    @property
+    def index(self) -> int:
+        """This process, counted from 0, the chief."""
+        return self.strategy.extended._id_in_cluster if self.is_multi_worker else 0
+
+    @property
+    def is_multi_worker(self) -> bool:
+        return bool(getattr(self.strategy.extended, "_in_multi_worker_mode", lambda: False)())
+
+    @property
+    def is_chief(self) -> bool:
+        return self.index == 0
+
+    @property
+    def shares(self) -> Shares:
+        if not self.is_multi_worker:
+            return ALL  # Keras cuts the batch
+        each = self.replicas // self.workers
+        return Shares(range(self.index * each, (self.index + 1) * each), self.replicas)
+
+    def batches(self, make: Callable[[Shares], tf.data.Dataset]) -> Any:
+        """A dataset of this process's slices; in a cluster endless, so that no worker has to ask for the end."""
+        if not self.is_multi_worker:
+            return make(ALL)
+        return self.strategy.distribute_datasets_from_function(lambda context: make(self.shares).repeat())
+
+    # --- what the workers agree on -----------------------------------------------------------------------------------
+
+    def sum(self, value: Any) -> np.ndarray:
+        """The sum of a value over all workers; every worker must call it at the same place."""
+        if not self.is_multi_worker:
+            return np.asarray(value)
+        return self.strategy.experimental_local_results(self._sum(tf.convert_to_tensor(value)))[0].numpy()
+
+    @cached_property
+    def _sum(self) -> Any:
+        first = self.shares.mine.start
+
+        @tf.function(reduce_retracing=True)
+        def total(value: Any) -> Any:
+            def once() -> Any:
+                context = tf.distribute.get_replica_context()
+                mine = tf.equal(context.replica_id_in_sync_group, first)
+                return context.all_reduce("SUM", tf.where(mine, value, tf.zeros_like(value)))
+
+            return self.strategy.run(once)
+
+        return total
+
+    def share(self, content: bytes) -> bytes:
+        """What the chief has, for all."""
+        if not self.is_multi_worker:
+            return content
+        length = int(self.sum(np.int64(len(content) if self.is_chief else 0)))
+        received = bytearray()
+        for start in range(0, length, CHUNK):
+            mine = content[start : start + CHUNK] if self.is_chief else bytes(min(CHUNK, length - start))
+            padded = np.frombuffer(mine + bytes(-len(mine) % 4), np.int32)
+            received += self.sum(padded).tobytes()[: len(mine)]
+        return bytes(received)
+
+    def gather(self, text: str) -> list[str]:
+        """A text of every worker, by its number."""
+        mine = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+        lengths = np.zeros(self.workers, np.int64)
+        lengths[self.index] = len(mine)
+        lengths = self.sum(lengths)
+        texts = np.zeros((self.workers, int(lengths.max())), np.int32)
+        texts[self.index, : len(mine)] = mine
+        return [bytes(row[:n].astype(np.uint8)).decode() for row, n in zip(self.sum(texts), lengths, strict=True)]
+
+    @property
+    def in_words(self) -> str:
+        """`on CPU:0`, or `on GPU:0, GPU:1 of each of 2 workers`."""
+        if self.strategy is tf.distribute.get_strategy():  # TensorFlow's default: the first GPU, or the processor
+            devices = tuple(device.name for device in tf.config.list_logical_devices("GPU")[:1]) or ("device:CPU:0",)
+        else:
+            devices = self.strategy.extended.worker_devices
+        names = ", ".join(device.partition("device:")[2] for device in devices)
+        return f"on {names} of each of {self.workers} workers" if self.workers > 1 else f"on {names}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"strategy": type(self.strategy).__name__, "workers": self.workers, "replicas": self.replicas}
+
+
+# --- while it trains -------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def noticing_loss(cluster: Cluster) -> Iterator[None]:
+    """Errors of TensorFlow that mean that another worker is gone, said as such.
+
+    Raises:
+        WorkerLost: one is gone.
+    """
+    try:
+        yield
+    except GONE as error:
+        if not cluster.is_multi_worker:
+            raise
+        telling = re.compile("/task:|heartbeat|onnection")
+        reasons = [line for line in error.message.splitlines() if telling.search(line)]
+        raise WorkerLost(
+            f"another worker is gone: {(reasons or error.message.splitlines() or [''])[-1].strip()[:300]}"
+        ) from error

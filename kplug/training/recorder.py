@@ -1,0 +1,83 @@
+"""What every training does beside training: keep the best and the last weights, write rows, show progress."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import keras
+
+from kplug.inference.run import Run
+from kplug.model.weights import weights_only
+from kplug.storage.metrics import in_order
+from kplug.storage.run_directory import BEST, KEPT, LAST
+
+
+class Keeper(keras.callbacks.Callback):
+    """Keeps the run directory: a row an epoch, the weights of the best epoch and of the last.
+
+    Args:
+        run: the directory.
+        monitor: the metric that says which epoch is best, and "minimize" or "maximize"; none: the last is.
+    """
+
+    def __init__(self, run: Run, monitor: tuple[str, str] | None) -> None:
+        super().__init__()
+        self.run = run
+        self.monitor = monitor
+        self.best = math.inf
+        self.best_metrics: dict[str, float] = {}
+        self.stage = self.step = self.rows = self.first_batch = 0
+        self.started = 0.0
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("best", "best_metrics", "step", "rows")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.first_batch = batch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step += batch + 1 - self.first_batch
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        seconds = time.perf_counter() - self.started
+        metrics = in_order(logs or {})
+        metrics.setdefault("learning_rate", learning_rate(self.model))
+        row = {"stage": self.stage, "epoch": epoch + 1, "step": self.step} | metrics
+        cost = self.cost(metrics)
+        if cost < self.best or not self.best_metrics:
+            self.best = cost if not math.isnan(cost) else math.inf
+            self.best_metrics = metrics | {"epoch": epoch + 1}
+            self.keep(self.model, BEST)
+        self.keep(self.model, LAST)
+        self.rows += 1
+        self.run.append("metrics.jsonl", row)
+        self.run.append("timings.jsonl", {"epoch": epoch + 1, "seconds": round(seconds, 3)})
+
+    def cost(self, metrics: dict[str, float]) -> float:
+        """Of an epoch; the best has the least."""
+        if self.monitor is None:
+            return -float(self.rows)
+        metric, direction = self.monitor
+        return metrics[metric] * (1 if direction == "minimize" else -1)
+
+    def keep(self, model: keras.Model, *names: str) -> None:
+        for name in names:
+            with self.run.writing(name) as path, weights_only(model):
+                model.save_weights(path)
+            if name == BEST:
+                self.run.write_json(KEPT, {"stage": self.stage})
+
+
+def learning_rate(model: keras.Model) -> float:
+    """The rate of the step just made; that of the first optimizer where there are several."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))

@@ -1,0 +1,135 @@
+"""Which run can be gone on with, and what may have changed since it began."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kplug.console import log
+from kplug.data.pipeline import Data
+from kplug.errors import Path as SpecPath
+from kplug.errors import Problem, SpecError, dotted
+from kplug.inference.run import Run
+from kplug.spec import Spec
+from kplug.spec.tree import differences, plain
+from kplug.storage.run_directory import refuse_existing
+
+FREE = ("export", "search")  # sections that a training does not look at
+
+
+def refuse_changes(began: Spec, spec: Spec) -> None:
+    """SpecError where a spec differs from the run's in more than a half-trained model does not notice."""
+    problems, notes = [], []
+    for path, before, now in differences(plain(began.root), plain(spec.root)):
+        if path == last_epochs(spec) and now > before:
+            notes.append(f"{dotted(path)}: {now} instead of {before}; schedules are computed anew over all {now}")
+        elif path[:2] != ("fit", "checkpoint") and path[0] not in FREE and not spec.is_file_path(path):
+            message = f"cannot change from {before!r} to {now!r} in a run that has begun; train a new one"
+            problems.append(Problem(message, path, spec.where(path)))
+    if problems:
+        raise SpecError(problems)
+    for note in notes:
+        log(note)
+
+
+def has_more_epochs(began: Spec, spec: Spec) -> bool:
+    return spec.stages()[-1][0] > began.stages()[-1][0]
+
+
+def begun_in(directory: str | os.PathLike[str]) -> bool:
+    """Whether a directory holds a run; one that was killed while it was made is cleared away."""
+    path = Path(directory)
+    if (path / "environment.json").is_file():
+        return True
+    if (path / "spec.yaml").is_file():
+        for name in ("spec.yaml", "data.json", "samples", "parts", ".parts"):
+            shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink(missing_ok=True)
+        (path / "lock").unlink(missing_ok=True)
+    for left in path.glob(".[0-9]*.*"):  # by `Run.writing`
+        if left.name.split(".", 2)[2] in ("spec.yaml", "data.json", "environment.json"):
+            left.unlink()
+    refuse_existing(path)
+    return False
+
+
+def threads_of(run: Run) -> int:
+    """How many threads a run computes with."""
+    return run.read_json("environment.json")["chosen"]["threads"]
+
+
+def last_epochs(spec: Spec) -> SpecPath:
+    """The path of the number that may be raised: the epochs of the last stage."""
+    stages = len(spec["fit.stages"])
+    return ("fit", "stages", stages - 1, "epochs") if stages else ("fit", "epochs")
+
+
+def refuse_other_data(run: Run, data: Data) -> None:
+    """SpecError where the source does not give what it gave when the run began."""
+    for path, then, now in differences(run.info.to_json(), data.info.to_json()):
+        message = f"the data is not what it was: {dotted(path)} was {then!r} and is {now!r}; put it back, or train anew"
+        raise SpecError(message).located(("data", "source"), str(run.path))
+
+
+def use_threads(spec: Spec, threads: int | None) -> None:
+    """Compute with so many threads; TensorFlow takes that once a process. Sums depend on it, so a run keeps to it."""
+    now = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
+    if threads is None or threads == now:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        path = ("fit", "threads")
+        message = f"TensorFlow already computes in this process; {threads} threads need a new one"
+        raise SpecError(message).located(path, spec.where(path)) from None
+
+
+class Continued(keras.callbacks.CallbackList):
+    """Callbacks that hear nothing of the steps before the one that a training goes on with."""
+
+    def __init__(self, callbacks: list[Any], model: keras.Model, skip: int, **params: Any) -> None:
+        super().__init__(callbacks, add_history=True, model=model, **params)
+        self.skip = skip
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch >= self.skip:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch >= self.skip:
+            super().on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.skip = 0
+        super().on_epoch_end(epoch, logs)
+
+
+@contextlib.contextmanager
+def skipping(model: keras.Model, count: int) -> Iterator[None]:
+    """Inside, the first `count` training steps of `fit` do nothing and take no batch: they were made before.
+
+    So the epoch keeps its number of steps, and a training begins and ends once: `fit` called for the rest of the
+    epoch and again for the other epochs would finish the optimizer's moving averages in between.
+    """
+    model.make_train_function()
+    train, left = model.train_function, count // model.steps_per_execution
+
+    def step(iterator: Any) -> Any:
+        nonlocal left
+        if left:
+            left -= 1
+            return {}
+        return train(iterator)
+
+    model.train_function = step
+    try:
+        yield
+    finally:
+        model.train_function = train

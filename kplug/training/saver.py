@@ -1,0 +1,117 @@
+"""Going on in the middle: when a checkpoint is written, and how Keras's `fit` begins where one was."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+
+from kplug.errors import Terminated
+from kplug.training.checkpoints import Checkpoint, Checkpoints
+from kplug.training.recorder import Keeper
+from kplug.training.rollback import lost_weight
+from kplug.training.workers import Agreeing
+
+
+class Saver(keras.callbacks.Callback):
+    """Writes checkpoints, and puts back what one holds when a training goes on. It is the last of all callbacks.
+
+    Args:
+        checkpoints: where they are kept.
+        keeper: of the run; its state stands by itself.
+        stage: the number of the stage, and the epoch of the whole training that it begins with.
+        steps: in an epoch.
+        every: `fit.checkpoint`: `steps` and `seconds`, each a number or None.
+        callbacks: those whose `state` is kept, in an order that a resumed training has too.
+        found: the checkpoint to go on from.
+        agreeing: of the workers, which save and stop together.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        keeper: Keeper,
+        stage: tuple[int, int],
+        steps: int,
+        every: dict[str, Any],
+        callbacks: Sequence[Any],
+        found: Checkpoint | None,
+        agreeing: Agreeing,
+    ) -> None:
+        super().__init__()
+        self.agreeing = agreeing
+        self.checkpoints, self.keeper, self.steps, self.every, self.found = checkpoints, keeper, steps, every, found
+        self.stage, self.first_epoch = stage
+        self.remembering = [callback for callback in callbacks if hasattr(callback, "state")]
+        self.step = self.saved_at = found.state["step"] if found else 0
+        self.saved_when = time.monotonic()
+        self.epoch_start = 0
+        self.asked_to_stop = self.is_stopping = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.found:
+            for callback, state in zip(self.remembering, self.found.state["callbacks"], strict=True):
+                callback.restore(state)  # now: Keras's callbacks forget all when a training begins
+        elif self.stage:  # what was carried over from the stage before
+            self._save()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch_start = (epoch - self.first_epoch) * self.steps
+        if self.found:  # only now: `fit` has just set the metrics back
+            self.found.restore(self.model)
+            if self.step % self.steps == 0:  # those of the epoch before, and of its validation
+                self.model.reset_metrics()
+            self.found = None
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step = self.epoch_start + batch + 1
+        if batch + 1 < self.steps and self._is_wanted(self.step):
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.step = self.epoch_start + self.steps
+        is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if self._is_wanted(0) or is_last:
+            self._save(done=is_last)
+
+    def _is_wanted(self, step: int) -> bool:
+        due, self.is_stopping = self.agreeing.any(step, self._is_due(), self.asked_to_stop)
+        return due or self.is_stopping
+
+    def _is_due(self) -> bool:
+        steps, seconds = self.every["steps"], self.every["seconds"]
+        enough = steps is not None and self.step - self.saved_at >= steps
+        return enough or (seconds is not None and time.monotonic() - self.saved_when >= seconds)
+
+    def _save(self, done: bool = False) -> None:
+        self.agreeing.average_statistics()
+        if lost_weight(self.model):  # nobody could go on from it, and it would push out one that is good
+            if self.is_stopping:
+                raise Terminated
+            return
+        states = [callback.state() for callback in self.remembering]
+        position = {"stage": self.stage, "first_epoch": self.first_epoch, "step": self.step, "done": done}
+        self.checkpoints.save(self.model, {**position, "keeper": self.keeper.state(), "callbacks": states})
+        self.saved_at, self.saved_when = self.step, time.monotonic()
+        if self.is_stopping:
+            raise Terminated
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Inside, SIGTERM waits for the end of the step and for a checkpoint."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, self._ask_to_stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _ask_to_stop(self, number: int, frame: Any) -> None:
+        self.asked_to_stop = True

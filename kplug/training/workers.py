@@ -1,0 +1,187 @@
+"""What a cluster's workers must have in common, and what several replicas cannot do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kplug.errors import Path as SpecPath
+from kplug.errors import Problem, SpecError, dotted
+from kplug.model.patches import make_keras_distribute
+from kplug.spec import Spec
+from kplug.spec.build import build
+from kplug.spec.tree import nodes, plain
+from kplug.storage.environment import packages, plugins
+from kplug.training.cluster import Cluster
+
+if TYPE_CHECKING:
+    from kplug.training.cluster import Cluster
+
+
+def refuse_differences(cluster: Cluster, spec: Spec) -> None:
+    """SpecError where a worker's spec, plugins or packages are not the chief's."""
+    every = [json.loads(text) for text in cluster.gather(json.dumps(facts(spec)))]
+    for number, other in enumerate(every):
+        for name in sorted({*every[0], *other}):
+            if every[0].get(name) != other.get(name):
+                what = f"{name} is {every[0].get(name)!r} on worker 0 and {other.get(name)!r} on worker {number}"
+                raise SpecError([Problem(f"the workers of a cluster must be alike; {what}", ("fit", "strategy"))])
+
+
+def facts(spec: Spec) -> dict[str, Any]:
+    """What must be the same on all workers: the spec but for its file paths, plugins, what computes."""
+    values: dict[str, Any] = {}
+    _flatten(plain(spec.root), (), values, spec)
+    versions = packages()
+    values |= {f"plugin {p['distribution']}:{p['name']}": f"{p['version']} ({p['sha256'][:12]})" for p in plugins()}
+    return values | {f"package {name}": versions.get(name) for name in ("tensorflow", "keras", "numpy")}
+
+
+def _flatten(value: Any, path: tuple[Any, ...], into: dict[str, Any], spec: Spec) -> None:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items:
+        for key, item in items:
+            _flatten(item, (*path, key), into, spec)
+    elif not spec.is_file_path(path):
+        into[dotted(path)] = value
+
+
+def refuse_uneven(cluster: Cluster, spec: Spec, batch_size: int) -> None:
+    """SpecError where a batch cannot be cut into equal slices."""
+    count = cluster.replicas
+    if batch_size % count:
+        lower, path = batch_size // count * count, ("data", "sampler")
+        several = " or ".join(str(n) for n in (lower, lower + count) if n)
+        message = f"a batch of {batch_size} cannot be shared evenly by {count} replicas; {several} can"
+        raise SpecError(message).located(path, spec.where(path))
+
+
+def refuse_untried(cluster: Cluster, spec: Spec) -> None:
+    """SpecError where Keras cannot do on several replicas what the spec asks for."""
+    if cluster.replicas == 1:
+        return
+    reasons: list[tuple[SpecPath, str]] = []
+    if spec["fit.jit"] is True:
+        reasons.append((("fit", "jit"), "Keras compiles for one replica only"))
+    if spec["fit.steps_per_execution"] not in ("auto", 1):
+        reasons.append((("fit", "steps_per_execution"), "Keras makes several steps at once on one replica only"))
+    for node in nodes(spec["task"]):
+        if node.arguments.get("gradient_accumulation_steps"):
+            path = (*node.path, "gradient_accumulation_steps")
+            reasons.append((path, "Keras accumulates gradients on one replica only; leave it out: each holds less"))
+    if reasons:
+        there = f"(there are {cluster.replicas})"
+        raise SpecError([Problem(f"{reason} {there}", path, spec.where(path)) for path, reason in reasons])
+
+
+# --- before anything is built ----------------------------------------------------------------------------------------
+
+
+def join(spec: Spec) -> Cluster:
+    """The cluster that `fit.strategy` says, all its workers of one mind.
+
+    Raises:
+        SpecError: there is no such device or cluster, or the workers have different specs or plugins.
+    """
+    cluster = Cluster(build(spec, spec["fit.strategy"]))
+    if cluster.replicas > 1:
+        make_keras_distribute()
+    if cluster.is_multi_worker:
+        refuse_differences(cluster, spec)
+    return cluster
+
+
+class Agreeing(keras.callbacks.Callback):
+    """Has the replicas agree on what each of them counts for itself: moving statistics, and when to stop.
+
+    Args:
+        cluster: whose replicas.
+    """
+
+    EVERY = 4  # steps between two questions to the other workers
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
+        self.cluster = cluster
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        own = [w.value for w in model.non_trainable_weights if tf.as_dtype(w.dtype).is_floating]
+        strategy = self.cluster.strategy
+
+        def once() -> None:
+            means = tf.distribute.get_replica_context().all_reduce("MEAN", [tf.identity(variable) for variable in own])
+            for variable, mean in zip(own, means, strict=True):
+                variable.assign(mean)
+
+        @tf.autograph.experimental.do_not_convert
+        def average() -> None:
+            strategy.run(once)
+
+        self.average = tf.function(average) if own and self.cluster.replicas > 1 else None
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.average_statistics()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.average_statistics()
+
+    def average_statistics(self) -> None:
+        """Give every replica the mean of the moving statistics, which each counts on its slices."""
+        if self.average:
+            self.average()
+
+    def any(self, step: int, *wishes: bool) -> list[bool]:
+        """Which wishes any worker has; nothing is asked, and nothing granted, at most steps of a cluster."""
+        if not self.cluster.is_multi_worker:
+            return list(wishes)
+        if step % self.EVERY:
+            return [False] * len(wishes)
+        return [bool(count) for count in self.cluster.sum(np.array(wishes, np.int32))]
+
+
+# --- the run's directory, which is the chief's -----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def directory_of(cluster: Cluster, directory: str | os.PathLike[str] | None) -> Iterator[Any]:
+    """The run's directory for the chief; for another worker one of its own, gone afterwards."""
+    if cluster.is_chief:
+        yield directory
+        return
+    scratch = tempfile.mkdtemp(prefix=f"kplug-worker-{cluster.index}-")
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def share_run(cluster: Cluster, directory: str | os.PathLike[str]) -> None:
+    """Write what the others need of the chief's run into their directories."""
+    if not cluster.is_multi_worker:
+        return
+    folder, names = Path(directory), []
+    if cluster.is_chief:
+        wanted = [
+            *folder.glob("*.json"),
+            *folder.glob("*.jsonl"),
+            *folder.glob("checkpoints/*/*"),
+            *(path for path in folder.glob("parts/**/*") if path.is_file()),
+            folder / "spec.yaml",
+        ]
+        names = [str(path.relative_to(folder)) for path in wanted]
+    for name in json.loads(cluster.share(json.dumps(names).encode())):
+        content = cluster.share((folder / name).read_bytes() if cluster.is_chief else b"")
+        if not cluster.is_chief:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)

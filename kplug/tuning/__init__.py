@@ -1,0 +1,1 @@
+"""Trials of a spec: asked for, trained beside each other, told."""

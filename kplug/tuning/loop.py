@@ -1,0 +1,296 @@
+"""Having trials trained: what a search does between its oracle and its executor."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kplug.console import log
+from kplug.errors import Problem, SearchStopped, SpecError, did_you_mean
+from kplug.spec import steps_in
+from kplug.spec.search.names import in_words, point_in_words
+from kplug.spec.search.objectives import COUNTED, MEASURED
+from kplug.spec.tree import plain
+from kplug.storage.journal import Journal
+from kplug.tuning.executor import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Executor, Job, Reported
+from kplug.tuning.signals import held_back
+from kplug.tuning.study import PRUNED, SAME, Study, Trial
+from kplug.tuning.trial_files import Kept
+
+GIB = 2**30
+MEND = "mend that, then --resume goes on"
+PATIENCE = 60.0  # seconds in which trainings that are to end write their checkpoints
+REMINDER = 10.0  # of them, after which they are told again: one may be in code that swallows what SIGTERM raises
+
+
+@dataclass
+class Running:
+    """A training that is under way."""
+
+    trial: Trial
+    repeat: int
+    started: float
+    epoch: int = 0
+
+
+class Trials:
+    """Has an executor train what a study asks for, and journals what happens before anything follows from it.
+
+    Args:
+        kept: the search's directory.
+        study: asks and judges.
+        repeats: what each training of a point changes in its spec.
+        journal: of the search.
+        executor: trains.
+        watch: called whenever something happened.
+    """
+
+    def __init__(
+        self,
+        kept: Kept,
+        study: Study,
+        repeats: list[dict[str, Any]],
+        journal: Journal,
+        executor: Executor,
+        watch: Callable[[], None],
+    ) -> None:
+        self.kept, self.study, self.repeats = kept, study, repeats
+        self.journal, self.executor, self.watch = journal, executor, watch
+        self.section = plain(study.spec["search"])
+        self.wanted = tuple(name for name in study.aim.names if name in (*COUNTED, *MEASURED))
+        self.under_way: dict[str, Running] = {}  # by the job's name
+        self.ended: dict[int, list[Ended]] = {}  # by trial: how each of its trainings ended
+        self.unfinished: list[Trial] = []  # of a search that is gone on with
+        self.told_to_stop: set[str] = set()  # trainings that were to end by what they had reported
+        self.counted: dict[int, dict[str, float]] = {}  # by trial
+        self.is_asking = True
+        self.failed_in_a_row = self.ended_here = 0
+        self.began = time.monotonic()
+
+    # --- the search --------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Train until the oracle has no further trial.
+
+        Raises:
+            SearchStopped: code that a trial ran raised an error, or too many trials failed in a row.
+            SpecError: the spec is wrong, whatever the point.
+        """
+        while True:
+            self._fill()
+            self.watch()
+            if not self.under_way:
+                return
+            for event in self.executor.wait(1.0):
+                if isinstance(event, Reported):
+                    self._reported(event)
+                else:
+                    self._training_ended(event)
+            self._end_what_exceeds()
+
+    def _fill(self) -> None:
+        """Begin trials until all workers are busy or there is nothing to begin."""
+        while len(self.under_way) < self.executor.workers:
+            trial = self.unfinished.pop(0) if self.unfinished else self._ask()
+            if trial is None:
+                return
+            self._begin(trial)
+
+    def _ask(self) -> Trial | None:
+        if not self.is_asking or self._is_over_time():
+            return None
+        trial = self.study.ask()
+        if not isinstance(trial, Trial):
+            self.is_asking = trial == "wait"
+            if not self.is_asking:
+                self._say_that_none_is_left()
+            return None
+        event = {"trial": trial.number, "point": trial.point, "epochs": trial.epochs, "values": trial.values}
+        self.journal.append("ask", **event)
+        return trial
+
+    def _is_over_time(self) -> bool:
+        seconds = self.section["timeout"]
+        if seconds is not None and time.monotonic() - self.began > seconds:
+            self.is_asking = False
+            log(f"{seconds:g} seconds are over (search.timeout): no further trial begins; --resume goes on")
+        return not self.is_asking
+
+    def _say_that_none_is_left(self) -> None:
+        most, asked = self.study.oracle.max_trials, len(self.study.trials)
+        if most and asked < most:
+            log(f"the oracle finds no point that it has not proposed; it ends after {asked} of {most} trials")
+
+    def _begin(self, trial: Trial) -> None:
+        self.kept.write_spec(trial)
+        if trial.spec is None:
+            self._tell(trial, REFUSED, {}, trial.reason)
+        elif (double := self.study.double_of(trial)) is not None:
+            self._tell(trial, SAME, {}, same=double.number)
+        else:
+            self._train_next(trial)
+
+    def _train_next(self, trial: Trial) -> None:
+        """Begin the first of a trial's trainings that did not end, or tell how the trial ended."""
+        ended = self.ended.get(trial.number, [])
+        if ended and (ended[-1].how not in (FINISHED, PAUSED) or self._is_pruned(trial, ended)):
+            return self._tell_end(trial, ended)
+        if len(ended) == len(self.repeats):
+            return self._tell_end(trial, ended)
+        repeat = len(ended)
+        name = self.name(trial, repeat)
+        run = self.kept.run(trial, repeat)
+        if name in self.told_to_stop and set(self.wanted) & set(MEASURED):  # the search was killed before it measured
+            shutil.rmtree(run, ignore_errors=True)
+        elif name in self.told_to_stop:  # the search was killed just then
+            how = PAUSED if trial.reports and len(trial.reports) > repeat and trial.reports[repeat] else REFUSED
+            return self._training_over(trial, Ended(name, how, self.counted.get(trial.number, {})))
+        assert trial.spec is not None
+        spec = trial.spec.at(self.repeats[repeat]) if self.repeats[repeat] else trial.spec
+        self.under_way[name] = Running(trial, repeat, time.monotonic())
+        self.executor.start(Job(name, spec.dump(), str(run), str(self.kept.log(trial)), self.wanted))
+
+    def name(self, trial: Trial, repeat: int) -> str:
+        """Of the job that trains a trial for the first, second, ... time."""
+        return f"{trial.number:04}-{repeat}"
+
+    def leave(self) -> None:
+        """Have all trainings end; what they report on their way is kept, for a checkpoint lies behind it."""
+        left = set(self.executor.interrupt())
+        now = time.monotonic()
+        until, reminded = now + PATIENCE, now
+        while left and (now := time.monotonic()) < until:
+            if now - reminded > REMINDER:
+                left, reminded = left & set(self.executor.interrupt()), now
+            for event in self.executor.wait(1.0):
+                if isinstance(event, Reported):
+                    self._reported(event)
+                else:
+                    left.discard(event.name)
+
+    # --- what trainings say ------------------------------------------------------------------------------------------
+
+    @held_back()  # a verdict of the pruner that is in no journal would count for the next ones
+    def _reported(self, event: Reported) -> None:
+        running = self.under_way[event.name]
+        trial, repeat = running.trial, running.repeat
+        running.epoch = event.epoch
+        rows = trial.reports[repeat] if len(trial.reports) > repeat else []
+        if dict(event.metrics) in rows[event.epoch - 1 : event.epoch]:  # trained again, from a checkpoint before it
+            go_on = event.name not in self.told_to_stop or event.epoch < len(rows)
+            self.executor.answer(event.name, go_on)
+            return
+        if not event.epoch:
+            running.started = time.monotonic()  # it has a place, and TensorFlow
+        if event.epoch:
+            self._refuse_unreported(event.metrics)
+            go_on = self.study.report(trial, repeat, event.epoch, event.metrics)
+        else:
+            go_on = self.count(trial, repeat, event.metrics)
+        if not go_on:
+            self.told_to_stop.add(event.name)
+        content = {"trial": trial.number, "repeat": repeat, "epoch": event.epoch, "metrics": dict(event.metrics)}
+        self.journal.append("report", **content, go_on=go_on)
+        self.executor.answer(event.name, go_on)
+
+    def _refuse_unreported(self, metrics: Mapping[str, float]) -> None:
+        known = {*metrics, *COUNTED, *MEASURED}
+        for name in self.study.aim.names:
+            if name not in known:
+                steps = ("search", "objective" if name in self.study.aim.objective_names else "constraints")
+                hint = did_you_mean(name, known) or f"; this run reports {', '.join(metrics)}"
+                raise SpecError([Problem(f"'{name}' is not reported{hint}", steps, self.study.spec.where(steps))])
+
+    def count(self, trial: Trial, repeat: int, numbers: Mapping[str, float]) -> bool:
+        """Note what is counted before a training begins; whether it keeps to the constraints."""
+        self.study.begin(trial, repeat)
+        self.counted[trial.number] = dict(numbers)
+        return not self.study.aim.broken_by(numbers)
+
+    def _training_ended(self, event: Ended) -> None:
+        trial = self.under_way.pop(event.name).trial
+        if event.how == BROKEN:
+            broke = f"trial {trial.number} ({in_words(trial.point)}) broke:\n{event.reason.rstrip()}"
+            raise SearchStopped(f"{broke}\n{MEND}")
+        if (
+            event.how == REFUSED
+            and event.problems
+            and not self.study.space.is_of(trial.point, [path for path, _ in event.problems])
+        ):
+            raise SpecError([self._in_spec(path, message) for path, message in event.problems])
+        self._training_over(trial, event)
+
+    def _training_over(self, trial: Trial, event: Ended) -> None:
+        content = {"how": event.how, "numbers": dict(event.numbers), "reason": event.reason}
+        self.journal.append("ended", trial=trial.number, name=event.name, **content)
+        self.ended.setdefault(trial.number, []).append(event)
+        self._train_next(trial)
+
+    def _in_spec(self, path: str, message: str) -> Problem:
+        """A problem of a trial's spec, where its cause stands in the search's."""
+        steps = ("search", "objective") if path.startswith("fit.best") else steps_in(path) if path else ()
+        return Problem(message, steps, self.study.spec.where(steps) if steps else "")
+
+    def _is_pruned(self, trial: Trial, ended: list[Ended]) -> bool:
+        return ended[-1].how == PAUSED and len(trial.reports[len(ended) - 1]) < trial.epochs
+
+    def _end_what_exceeds(self) -> None:
+        seconds, gibibytes = self.section["trial_timeout"], self.section["trial_memory"]
+        for name, running in list(self.under_way.items()):
+            reason = ""
+            if seconds is not None and time.monotonic() - running.started > seconds:
+                reason = f"it took more than {seconds:g} seconds (search.trial_timeout)"
+            elif gibibytes is not None and self.executor.memory(name) > gibibytes * GIB:
+                reason = f"it took more than {gibibytes:g} GiB of memory (search.trial_memory)"
+            if reason:
+                self.executor.kill(name)
+                self._training_ended(Ended(name, FAILED, reason=reason))
+
+    # --- how a trial ended -------------------------------------------------------------------------------------------
+
+    def _tell_end(self, trial: Trial, ended: list[Ended]) -> None:
+        last = ended[-1]
+        status = PRUNED if self._is_pruned(trial, ended) else last.how
+        names = dict.fromkeys(name for one in ended for name in one.numbers)
+        means = {name: statistics.fmean(one.numbers[name] for one in ended if name in one.numbers) for name in names}
+        numbers = dict(self.counted.get(trial.number) or self.counted.get(trial.origin, {})) | means
+        reason = last.reason
+        if status == REFUSED and not reason:
+            reason = self.study.aim.broken_by(numbers)
+        self._tell(trial, status, numbers, reason)
+
+    def _tell(
+        self, trial: Trial, status: str, numbers: Mapping[str, float], reason: str = "", same: int | None = None
+    ) -> None:
+        event = {"trial": trial.number, "status": status, "numbers": dict(numbers), "reason": reason, "same": same}
+        self.journal.append("tell", **event)
+        self.tell_study(event)
+        log(self.line(trial))
+        self.ended_here += 1
+        self.kept.tidy()
+        self.failed_in_a_row = self.failed_in_a_row + 1 if trial.status == FAILED else 0
+        if self.failed_in_a_row >= self.section["failures"]:
+            message = f"{self.failed_in_a_row} trials in a row failed, the last of them: {trial.reason}"
+            raise SearchStopped(f"{message}; {MEND}")
+
+    def tell_study(self, event: Mapping[str, Any]) -> None:
+        """Have the study know how a trial ended, as the journal tells it."""
+        trial = self.study.trials[event["trial"]]
+        if event["same"] is not None:
+            self.study.tell_same(trial, self.study.trials[event["same"]])
+        else:
+            self.study.tell(trial, event["status"], event["numbers"], event["reason"])
+
+    def line(self, trial: Trial) -> str:
+        """A trial in a line."""
+        names = [one.name for one in self.study.aim.objectives]
+        gave = "  ".join(f"{name} {trial.numbers[name]:.5g}" for name in names if name in trial.numbers)
+        best = self.study.best
+        mark = "  best so far" if best is trial else ""
+        why = f": {trial.reason.splitlines()[0]}" if trial.reason else ""
+        point = point_in_words(trial.point, self.study.space)
+        return f"trial {trial.number}  {point}  {trial.status}{why}  {gave}{mark}".rstrip()

@@ -1,0 +1,73 @@
+"""Going on with a search: the events of its journal, put into a study that knows nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kplug.errors import Problem, SpecError
+from kplug.storage.journal import FORMAT, Journal, no_event
+from kplug.tuning.executor import Ended
+from kplug.tuning.loop import Trials
+from kplug.tuning.study import Trial
+
+
+def replay(journal: Journal, trials: Trials) -> None:
+    """Put the events into the study; trials that did not end are gone on with.
+
+    Raises:
+        SpecError: the oracle does not propose what it did.
+    """
+    for number, event in enumerate(journal, 1):
+        if not _follows(event, trials.study.trials):
+            raise no_event(journal.path, number)
+        _replay(journal, trials, event)
+    trials.unfinished = [trial for trial in trials.study.trials if not trial.status]
+
+
+def _follows(event: Mapping[str, Any], trials: list[Trial]) -> bool:
+    """Whether an event can come after those before it: it is of a trial that is there, and of its next epoch."""
+    if event["event"] not in ("report", "ended", "tell"):
+        return True
+    if event.get("trial") not in range(len(trials)):
+        return False
+    reports = trials[event["trial"]].reports[event.get("repeat", 0) :][:1]
+    return event.get("epoch", 0) <= len(reports[0] if reports else []) + 1
+
+
+def _replay(journal: Journal, trials: Trials, event: Mapping[str, Any]) -> None:
+    if event["event"] == "search" and event["format"] != FORMAT:
+        message = f"it is of format {event['format']}, and this kplug reads {FORMAT}; search anew elsewhere"
+        raise SpecError([Problem(message, where=str(journal.path))])
+    if event["event"] == "ask":
+        trial = trials.study.ask(event["values"])
+        now = (trial.point, trial.epochs) if isinstance(trial, Trial) else None
+        if now != (event["point"], event["epochs"]):
+            raise _differs(journal, event)
+    elif event["event"] == "report":
+        _replay_report(journal, trials, event)
+    elif event["event"] == "ended":
+        fields = {key: event[key] for key in ("name", "how", "numbers", "reason")}
+        trials.ended.setdefault(event["trial"], []).append(Ended(**fields))
+    elif event["event"] == "tell":
+        trials.tell_study(event)
+
+
+def _replay_report(journal: Journal, trials: Trials, event: Mapping[str, Any]) -> None:
+    trial, repeat = trials.study.trials[event["trial"]], event["repeat"]
+    if event["epoch"]:
+        go_on = trials.study.report(trial, repeat, event["epoch"], event["metrics"])
+    else:
+        go_on = trials.count(trial, repeat, event["metrics"])
+    if go_on != event["go_on"]:
+        raise _differs(journal, event)
+    if not go_on:
+        trials.told_to_stop.add(trials.name(trial, repeat))
+
+
+def _differs(journal: Journal, event: Mapping[str, Any]) -> SpecError:
+    message = (
+        f"trial {event['trial']} does not come out as it did: another version of kplug, Keras Tuner or a plugin is "
+        "installed; put it back, or search anew in another directory"
+    )
+    return SpecError([Problem(message, where=str(journal.path))])

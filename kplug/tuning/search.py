@@ -1,0 +1,211 @@
+"""A search: trials asked for, trained by an executor, told to the oracle; all of it kept in a directory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from kplug.console import log
+from kplug.errors import Problem, SpecError
+from kplug.model.machine import free_on_machine, in_words
+from kplug.spec import Spec
+from kplug.spec.build import build
+from kplug.spec.plugins import host
+from kplug.spec.search.objectives import COUNTED, MEASURED, Aim, aim_of
+from kplug.spec.tree import plain
+from kplug.storage.files import naming_errors, sync, write_whole
+from kplug.storage.journal import FORMAT, Journal
+from kplug.storage.search_directory import clear, directory_of, journal_in, refuse_directory
+from kplug.tuning.executor import Executor
+from kplug.tuning.loop import Trials
+from kplug.tuning.replay import replay
+from kplug.tuning.study import Study, Trial
+from kplug.tuning.trial_files import Kept
+
+DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
+LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
+LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
+LOCK_SILENCE = 2.0  # of them, before a person is told what is waited for
+
+
+Watch = Callable[["Search", Trials], None]
+
+
+class Search:
+    """A search's directory, and what is known of its trials.
+
+    Args:
+        path: the directory.
+        study: what its journal tells.
+    """
+
+    def __init__(self, path: Path, study: Study) -> None:
+        self.path, self.study = path, study
+
+    @property
+    def trials(self) -> list[Trial]:
+        return self.study.trials
+
+    @property
+    def best(self) -> Trial | None:
+        return self.study.best
+
+    @property
+    def kept(self) -> Kept:
+        """Its files: `kept.run(trial)` is where a trial's run is."""
+        return Kept(self.path, self.study, plain(self.study.spec["search"])["keep"])
+
+
+def search(
+    spec: Spec, directory: str | os.PathLike[str] | None = None, resume: bool = False, watch: Watch | None = None
+) -> Search:
+    """Try points of a spec's space, and keep everything about it in a directory.
+
+    Args:
+        spec: with a `search`.
+        directory: for the search; by default searches/NAME.
+        resume: go on with the search in that directory.
+        watch: called with the search and its trials under way, whenever something happened.
+
+    Raises:
+        SpecError: the input is wrong.
+        SearchStopped: code that a trial ran raised an error, or too many trials failed in a row.
+    """
+    watching = watch or (lambda search, trials: None)
+    spec, path = spec.absolute(), directory_of(spec, directory)
+    journal = journal_in(path)
+    refuse_directory(path, spec, resume)
+    with _owned(path) as lock:
+        if refuse_directory(path, spec, resume):  # as it is now that no other process can change it
+            if journal.path.exists():
+                log(f"{path}: nothing was trained there with the spec of before; the search begins anew")
+            clear(path)
+        if sentence := journal.repair():
+            log(sentence)
+        executor: Executor = build(spec, spec["search"].arguments["executor"])
+        executor.held = (lock,)
+        if executor.is_here:
+            _refuse_too_many(spec, executor.workers)
+        began = next(iter(journal), None)
+        threads = began.get("threads") if began else threads_of(spec, executor)
+        study = make_study(spec, threads)
+        found = Search(path, study)
+        kept = found.kept
+        trials = Trials(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, trials))
+        if began:
+            replay(journal, trials)
+        _write_spec(path, spec)
+        if not began:
+            _begin(path, spec, journal, threads)
+        with contextlib.ExitStack() as ending:
+            ending.callback(host().manager.hook.searched, search=found)
+            ending.callback(kept.tidy)
+            ending.callback(executor.stop)
+            ending.callback(trials.leave)
+            trials.run()
+        return found
+
+
+def threads_of(spec: Spec, executor: Executor) -> int | None:
+    """With how many threads a trial computes that leaves it open: its share of the processors, where there are several.
+
+    A search keeps to it: sums depend on it, and a run that has begun cannot change it.
+    """
+    several = spec["fit.threads"] is None and executor.workers > 1
+    return max(1, (os.cpu_count() or 1) // executor.workers) if several else None
+
+
+def make_study(spec: Spec, threads: int | None = None) -> Study:
+    """The study of a search that has not begun.
+
+    Args:
+        spec: with a `search`.
+        threads: of every trial; None leaves them as the spec has them.
+    """
+    space = spec.space()
+    assert space is not None
+    aim = aim_of_spec(spec)
+    values: dict[str, Any] = {"search": None}
+    if spec["fit.best"] == DEFAULT_BEST and aim.first.name not in (*COUNTED, *MEASURED):
+        values["fit.best"] = {aim.first.direction: aim.first.name}
+    if threads is not None:
+        values["fit.threads"] = threads
+    epochs = sum(count for count, _ in spec.stages())
+    return Study(spec, spec.at(values), space, aim, epochs, len(list(repeats_of(spec))))
+
+
+def aim_of_spec(spec: Spec) -> Aim:
+    """What a spec's search is for."""
+    return aim_of(plain(spec["search"]), spec["fit.best"])
+
+
+def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
+    """What each training of a point changes in its spec: the seed, the fold."""
+    section = plain(spec["search"])["repeats"]
+    folds = [{"data.validation": {"fold": n, "of": section["folds"]}} for n in range(section["folds"] or 0)] or [{}]
+    for fold, number in itertools.product(folds, range(section["seeds"])):
+        yield fold | ({"seed": spec["seed"] + number} if number else {})
+
+
+# --- the directory ---------------------------------------------------------------------------------------------------
+
+
+def _write_spec(path: Path, spec: Spec) -> None:
+    with naming_errors(path):
+        write_whole(path / "spec.yaml", spec.filled().dump())
+        sync(path / "spec.yaml")
+
+
+def _begin(path: Path, spec: Spec, journal: Journal, threads: int | None) -> None:
+    with naming_errors(path):
+        (path / "trials").mkdir(exist_ok=True)
+        journal.append("search", format=FORMAT, name=spec.name, threads=threads)
+        sync(path)
+
+
+def _refuse_too_many(spec: Spec, workers: int) -> None:
+    """SpecError where the trainings do not fit into memory side by side."""
+    if workers == 1:
+        return
+    each = (spec["search"].arguments["trial_memory"] or LEAST_MEMORY) * 2**30
+    free, where = free_on_machine()  # to look at a GPU would take it
+    if workers * each > free:
+        steps = ("search", "executor")
+        message = (
+            f"{workers:,} workers need {in_words(workers * each)} or more, {in_words(each)} each, and {where} has "
+            f"{in_words(free)} free; {max(1, int(free / each)):,} fit"
+        )
+        raise SpecError([Problem(message, steps, spec.where(steps))])
+
+
+@contextlib.contextmanager
+def _owned(path: Path) -> Iterator[int]:
+    """The directory, for this process and those it starts; those of a search that was killed are waited for.
+
+    Raises:
+        SpecError: another process searches there.
+    """
+    with naming_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        file = open(path / "lock", "w")  # noqa: SIM115  closed below
+    with file:
+        began, silent = time.monotonic(), True
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waited = time.monotonic() - began
+                if waited > LOCK_PATIENCE:
+                    raise SpecError([Problem("another process searches here", where=str(path))]) from None
+                if silent and waited > LOCK_SILENCE:
+                    silent = False
+                    log(f"{path}: another process searches here; waiting {LOCK_PATIENCE:.0f} seconds for its end")
+                time.sleep(0.1)
+        yield file.fileno()
