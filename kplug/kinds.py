@@ -10,15 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
-from kplug.records import Columns, DataInfo, FitInfo, SearchInfo
-
-if TYPE_CHECKING:
-    pass
-
+from kplug.errors import SpecError, did_you_mean, listed  # noqa: F401  offered from here too
+from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, SearchInfo, Signature, Split  # noqa: F401  so are these
 
 # --- kinds ---------------------------------------------------------------------------------------------------------
 
@@ -47,7 +44,7 @@ Callback = Annotated[Any, Kind("callback", "a keras.callbacks.Callback; state() 
 Strategy = Annotated[Any, Kind("strategy", "a tf.distribute.Strategy")]
 Oracle = Annotated[Any, Kind("oracle", "a keras_tuner Oracle")]
 Pruner = Annotated[Any, Kind("pruner", "(values, others) -> bool: whether a trial stops early")]
-Executor = Annotated[Any, Kind("executor", "a kplug.tuning.executor.Executor: where trials are trained")]
+Executor = Annotated[Any, Kind("executor", "a kplug.tuning.executor.TrialExecutor: where trials are trained")]
 
 KINDS: dict[str, Kind] = {
     kind.__metadata__[0].name: kind.__metadata__[0]

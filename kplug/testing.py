@@ -24,10 +24,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kplug.contracts.plugged import knowing, plugged
+from kplug.contracts.plugged import TESTED, TINY, Functions, knowing, plugged  # noqa: F401  offered from here too
 from kplug.contracts.tiny import tiny_columns, tiny_files, tiny_given, tiny_info, tiny_labels, tiny_pictures
-from kplug.spec.component import Component
-from kplug.spec.plugins import HEAVY
+from kplug.hookspecs import hookimpl  # noqa: F401
+from kplug.spec.component import BadComponent, Component, read_component  # noqa: F401
+from kplug.spec.plugins import HEAVY, Host, Plugin, host, using  # noqa: F401
 
 if TYPE_CHECKING:
     from kplug.contracts.subject import Subject

@@ -17,8 +17,7 @@ import kplug
 from kplug import Executor
 from kplug.default_plugins.search import report_files
 from kplug.testing import plugged
-from kplug.tuning.executor import FINISHED, PAUSED, REFUSED, Ended, Reported
-from kplug.tuning.executor import Executor as BaseExecutor
+from kplug.tuning.executor import FINISHED, PAUSED, REFUSED, Ended, Reported, TrialExecutor
 from kplug.tuning.search import search
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +78,7 @@ def accuracy(spec, epoch):
     return worth * (1 - math.exp(-epoch))
 
 
-class Played(BaseExecutor):
+class Played(TrialExecutor):
     """Plays trainings, one at a time, and leaves what the tool reads of their runs."""
 
     workers = 1

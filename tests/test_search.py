@@ -23,8 +23,7 @@ from kplug.storage.journal import Journal
 from kplug.storage.metrics import best_row
 from kplug.testing import plugged
 from kplug.tuning import search as tune
-from kplug.tuning.executor import FINISHED, PAUSED, REFUSED, Ended, Reported
-from kplug.tuning.executor import Executor as BaseExecutor
+from kplug.tuning.executor import FINISHED, PAUSED, REFUSED, Ended, Reported, TrialExecutor
 from kplug.tuning.search import make_study, search
 from kplug.tuning.study import Study
 
@@ -70,7 +69,7 @@ def accuracy(spec, epoch):
     return worth * (1 - math.exp(-epoch / 3))
 
 
-class Played(BaseExecutor):
+class Played(TrialExecutor):
     """Plays trainings, one event at a time in turn; keeps how far each run came, as a checkpoint does."""
 
     def __init__(self, workers=1, far=None, ends=None):

@@ -16,7 +16,7 @@ from kplug.inference.run import Run
 from kplug.training import rollback as setbacks
 from kplug.training.checkpoints import Checkpoints
 from kplug.training.fit import resume, train
-from kplug.training.recorder import Keeper
+from kplug.training.recorder import Recorder
 
 # the loss is squared, so that a rate that is too high drives it up step by step
 SPEC = """
@@ -187,7 +187,7 @@ def test_where_the_last_epoch_is_kept_none_that_was_given_up_is(tmp_path):
     run = Run.create(kplug.loads(text().replace("epochs: 3", "epochs: 3\n  best: last")), tmp_path / "run")
     run.append(setbacks.FILE, {"best": -2.0, "best_metrics": {"loss": 1.0, "epoch": 3}})
     for monitor, best in ((None, math.inf), (("loss", "minimize"), -2.0)):
-        keeper = Keeper(run, monitor)
+        keeper = Recorder(run, monitor)
         setbacks.keep_best(run, keeper)
         assert keeper.best == best
 

@@ -12,7 +12,7 @@ import keras_tuner
 from kplug.contracts.subject import Subject, demand
 from kplug.contracts.tiny import TINY_SEARCH, tiny_search
 from kplug.records import SearchInfo
-from kplug.tuning.executor import FINISHED, PAUSED, Ended, Executor, Job, Reported
+from kplug.tuning.executor import FINISHED, PAUSED, Ended, Job, Reported, TrialExecutor
 
 ASKED = 12  # trials that an oracle is asked for
 WITHIN = 300.0  # seconds in which a tiny training must have said something
@@ -83,7 +83,7 @@ def check_pruner(subject: Subject) -> None:
 def check_executor(subject: Subject) -> None:
     """A training reports, waits for its answer, is paused, goes on where it was, and ends."""
     executor = subject.make()
-    subject.of_class(executor, Executor, "kplug.tuning.executor.Executor")
+    subject.of_class(executor, TrialExecutor, "kplug.tuning.executor.TrialExecutor")
     demand(executor.workers >= 1, f"workers is at least 1; received {executor.workers}")
     with tempfile.TemporaryDirectory() as folder:
         job = Job("one", TINY_SEARCH, str(Path(folder) / "run"), str(Path(folder) / "log"), ("parameters",))
@@ -101,7 +101,7 @@ def check_executor(subject: Subject) -> None:
             executor.stop()
 
 
-def _check_interrupt(executor: Executor, job: Job) -> None:
+def _check_interrupt(executor: TrialExecutor, job: Job) -> None:
     executor.start(job)
     (event,) = executor.wait(WITHIN)
     executor.answer(event.name, True)
@@ -115,7 +115,7 @@ def _check_interrupt(executor: Executor, job: Job) -> None:
             executor.answer(event.name, True)
 
 
-def _trained(executor: Executor, job: Job, until: int | None) -> list[Any]:
+def _trained(executor: TrialExecutor, job: Job, until: int | None) -> list[Any]:
     """The epochs that a training reports, and how it ends; told to stop at one of them."""
     executor.start(job)
     said: list[Any] = []

@@ -11,7 +11,6 @@ import tensorflow as tf
 from kplug.data.codecs import decoding, pixels
 from kplug.data.codecs import decoding as images
 from kplug.data.readable import unreadable
-from kplug.errors import SpecError
 from kplug.records import DataInfo, Field, Split
 from kplug.spec import Spec
 
@@ -70,9 +69,8 @@ def _image_size(spec: Spec, split: Split) -> tuple[int, int]:
     if len(found) == 1:
         return found.pop()
     few = ", ".join(f"{h}x{w}" for h, w in sorted(found)[:3])
-    path = ("data", "image", "size")
     message = f"the pictures differ in size ({few}, ...); say to which size they are brought, such as [224, 224]"
-    raise SpecError(message).located(path, spec.where(path))
+    raise spec.error("data.image.size", message)
 
 
 def _channels(spec: Spec, split: Split) -> int:

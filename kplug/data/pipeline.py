@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shares:
+class BatchSlices:
     """The replicas that a process feeds, among all: replica r has the r-th slice of every batch."""
 
     mine: range
     count: int
 
 
-ALL = Shares(range(1), 1)
+ALL = BatchSlices(range(1), 1)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ class Data:
     def _sampler(self, path: str, split: str) -> Callable[[np.random.Generator], np.ndarray]:
         return build(self.spec, self.spec[path], {Columns: self.split(split).columns, DataInfo: self.info})
 
-    def training(self, learner: Learner, epochs: int, first_step: int = 0, shares: Shares = ALL) -> tf.data.Dataset:
+    def training(
+        self, learner: Learner, epochs: int, first_step: int = 0, shares: BatchSlices = ALL
+    ) -> tf.data.Dataset:
         """Batches of all epochs in a row, as `learner.prepare` gives them, from any step on.
 
         Args:
@@ -114,14 +116,14 @@ class Data:
         total = (steps * epochs - first_step) * len(shares.mine)
         return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
-    def evaluation(self, learner: Learner, name: str, shares: Shares = ALL) -> tf.data.Dataset:
+    def evaluation(self, learner: Learner, name: str, shares: BatchSlices = ALL) -> tf.data.Dataset:
         """Every example of a split once, as `learner.prepare` gives it; of each batch the slices that `shares` says."""
         batches = self.examples(name, shares)
         seed = tf.constant([0, 0])
         batches = batches.map(lambda batch: learner.prepare(batch, seed, False), num_parallel_calls=tf.data.AUTOTUNE)
         return batches.prefetch(tf.data.AUTOTUNE)
 
-    def examples(self, name: str, shares: Shares = ALL) -> tf.data.Dataset:
+    def examples(self, name: str, shares: BatchSlices = ALL) -> tf.data.Dataset:
         """Every example of a split once, in batches as `data.evaluate_with` says."""
         split = self.split(name)
         rows, sizes = self._evaluated(name, shares)
@@ -134,11 +136,11 @@ class Data:
         batches = self._load(split, tf.data.Dataset.from_tensor_slices(rows).apply(group), group)
         return batches.apply(tf.data.experimental.assert_cardinality(len(sizes)))
 
-    def evaluation_steps(self, name: str, shares: Shares) -> int:
+    def evaluation_steps(self, name: str, shares: BatchSlices) -> int:
         """Batches of a split, of which `shares` says who has which slice."""
         return len(self._evaluated(name, shares)[1]) // len(shares.mine)
 
-    def _evaluated(self, name: str, shares: Shares) -> tuple[np.ndarray, list[int]]:
+    def _evaluated(self, name: str, shares: BatchSlices) -> tuple[np.ndarray, list[int]]:
         """The rows of a split in the order in which these shares evaluate them, and how many at a time."""
         sampler = self._sampler("data.evaluate_with", name)
         table = _checked(sampler(np.random.default_rng(self.spec["seed"])), "data.evaluate_with")

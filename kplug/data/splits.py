@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kplug.data.features import describe
 from kplug.data.pipeline import Data
-from kplug.errors import SpecError, listed
+from kplug.errors import listed
 from kplug.records import Columns, Split
 from kplug.spec import Spec
 from kplug.spec.build import build
@@ -28,10 +28,8 @@ def validating(spec: Spec, splits: Mapping[str, Split]) -> tuple[float, float]:
     if not isinstance(wanted, dict):
         return 0.0, 0.0 if "validation" in splits else wanted
     if "validation" in splits:
-        path = ("data", "validation")
-        raise SpecError("the source has a validation split of its own, so that no fold of train validates").located(
-            path, spec.where(path)
-        )
+        message = "the source has a validation split of its own, so that no fold of train validates"
+        raise spec.error("data.validation", message)
     return wanted["fold"] / wanted["of"], (wanted["fold"] + 1) / wanted["of"]
 
 
@@ -39,7 +37,7 @@ def set_apart(split: Split, begin: float, end: float) -> tuple[Split, Split]:
     """Train and validation: the same examples each time, and with further files nearly the same."""
     paths = split.columns.arrays.get("path")
     keys = [str(key) for key in (range(len(split)) if paths is None else paths)]
-    chosen = stable_part(keys, begin, end)
+    chosen = stable_slice(keys, begin, end)
     return choose_rows(split, np.flatnonzero(~chosen)), choose_rows(split, np.flatnonzero(chosen))
 
 
@@ -62,7 +60,7 @@ def open_data(spec: Spec) -> Data:
         splits["train"], splits["validation"] = set_apart(splits["train"], begin, end)
     for name, split in splits.items():
         if len(split) == 0:
-            raise at_source(spec, f"the split '{name}' is empty")
+            raise spec.error("data.source", f"the split '{name}' is empty")
     splits = {name: splits[name] for name in SPLITS if name in splits}
     return Data(spec, splits, describe(spec, splits))
 
@@ -71,15 +69,10 @@ def _splits(spec: Spec) -> Mapping[str, Split]:
     splits = build(spec, spec["data.source"])
     unknown = set(splits) - set(SPLITS)
     if unknown or "train" not in splits:
-        raise at_source(spec, f"a source has the splits train, validation, test; received {listed(splits)}")
+        raise spec.error("data.source", f"a source has the splits train, validation, test; received {listed(splits)}")
     if any(split.classes != splits["train"].classes for split in splits.values()):
-        raise at_source(spec, "the splits have different classes")
+        raise spec.error("data.source", "the splits have different classes")
     return splits
-
-
-def at_source(spec: Spec, message: str) -> SpecError:
-    path = ("data", "source")
-    return SpecError(message).located(path, spec.where(path))
 
 
 def stable_share(keys: Sequence[str], share: float) -> numpy.ndarray:
@@ -95,10 +88,10 @@ def stable_share(keys: Sequence[str], share: float) -> numpy.ndarray:
     Returns:
         bool `[n]`, True for the chosen.
     """
-    return stable_part(keys, 0.0, share)
+    return stable_slice(keys, 0.0, share)
 
 
-def stable_part(keys: Sequence[str], begin: float, end: float) -> numpy.ndarray:
+def stable_slice(keys: Sequence[str], begin: float, end: float) -> numpy.ndarray:
     """Choose the examples from one share to another in the order of their keys' hashes, as `stable_share` does."""
     import hashlib
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kplug.errors import Problem, SpecError, listed
+from kplug.errors import SpecError, listed
 from kplug.inference.endpoints import Endpoint, endpoints, live_predictions, predictor
 from kplug.inference.predict import restored
 from kplug.inference.run import Run
@@ -227,7 +227,7 @@ def export_run(run: Run, directory: Path) -> Path:
         unknown = [name for name in wanted if name not in learner.serve]
         if unknown:
             message = f"'{unknown[0]}' is not a signature of the task; it has {listed(learner.serve)}"
-            raise SpecError([Problem(message, ("export", "signatures"), run.spec.where(("export", "signatures")))])
+            raise run.spec.error("export.signatures", message)
         serve = {name: learner.serve[name] for name in wanted}
         learner = Learner(learner.model, learner.prepare, serve, learner.parts)
     samples = np.stack([tf.io.decode_png(p.read_bytes()).numpy() for p in sorted((run.path / "samples").glob("*.png"))])

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kplug.data.codecs import pixels
 from kplug.data.pipeline import Data
-from kplug.errors import Path, Problem, SpecError, listed
+from kplug.errors import Path, listed
 from kplug.records import DataInfo
 from kplug.spec.build import build
 
@@ -79,7 +79,7 @@ def view(data: Data, split: str, number: int) -> tf.data.Dataset:
         return batches
     augment = build(data.spec, data.spec["data.augment"], {DataInfo: data.info})
     if not augment:
-        raise _at_augment(data, (), "it is empty, so that views would not differ; give it random_flip, for example")
+        raise data.spec.error(AUGMENT, "it is empty, so that views would not differ; give it random_flip, for example")
     # training folds its seeds from (seed, 0)
     seed = tf.random.experimental.stateless_fold_in(tf.constant([data.spec["seed"], 1]), number)
 
@@ -90,7 +90,7 @@ def view(data: Data, split: str, number: int) -> tf.data.Dataset:
             others = [name for name in after if name != "image" and after[name] is not batch.get(name)]
             if others:
                 message = f"it changes {listed(others)}; a view differs from its picture in the pixels alone"
-                raise _at_augment(data, (position,), message)
+                raise data.spec.error((*AUGMENT, position), message)
             batch = after | {"image": pixels.to_uint8(after["image"])}
         return batch
 
@@ -98,8 +98,3 @@ def view(data: Data, split: str, number: int) -> tf.data.Dataset:
         changed(0, batch)  # where it is refused, it says so here, out of the graph
     batches = batches.enumerate().map(changed, num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
-
-
-def _at_augment(data: Data, more: tuple[int, ...], message: str) -> SpecError:
-    path = (*AUGMENT, *more)
-    return SpecError([Problem(message, path, data.spec.where(path))])

@@ -110,7 +110,7 @@ def find_parts(spec: Spec) -> dict[str, RunDirectory]:
                 found[path] = _run_of(path)
                 refuse_without_weights(found[path])
             except SpecError as error:
-                raise SpecError(str(error)).located(at, stage.where(at)) from error
+                raise stage.error(at, str(error)) from error
     return found
 
 

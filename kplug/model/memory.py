@@ -14,8 +14,7 @@ import keras
 import tensorflow as tf
 
 from kplug.console import log
-from kplug.errors import NoMemory, Problem, SpecError
-from kplug.errors import Path as SpecPath
+from kplug.errors import NoMemory, SpecError
 from kplug.model.machine import free_memory, in_words
 from kplug.records import Learner
 
@@ -90,19 +89,18 @@ def out_of_memory(data: Data, split: str, error: Exception, learner: Learner | N
     lines = str(getattr(error, "message", error)).strip().splitlines()
     said = next((line for line in lines if "OOM" in line), lines[0] if lines else "").partition(" on /job")[0]
     if learner is None or split != "train":
-        path: SpecPath = ("data", "evaluate_with")
+        path = "data.evaluate_with"
         message = f"{where} has {in_words(free)} free; take a smaller batch_size"
     else:
-        path = ("data", "sampler")
+        path = "data.sampler"
         need = step_need(data, learner)
         message = _comparison(data, need, free, where) + _instead(data, learner, need, min(free, need / 2 / ROOM), 1)
-    return NoMemory([Problem(f"memory is exhausted: {message} (TensorFlow: {said})", path, data.spec.where(path))])
+    return NoMemory([data.spec.problem(path, f"memory is exhausted: {message} (TensorFlow: {said})")])
 
 
 def _too_large(data: Data, learner: Learner, need: float, free: float, where: str, shares: int) -> SpecError:
-    path = ("data", "sampler")
     message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, shares)}"
-    return NoMemory([Problem(message, path, data.spec.where(path))])
+    return NoMemory([data.spec.problem("data.sampler", message)])
 
 
 def _comparison(data: Data, need: float, free: float, where: str) -> str:

@@ -29,11 +29,10 @@ def freeze(spec: Spec, model: keras.Model) -> None:
     layers = {path_of(layer): layer for layer in leaf_layers(model)}
     for position, pattern in enumerate(patterns):
         if not fnmatch.filter(layers, pattern):
-            path = ("fit", "trainable", position)
             message = f"'{pattern}' matches no layer; there are {listed(sorted(layers), 40)}"
-            raise SpecError(message).located(path, spec.where(path))
-    for path_, layer in layers.items():
-        layer.trainable = any(fnmatch.fnmatchcase(path_, pattern) for pattern in patterns)
+            raise spec.error(("fit", "trainable", position), message)
+    for path, layer in layers.items():
+        layer.trainable = any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
 def leaf_layers(model: keras.Model) -> list[keras.Layer]:

@@ -94,7 +94,7 @@ class Spec:
             for path in values:
                 if path[0] in ("kplug", "name", "seed", "export") or path[:2] in OF_THE_RUN:
                     message = f"a stage cannot change {dotted(path)}, which belongs to the run as a whole"
-                    raise SpecError([Problem(message, (*here, dotted(path)), self.where((*here, dotted(path))))])
+                    raise self.error((*here, dotted(path)), message)
             found.append((stage["epochs"], _check(*_put(plain(self.root), self.marks, values), False, self.of_a_run)))
         return found
 
@@ -121,6 +121,15 @@ class Spec:
     def where(self, path: Path) -> str:
         """The file, line and column of a path."""
         return self.marks.where(path)
+
+    def problem(self, path: str | Path, message: str) -> Problem:
+        """What is wrong at a path, dotted or in steps, with the place where it was written."""
+        steps = steps_in(path) if isinstance(path, str) else path
+        return Problem(message, steps, self.where(steps))
+
+    def error(self, path: str | Path, message: str) -> SpecError:
+        """The error that tells what is wrong at a path."""
+        return SpecError([self.problem(path, message)])
 
 
 def load(path: str | os.PathLike[str], values: Mapping[str, Any] | None = None, of_a_run: bool = False) -> Spec:

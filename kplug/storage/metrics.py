@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kplug.errors import SpecError, did_you_mean
+from kplug.errors import did_you_mean
 from kplug.spec import Spec
 
 
@@ -40,6 +40,5 @@ def best_metric(spec: Spec, names: list[str]) -> tuple[str, str] | None:
         return name, direction
     if name == "val_loss" and not any(n.startswith("val_") for n in names):
         return "loss", direction  # the default, where nothing validates
-    path = ("fit", "best", direction)
     hint = did_you_mean(name, names) or f"; this run reports {', '.join(names)}"
-    raise SpecError(f"'{name}' is not reported{hint}").located(path, spec.where(path))
+    raise spec.error(("fit", "best", direction), f"'{name}' is not reported{hint}")

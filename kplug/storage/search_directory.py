@@ -102,7 +102,7 @@ def _changed(path: Path, spec: Spec) -> list[Problem]:
         if raised or steps[:2] in [("search", key) for key in FREE] or steps[0] == "export":
             continue
         message = f"was {then!r} when the search began and is {now!r}; put it back, or search anew with --to DIR"
-        problems.append(Problem(message, steps, spec.where(steps)))
+        problems.append(spec.problem(steps, message))
     return problems
 
 

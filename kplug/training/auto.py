@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kplug.errors import SpecError, listed
+from kplug.errors import listed
 from kplug.model.machine import Hardware, processor_flags
 from kplug.model.operations import operations
 from kplug.spec import Spec
@@ -81,7 +81,7 @@ def refuse_crash(spec: Spec, hardware: Hardware, model: keras.Model, batch_size:
                 f"with strides reads fewer than {SAFE_CHANNELS} channels, as '{layer.name}' does ({channels}); write "
                 f"{fitting}, or a batch size that {threads} threads divide"
             )
-            raise SpecError(message).located(("fit", "threads"), spec.where(("fit", "threads")))
+            raise spec.error("fit.threads", message)
 
 
 def jit(spec: Spec, hardware: Hardware, model: keras.Model) -> bool:
@@ -104,7 +104,6 @@ def steps_per_execution(spec: Spec, hardware: Hardware, model: keras.Model, step
         small = hardware.replicas == 1 and operations(model) * batch_size < SMALL_STEP
         return max(n for n in divisors if n <= MOST_STEPS) if small else 1
     if wanted not in divisors:
-        path = ("fit", "steps_per_execution")
         message = f"{wanted} does not divide the {steps} steps of an epoch; {listed([str(n) for n in divisors])} do"
-        raise SpecError(message).located(path, spec.where(path))
+        raise spec.error("fit.steps_per_execution", message)
     return wanted

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.pipeline import ALL, Shares
+from kplug.data.pipeline import ALL, BatchSlices
 from kplug.errors import WorkerLost
 
 CHUNK = 1 << 24  # bytes that are shared at once
@@ -56,13 +56,13 @@ class Cluster:
         return self.index == 0
 
     @property
-    def shares(self) -> Shares:
+    def shares(self) -> BatchSlices:
         if not self.is_multi_worker:
             return ALL  # Keras cuts the batch
         each = self.replicas // self.workers
-        return Shares(range(self.index * each, (self.index + 1) * each), self.replicas)
+        return BatchSlices(range(self.index * each, (self.index + 1) * each), self.replicas)
 
-    def batches(self, make: Callable[[Shares], tf.data.Dataset]) -> Any:
+    def batches(self, make: Callable[[BatchSlices], tf.data.Dataset]) -> Any:
         """A dataset of this process's slices; in a cluster endless, so that no worker has to ask for the end."""
         if not self.is_multi_worker:
             return make(ALL)

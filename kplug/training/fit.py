@@ -39,7 +39,7 @@ from kplug.training.resume import (
     threads_of,
     use_threads,
 )
-from kplug.training.rollback import keep_best, set_back, settle
+from kplug.training.rollback import finish_rollback, keep_best, roll_back
 from kplug.training.stage import Training, train_stage
 from kplug.training.validation import first_metrics, reported_names
 from kplug.training.workers import directory_of, join, refuse_uneven, refuse_untried, share_run
@@ -111,7 +111,7 @@ def go_on_with(directory: str | os.PathLike[str], spec: Spec, cluster: Cluster) 
             return run
         data = open_data(spec)
         refuse_other_data(run, data)
-        settle(run)
+        finish_rollback(run)
         found, complaints = Checkpoints(run, spec["fit.checkpoint.keep"]).newest()
         for complaint in complaints:
             log(complaint)
@@ -166,7 +166,7 @@ def train_stages(run: Run, data: Data, training: Training, found: Checkpoint | N
     cluster, hardware = training.cluster, training.hardware
     while True:
         # what was kept
-        keeper = kept.Keeper(run, training.monitor)
+        keeper = kept.Recorder(run, training.monitor)
         if found:
             keeper.restore(found.state["keeper"])
         for name in ("metrics.jsonl", "timings.jsonl"):
@@ -181,7 +181,7 @@ def train_stages(run: Run, data: Data, training: Training, found: Checkpoint | N
         except BlownUp as error:
             if cluster.is_multi_worker:
                 raise
-            found = set_back(run, keeper, error)
+            found = roll_back(run, keeper, error)
         training = prepare_again(data, found, cluster, hardware)
 
     # the result
@@ -190,7 +190,7 @@ def train_stages(run: Run, data: Data, training: Training, found: Checkpoint | N
     return run
 
 
-def train_from(run: Run, data: Data, training: Training, keeper: kept.Keeper, found: Checkpoint | None) -> Training:
+def train_from(run: Run, data: Data, training: Training, keeper: kept.Recorder, found: Checkpoint | None) -> Training:
     """Train a stage, from a checkpoint or from its first step, and those that follow; the last of them."""
     train_stage(run, training, keeper, found)
     for stage in range(training.stage + 1, len(data.spec.stages())):

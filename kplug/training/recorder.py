@@ -14,7 +14,7 @@ from kplug.storage.metrics import in_order
 from kplug.storage.run_directory import BEST, KEPT, LAST
 
 
-class Keeper(keras.callbacks.Callback):
+class Recorder(keras.callbacks.Callback):
     """Keeps the run directory: a row an epoch, the weights of the best epoch and of the last.
 
     Args:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kplug.console import log
 from kplug.data.pipeline import Data
 from kplug.errors import Path as SpecPath
-from kplug.errors import Problem, SpecError, dotted
+from kplug.errors import SpecError, dotted
 from kplug.inference.run import Run
 from kplug.spec import Spec
 from kplug.spec.tree import differences, plain
@@ -32,7 +32,7 @@ def refuse_changes(began: Spec, spec: Spec) -> None:
             notes.append(f"{dotted(path)}: {now} instead of {before}; schedules are computed anew over all {now}")
         elif path[:2] != ("fit", "checkpoint") and path[0] not in FREE and not spec.is_file_path(path):
             message = f"cannot change from {before!r} to {now!r} in a run that has begun; train a new one"
-            problems.append(Problem(message, path, spec.where(path)))
+            problems.append(spec.problem(path, message))
     if problems:
         raise SpecError(problems)
     for note in notes:
@@ -86,9 +86,8 @@ def use_threads(spec: Spec, threads: int | None) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
-        path = ("fit", "threads")
         message = f"TensorFlow already computes in this process; {threads} threads need a new one"
-        raise SpecError(message).located(path, spec.where(path)) from None
+        raise spec.error("fit.threads", message) from None
 
 
 class Continued(keras.callbacks.CallbackList):

@@ -21,13 +21,13 @@ from kplug.errors import BlownUp
 from kplug.inference.run import Run
 from kplug.model.variables import optimizers_of
 from kplug.training.checkpoints import NAME, Checkpoint, open_checkpoint
-from kplug.training.recorder import Keeper
+from kplug.training.recorder import Recorder
 
 FILE = "setbacks.jsonl"
 Rows = list[dict[str, Any]]
 
 
-def set_back(run: Run, keeper: Keeper, error: BlownUp) -> Checkpoint | None:
+def roll_back(run: Run, keeper: Recorder, error: BlownUp) -> Checkpoint | None:
     """The checkpoint to go on from after a training diverged; None is its first step.
 
     Args:
@@ -50,13 +50,13 @@ def set_back(run: Run, keeper: Keeper, error: BlownUp) -> Checkpoint | None:
     best = {"best": keeper.best, "best_metrics": keeper.best_metrics}
     row = {"to": position(found), "rate": rate, "reason": str(error).partition(";")[0], "given_up": given_up, **best}
     _write(run, [*rows, {**row, "settled": False}])
-    settle(run)
+    finish_rollback(run)
     where = f"{found.path}" if found else "the first step"
     log(f"{row['reason']}; going back to {where}, and on with all learning rates times {rate:g}")
     return found
 
 
-def settle(run: Run) -> None:
+def finish_rollback(run: Run) -> None:
     """Remove the checkpoints that the last setback gave up, where that was not done yet."""
     rows = run.rows(FILE)
     if not rows or rows[-1]["settled"]:
@@ -72,7 +72,7 @@ def _remove(path: Any) -> None:
     shutil.rmtree(path)
 
 
-def keep_best(run: Run, keeper: Keeper) -> None:
+def keep_best(run: Run, keeper: Recorder) -> None:
     """Let the best epoch stay the best, though the training went back to before it: its weights are the kept ones."""
     rows = run.rows(FILE)
     if keeper.monitor is None:  # the last epoch is the best

@@ -13,7 +13,7 @@ import keras
 
 from kplug.errors import Terminated
 from kplug.training.checkpoints import Checkpoint, Checkpoints
-from kplug.training.recorder import Keeper
+from kplug.training.recorder import Recorder
 from kplug.training.rollback import lost_weight
 from kplug.training.workers import Agreeing
 
@@ -35,7 +35,7 @@ class Saver(keras.callbacks.Callback):
     def __init__(
         self,
         checkpoints: Checkpoints,
-        keeper: Keeper,
+        keeper: Recorder,
         stage: tuple[int, int],
         steps: int,
         every: dict[str, Any],

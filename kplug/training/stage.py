@@ -21,7 +21,7 @@ from kplug.training.averaging import averaging, finish
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.cluster import Cluster, noticing_loss
 from kplug.training.progress import Progress, Reading
-from kplug.training.recorder import Keeper
+from kplug.training.recorder import Recorder
 from kplug.training.resume import (
     Continued,
     skipping,
@@ -45,7 +45,7 @@ class Training:
     info: FitInfo
 
 
-def train_stage(run: Run, training: Training, keeper: Keeper, found: Checkpoint | None) -> None:
+def train_stage(run: Run, training: Training, keeper: Recorder, found: Checkpoint | None) -> None:
     """Train one stage, in Keras's `fit`, from a checkpoint or from its first step."""
     data, learner, info, cluster = training.data, training.learner, training.info, training.cluster
     spec, model, steps = data.spec, learner.model, data.steps

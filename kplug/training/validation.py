@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kplug.data.pipeline import Data, Shares
+from kplug.data.pipeline import BatchSlices, Data
 from kplug.data.readable import explained
 from kplug.model.memory import out_of_memory
 from kplug.records import Learner
@@ -17,7 +17,7 @@ from kplug.training.cluster import Cluster
 def evaluated(data: Data, learner: Learner, cluster: Cluster, split: str, most: int | None = None) -> Any:
     """The batches of a split for `fit` and `evaluate`, `most` of them at most."""
 
-    def make(shares: Shares) -> tf.data.Dataset:
+    def make(shares: BatchSlices) -> tf.data.Dataset:
         batches = data.evaluation(learner, split, shares)
         return batches if most is None else batches.take(most * len(shares.mine))
 

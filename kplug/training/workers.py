@@ -60,28 +60,28 @@ def refuse_uneven(cluster: Cluster, spec: Spec, batch_size: int) -> None:
     """SpecError where a batch cannot be cut into equal slices."""
     count = cluster.replicas
     if batch_size % count:
-        lower, path = batch_size // count * count, ("data", "sampler")
+        lower = batch_size // count * count
         several = " or ".join(str(n) for n in (lower, lower + count) if n)
         message = f"a batch of {batch_size} cannot be shared evenly by {count} replicas; {several} can"
-        raise SpecError(message).located(path, spec.where(path))
+        raise spec.error("data.sampler", message)
 
 
 def refuse_untried(cluster: Cluster, spec: Spec) -> None:
     """SpecError where Keras cannot do on several replicas what the spec asks for."""
     if cluster.replicas == 1:
         return
-    reasons: list[tuple[SpecPath, str]] = []
+    reasons: list[tuple[str | SpecPath, str]] = []
     if spec["fit.jit"] is True:
-        reasons.append((("fit", "jit"), "Keras compiles for one replica only"))
+        reasons.append(("fit.jit", "Keras compiles for one replica only"))
     if spec["fit.steps_per_execution"] not in ("auto", 1):
-        reasons.append((("fit", "steps_per_execution"), "Keras makes several steps at once on one replica only"))
+        reasons.append(("fit.steps_per_execution", "Keras makes several steps at once on one replica only"))
     for node in nodes(spec["task"]):
         if node.arguments.get("gradient_accumulation_steps"):
             path = (*node.path, "gradient_accumulation_steps")
             reasons.append((path, "Keras accumulates gradients on one replica only; leave it out: each holds less"))
     if reasons:
         there = f"(there are {cluster.replicas})"
-        raise SpecError([Problem(f"{reason} {there}", path, spec.where(path)) for path, reason in reasons])
+        raise SpecError([spec.problem(path, f"{reason} {there}") for path, reason in reasons])
 
 
 # --- before anything is built ----------------------------------------------------------------------------------------

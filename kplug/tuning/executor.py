@@ -35,7 +35,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Reported:
-    """A training asks whether it goes on; it waits for `Executor.answer`.
+    """A training asks whether it goes on; it waits for `TrialExecutor.answer`.
 
     Args:
         name: of the job.
@@ -70,7 +70,7 @@ class Ended:
 Event = Reported | Ended
 
 
-class Executor(abc.ABC):
+class TrialExecutor(abc.ABC):
     """Runs trainings beside each other, each by `kplug.tuning.job.run_job`.
 
     Args:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kplug.console import inherited_environment
-from kplug.tuning.executor import FAILED, Ended, Event, Executor, Job, Reported
+from kplug.tuning.executor import FAILED, Ended, Event, Job, Reported, TrialExecutor
 
 ATTEMPTS = 2  # to hand a job over: the process that forks may be gone
 
@@ -33,7 +33,7 @@ class _Training:
     code: int | None = None
 
 
-class Processes(Executor):
+class Processes(TrialExecutor):
     """Trainings in processes of this machine.
 
     Args:

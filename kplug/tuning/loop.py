@@ -11,15 +11,14 @@ from typing import Any
 
 from kplug.console import log
 from kplug.errors import Problem, SearchStopped, SpecError, did_you_mean
-from kplug.spec import steps_in
 from kplug.spec.search.names import in_words, point_in_words
 from kplug.spec.search.objectives import COUNTED, MEASURED
 from kplug.spec.tree import plain
 from kplug.storage.journal import Journal
-from kplug.tuning.executor import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Executor, Job, Reported
+from kplug.tuning.executor import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Job, Reported, TrialExecutor
 from kplug.tuning.signals import held_back
 from kplug.tuning.study import PRUNED, SAME, Study, Trial
-from kplug.tuning.trial_files import Kept
+from kplug.tuning.trial_files import TrialFiles
 
 GIB = 2**30
 MEND = "mend that, then --resume goes on"
@@ -37,7 +36,7 @@ class Running:
     epoch: int = 0
 
 
-class Trials:
+class TrialLoop:
     """Has an executor train what a study asks for, and journals what happens before anything follows from it.
 
     Args:
@@ -51,11 +50,11 @@ class Trials:
 
     def __init__(
         self,
-        kept: Kept,
+        kept: TrialFiles,
         study: Study,
         repeats: list[dict[str, Any]],
         journal: Journal,
-        executor: Executor,
+        executor: TrialExecutor,
         watch: Callable[[], None],
     ) -> None:
         self.kept, self.study, self.repeats = kept, study, repeats
@@ -201,9 +200,9 @@ class Trials:
         known = {*metrics, *COUNTED, *MEASURED}
         for name in self.study.aim.names:
             if name not in known:
-                steps = ("search", "objective" if name in self.study.aim.objective_names else "constraints")
+                key = "objective" if name in self.study.aim.objective_names else "constraints"
                 hint = did_you_mean(name, known) or f"; this run reports {', '.join(metrics)}"
-                raise SpecError([Problem(f"'{name}' is not reported{hint}", steps, self.study.spec.where(steps))])
+                raise self.study.spec.error(("search", key), f"'{name}' is not reported{hint}")
 
     def count(self, trial: Trial, repeat: int, numbers: Mapping[str, float]) -> bool:
         """Note what is counted before a training begins; whether it keeps to the constraints."""
@@ -232,8 +231,8 @@ class Trials:
 
     def _in_spec(self, path: str, message: str) -> Problem:
         """A problem of a trial's spec, where its cause stands in the search's."""
-        steps = ("search", "objective") if path.startswith("fit.best") else steps_in(path) if path else ()
-        return Problem(message, steps, self.study.spec.where(steps) if steps else "")
+        place = "search.objective" if path.startswith("fit.best") else path
+        return self.study.spec.problem(place, message) if place else Problem(message)
 
     def _is_pruned(self, trial: Trial, ended: list[Ended]) -> bool:
         return ended[-1].how == PAUSED and len(trial.reports[len(ended) - 1]) < trial.epochs

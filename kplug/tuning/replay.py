@@ -8,11 +8,11 @@ from typing import Any
 from kplug.errors import Problem, SpecError
 from kplug.storage.journal import FORMAT, Journal, no_event
 from kplug.tuning.executor import Ended
-from kplug.tuning.loop import Trials
+from kplug.tuning.loop import TrialLoop
 from kplug.tuning.study import Trial
 
 
-def replay(journal: Journal, trials: Trials) -> None:
+def replay(journal: Journal, trials: TrialLoop) -> None:
     """Put the events into the study; trials that did not end are gone on with.
 
     Raises:
@@ -35,7 +35,7 @@ def _follows(event: Mapping[str, Any], trials: list[Trial]) -> bool:
     return event.get("epoch", 0) <= len(reports[0] if reports else []) + 1
 
 
-def _replay(journal: Journal, trials: Trials, event: Mapping[str, Any]) -> None:
+def _replay(journal: Journal, trials: TrialLoop, event: Mapping[str, Any]) -> None:
     if event["event"] == "search" and event["format"] != FORMAT:
         message = f"it is of format {event['format']}, and this kplug reads {FORMAT}; search anew elsewhere"
         raise SpecError([Problem(message, where=str(journal.path))])
@@ -53,7 +53,7 @@ def _replay(journal: Journal, trials: Trials, event: Mapping[str, Any]) -> None:
         trials.tell_study(event)
 
 
-def _replay_report(journal: Journal, trials: Trials, event: Mapping[str, Any]) -> None:
+def _replay_report(journal: Journal, trials: TrialLoop, event: Mapping[str, Any]) -> None:
     trial, repeat = trials.study.trials[event["trial"]], event["repeat"]
     if event["epoch"]:
         go_on = trials.study.report(trial, repeat, event["epoch"], event["metrics"])

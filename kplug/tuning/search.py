@@ -17,16 +17,16 @@ from kplug.model.machine import free_on_machine, in_words
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.plugins import host
-from kplug.spec.search.objectives import COUNTED, MEASURED, Aim, aim_of
+from kplug.spec.search.objectives import COUNTED, MEASURED, Objectives, objectives_of
 from kplug.spec.tree import plain
 from kplug.storage.files import naming_errors, sync, write_whole
 from kplug.storage.journal import FORMAT, Journal
 from kplug.storage.search_directory import clear, directory_of, journal_in, refuse_directory
-from kplug.tuning.executor import Executor
-from kplug.tuning.loop import Trials
+from kplug.tuning.executor import TrialExecutor
+from kplug.tuning.loop import TrialLoop
 from kplug.tuning.replay import replay
 from kplug.tuning.study import Study, Trial
-from kplug.tuning.trial_files import Kept
+from kplug.tuning.trial_files import TrialFiles
 
 DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
@@ -34,7 +34,7 @@ LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed a
 LOCK_SILENCE = 2.0  # of them, before a person is told what is waited for
 
 
-Watch = Callable[["Search", Trials], None]
+Watch = Callable[["Search", TrialLoop], None]
 
 
 class Search:
@@ -57,9 +57,9 @@ class Search:
         return self.study.best
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> TrialFiles:
         """Its files: `kept.run(trial)` is where a trial's run is."""
-        return Kept(self.path, self.study, plain(self.study.spec["search"])["keep"])
+        return TrialFiles(self.path, self.study, plain(self.study.spec["search"])["keep"])
 
 
 def search(
@@ -88,7 +88,7 @@ def search(
             clear(path)
         if sentence := journal.repair():
             log(sentence)
-        executor: Executor = build(spec, spec["search"].arguments["executor"])
+        executor: TrialExecutor = build(spec, spec["search"].arguments["executor"])
         executor.held = (lock,)
         if executor.is_here:
             _refuse_too_many(spec, executor.workers)
@@ -97,7 +97,7 @@ def search(
         study = make_study(spec, threads)
         found = Search(path, study)
         kept = found.kept
-        trials = Trials(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, trials))
+        trials = TrialLoop(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, trials))
         if began:
             replay(journal, trials)
         _write_spec(path, spec)
@@ -112,7 +112,7 @@ def search(
         return found
 
 
-def threads_of(spec: Spec, executor: Executor) -> int | None:
+def threads_of(spec: Spec, executor: TrialExecutor) -> int | None:
     """With how many threads a trial computes that leaves it open: its share of the processors, where there are several.
 
     A search keeps to it: sums depend on it, and a run that has begun cannot change it.
@@ -130,7 +130,7 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
     """
     space = spec.space()
     assert space is not None
-    aim = aim_of_spec(spec)
+    aim = objectives_of_spec(spec)
     values: dict[str, Any] = {"search": None}
     if spec["fit.best"] == DEFAULT_BEST and aim.first.name not in (*COUNTED, *MEASURED):
         values["fit.best"] = {aim.first.direction: aim.first.name}
@@ -140,9 +140,9 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
     return Study(spec, spec.at(values), space, aim, epochs, len(list(repeats_of(spec))))
 
 
-def aim_of_spec(spec: Spec) -> Aim:
+def objectives_of_spec(spec: Spec) -> Objectives:
     """What a spec's search is for."""
-    return aim_of(plain(spec["search"]), spec["fit.best"])
+    return objectives_of(plain(spec["search"]), spec["fit.best"])
 
 
 def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
@@ -176,12 +176,11 @@ def _refuse_too_many(spec: Spec, workers: int) -> None:
     each = (spec["search"].arguments["trial_memory"] or LEAST_MEMORY) * 2**30
     free, where = free_on_machine()  # to look at a GPU would take it
     if workers * each > free:
-        steps = ("search", "executor")
         message = (
             f"{workers:,} workers need {in_words(workers * each)} or more, {in_words(each)} each, and {where} has "
             f"{in_words(free)} free; {max(1, int(free / each)):,} fit"
         )
-        raise SpecError([Problem(message, steps, spec.where(steps))])
+        raise spec.error("search.executor", message)
 
 
 @contextlib.contextmanager

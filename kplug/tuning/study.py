@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 import keras_tuner
 
-from kplug.errors import Problem, SpecError
+from kplug.errors import SpecError
 from kplug.records import SearchInfo
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.search.first_points import first_points
-from kplug.spec.search.objectives import Aim
+from kplug.spec.search.objectives import Objectives
 from kplug.spec.search.space import Point, Space, spec_at
 from kplug.spec.tree import Node, plain
 from kplug.storage.metrics import best_row
@@ -89,7 +89,7 @@ class Study:
         repeats: trainings of each point.
     """
 
-    def __init__(self, spec: Spec, base: Spec, space: Space, aim: Aim, epochs: int, repeats: int) -> None:
+    def __init__(self, spec: Spec, base: Spec, space: Space, aim: Objectives, epochs: int, repeats: int) -> None:
         self.spec, self.base, self.space = spec, base, space
         self.aim, self.epochs, self.repeats = aim, epochs, repeats
         self.trials: list[Trial] = []
@@ -110,8 +110,7 @@ class Study:
         try:
             begin_with(self.oracle, [values_of(space, point) for point in first], by_epochs)
         except ValueError as error:
-            here = ("search", "first")
-            raise SpecError([Problem(str(error), here, spec.where(here))]) from None
+            raise spec.error("search.first", str(error)) from None
         self._falls_behind = build(spec, search.arguments["prune"])
 
     # --- what happens ------------------------------------------------------------------------------------------------

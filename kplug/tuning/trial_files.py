@@ -13,7 +13,7 @@ from kplug.tuning.study import Study, Trial
 HEAVY = ("*.weights.h5", "checkpoints", "parts", "samples", "tensorboard")  # what only the best trials keep
 
 
-class Kept:
+class TrialFiles:
     """The directory of a search.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kplug.data.codecs.pixels import LUMA, _round, apart, resize
+from kplug.data.codecs.pixels import LUMA, _round, noinline, resize
 
 MAX_PIXELS = 2**27  # above the 102 megapixels of the largest cameras, 400 MB as RGB
 MAX_SIDE = 2**16 - 1  # what JPEG and GIF can say; a resize holds output height x input width floats
@@ -48,7 +48,7 @@ def decode(data: Any, channels: int) -> Any:
     )
 
 
-@apart
+@noinline
 def _decode_other(data: Any, channels: int) -> Any:
     known = tf.stack([_starts_with(data, magic) for magic in (PNG, BMP, GIF)])
     data = _require(tf.reduce_any(known), data, "not a JPEG, PNG, BMP or GIF file")

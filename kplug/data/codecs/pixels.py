@@ -11,7 +11,7 @@ RESIZE_RULES = ("pad", "crop", "stretch")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow have it
 
 
-def apart(function: Callable[..., Any]) -> Callable[..., Any]:
+def noinline(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that stays one operation of the graph it is called in.
 
     Of a branch that is not taken every operation is still visited; for small pictures that costs more than their work.

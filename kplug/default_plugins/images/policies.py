@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from kplug.data.codecs import pixels
-from kplug.data.codecs.pixels import apart
+from kplug.data.codecs.pixels import noinline
 from kplug.default_plugins.images.operations import Operation, Space
 from kplug.default_plugins.images.pure_layers import Augment, Batch
 
@@ -74,7 +74,7 @@ def _each(change: Callable[[Any, Any], Any]) -> Augment:
 
 def _chain(image: Any, seed: Any, operations: list[Operation], strength: Callable[[Any], Any], length: Any) -> Any:
     """A picture through `length` operations; only those drawn are computed."""
-    branches = [apart(operation) for operation in operations]
+    branches = [noinline(operation) for operation in operations]
 
     def change(number: Any, changed: Any) -> Any:
         choice, level, side = tf.unstack(tf.random.stateless_uniform([3], fold(seed, number)))

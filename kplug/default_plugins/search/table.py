@@ -20,7 +20,7 @@ from kplug.spec.build import build
 from kplug.spec.search.names import in_words, point_in_words
 from kplug.spec.search.space import spec_at
 from kplug.spec.tree import plain
-from kplug.tuning.loop import Running, Trials
+from kplug.tuning.loop import Running, TrialLoop
 from kplug.tuning.search import Search, make_study, threads_of
 from kplug.tuning.study import Study, Trial
 
@@ -133,7 +133,7 @@ def watching() -> Iterator[Callable[[Search, Any], None] | None]:
         yield show
 
 
-def table(search: Search, trials: Trials, seconds: float) -> Any:
+def table(search: Search, trials: TrialLoop, seconds: float) -> Any:
     """What is left, the trials under way with what they reported last, and the best so far."""
     from rich.console import Group
     from rich.table import Table
@@ -170,7 +170,7 @@ def rows_of(running: Running) -> list[dict[str, float]]:
     return reports[running.repeat] if len(reports) > running.repeat else []
 
 
-def left(search: Search, trials: Trials, seconds: float) -> str:
+def left(search: Search, trials: TrialLoop, seconds: float) -> str:
     """How many trials ended and, while some are under way, in which time the others may."""
     ended = sum(bool(trial.status) for trial in search.trials)
     most = search.study.oracle.max_trials

@@ -7,7 +7,7 @@ from typing import Any
 
 from kplug.errors import Problem, SpecError
 from kplug.spec.search.first_points import first_points
-from kplug.spec.search.objectives import aim_of, limits_of
+from kplug.spec.search.objectives import limits_of, objectives_of
 from kplug.spec.search.space import check_space, read_space
 from kplug.spec.tree import plain
 
@@ -28,7 +28,7 @@ def check_search(spec: Any) -> None:
         raise SpecError([_placed(spec, problem, "space") for problem in error.problems]) from None
     for key, read in (
         ("constraints", lambda: limits_of(section)),
-        ("objective", lambda: aim_of(section, spec["fit.best"])),
+        ("objective", lambda: objectives_of(section, spec["fit.best"])),
     ):
         try:
             read()
@@ -54,7 +54,7 @@ def _check_oracle(spec: Any, space: Any, section: dict[str, Any]) -> None:
     counts_epochs = any(EPOCHS.fullmatch(one.target) for one in space)
     if not counts_epochs and not sum(epochs for epochs, _ in spec.stages()):
         message = "a trial of no epochs reports nothing that it could be judged by; fit.epochs is 0"
-        raise SpecError([Problem(message, ("fit", "epochs"), spec.where(("fit", "epochs")))])
+        raise spec.error("fit.epochs", message)
     if by_epochs and counts_epochs:
         message = (
             "rungs are counted in epochs, so that all trials must have as many; leave what sets them out of the space"

@@ -52,7 +52,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Aim:
+class Objectives:
     """The objectives of a search and its constraints.
 
     Args:
@@ -108,7 +108,7 @@ def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
 
 
-def aim_of(search: Mapping[str, Any], best: Any) -> Aim:
+def objectives_of(search: Mapping[str, Any], best: Any) -> Objectives:
     """What a spec's `search` section, as plain data, is for.
 
     Args:
@@ -132,7 +132,7 @@ def aim_of(search: Mapping[str, Any], best: Any) -> Aim:
             raise ValueError(f"{one.name} stands there twice")
         if number and one.target is None:
             raise ValueError(f"{one.name} needs a target, the value at which {names[0]} counts as it is: target: ...")
-    return Aim(objectives, limits_of(search))
+    return Objectives(objectives, limits_of(search))
 
 
 def limits_of(search: Mapping[str, Any]) -> tuple[Limit, ...]:

@@ -27,7 +27,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 from kplug.console import log
 from kplug.errors import SpecError
 from kplug.spec.search.objectives import MEASURED
-from kplug.tuning.executor import BROKEN, FAILED, PAUSED, REFUSED, Ended, Event, Executor, Job
+from kplug.tuning.executor import BROKEN, FAILED, PAUSED, REFUSED, Ended, Event, Job, TrialExecutor
 from kplug.tuning.loop import GIB
 from kplug_ray.place import LOOK, Place, of_trainings
 
@@ -61,7 +61,7 @@ class _Place:
         return bool(self.node) and self.training is None
 
 
-class RayCluster(Executor):
+class RayCluster(TrialExecutor):
     """Trainings on a Ray cluster; `kplug_ray.ray_cluster` says the parameters."""
 
     def __init__(self, workers: int, address: str | None, cpus: float, gpus: float, memory: float | None) -> None:
