@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kplug.console import load_tensorflow
 from kplug.storage.run_directory import RunDirectory
 
 
@@ -43,3 +44,14 @@ class Run(RunDirectory):
         from kplug.inference.export import export_run
 
         return export_run(self, Path(directory) if directory else self.path / "export")
+
+
+def open_run(directory: str | os.PathLike[str]) -> Run:
+    """A run for a command: refused where the directory is none, before TensorFlow is loaded, which the run will need.
+
+    Raises:
+        SpecError: the directory is no run.
+    """
+    run = Run.open(directory)
+    load_tensorflow()
+    return run

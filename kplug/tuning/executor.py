@@ -6,6 +6,8 @@ import abc
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from kplug.spec.search.objectives import MEASURED
+
 # how a training ends
 FINISHED = "finished"  # its run is whole
 PAUSED = "paused"  # it was told not to go on, and kept a checkpoint
@@ -31,6 +33,11 @@ class Job:
     run: str
     log: str
     wanted: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> bool:
+        """True where a wanted number is measured when the training is over, so that the job goes on then."""
+        return not set(self.wanted).isdisjoint(MEASURED)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from kplug_cnn.residual import (
 )
 
 from kplug import SpecError
-from kplug.model.network import Network
+from kplug.authoring import Network
 
 ops = keras.ops
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from kplug.model.network import Network
+from kplug.authoring import Network
 
 ops = keras.ops
 

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from kplug import SpecError
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_attention.vision_transformer import Block, Positions, apply_block, normalize
 
 INNER = 64  # filters of the tokenizer's convolutions but the last

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from kplug import SpecError
-from kplug.model.network import Network
+from kplug.authoring import Network
 
 
 def make_cnn_rnn(filters: list[int], cell: str, units: int, bidirectional: bool, read: str, dropout: float) -> Network:

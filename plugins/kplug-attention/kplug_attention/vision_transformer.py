@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from kplug import SpecError
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_attention.patches import refuse_other_sizes
 
 

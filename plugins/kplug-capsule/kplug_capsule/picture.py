@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kplug.inference.run import Run
+from kplug import Run
 from kplug_capsule.learner import Capsules, draw, lengths_of
 from kplug_capsule.routing import RoutedCapsules
 

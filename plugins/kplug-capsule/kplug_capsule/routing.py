@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from kplug import SpecError
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_capsule.pictures import refuse_small
 
 ops = keras.ops

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import layers
 
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_cnn.pictures import fit_alexnet
 
 FILTERS = (64, 192, 384, 256, 256)

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import layers
 
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_cnn.pictures import fit_densenet
 
 IMAGENET = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 264: (6, 12, 64, 48)}

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_cnn.pictures import fit_stride
 
 WIDER, DEEPER = 1.1, 1.2  # the papers' alpha and beta: by how much a step of the compound coefficient scales

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import layers
 
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_cnn.pictures import fit_inception
 
 # filters of a GoogLeNet module: 1x1; 3x3 after its reduction; 5x5 after its reduction; after pooling

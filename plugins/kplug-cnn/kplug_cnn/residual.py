@@ -12,7 +12,7 @@ from typing import Any
 
 from keras import layers
 
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_cnn.pictures import fit_stride
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import layers
 
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_cnn.pictures import fit_vgg
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}

@@ -36,7 +36,7 @@ def components():
 
 
 def _weights_are_of_classes(weights: Any, data: Known) -> None:
-    from kplug.spec.class_weights import refuse_unknown_classes
+    from kplug.authoring import refuse_unknown_classes
 
     refuse_unknown_classes("weights", weights, data.classes)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import layers, ops
 
-from kplug.model.network import Network
+from kplug.authoring import Network
 
 
 class Cosines(layers.Layer):

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from kplug import DataInfo, SpecError
+from kplug.authoring import class_weight_vector, example_weights
 from kplug.errors import listed
-from kplug.model.class_weights import class_weight_vector, example_weights
 
 ops = keras.ops
 Weights = Literal["balanced"] | Mapping[str, float] | None

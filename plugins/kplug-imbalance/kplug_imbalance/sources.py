@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from kplug import SpecError
-from kplug.data.splits import choose_rows
+from kplug.authoring import choose_rows
 from kplug.kinds import Split
 
 

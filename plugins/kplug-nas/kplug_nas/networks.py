@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from kplug import SpecError
-from kplug.model.network import Network
+from kplug.authoring import Network
 from kplug_nas.forms import scaled_depth, scaled_side, scaled_width
 from kplug_nas.operations import activate, convolve
 

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from kplug import SpecError
-from kplug.model.network import Network
+from kplug.authoring import Network
 
 
 def make_residual(kernel: int) -> Network:

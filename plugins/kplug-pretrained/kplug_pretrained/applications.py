@@ -12,9 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kplug import DataInfo, SpecError
-from kplug.model.network import Network
-from kplug.model.trained_part import names_as_if_alone
-from kplug.model.weights import keeps_initial_values
+from kplug.authoring import Network, keeps_initial_values, names_as_if_alone
 from kplug_pretrained import WITH_WIDTHS
 from kplug_pretrained.preprocessing import RGB_DEVIATION, preprocess, with_three_channels
 from kplug_pretrained.pyramid import pyramid_levels

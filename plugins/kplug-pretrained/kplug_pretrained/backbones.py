@@ -9,10 +9,7 @@ import keras
 import tensorflow as tf
 
 from kplug import SpecError
-from kplug.model.network import Network
-from kplug.model.trained_part import names_as_if_alone
-from kplug.model.weights import keeps_initial_values
-from kplug.storage.notes import found_once
+from kplug.authoring import Network, found_once, keeps_initial_values, names_as_if_alone
 from kplug_pretrained.preprocessing import with_three_channels
 from kplug_pretrained.weight_files import assign_weights
 

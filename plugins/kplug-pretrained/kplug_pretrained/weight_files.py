@@ -15,8 +15,8 @@ import h5py
 import keras
 from keras.src.utils.naming import to_snake_case
 
+from kplug.authoring import finalize
 from kplug.errors import SpecError, did_you_mean
-from kplug.model.weights import finalize
 
 SHOWN = 5  # differing tensors that a message names
 Shape = tuple[int, ...]

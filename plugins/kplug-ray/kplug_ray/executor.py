@@ -24,11 +24,9 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from kplug.console import log
+from kplug.authoring import log
 from kplug.errors import SpecError
-from kplug.spec.search.objectives import MEASURED
 from kplug.tuning.executor import BROKEN, FAILED, PAUSED, REFUSED, Ended, Event, Job, TrialExecutor
-from kplug.tuning.loop import GIB
 from kplug_ray.place import LOOK, Place, of_trainings
 
 MOST_LOSSES = 5  # nodes that may die under a training without an epoch in between
@@ -66,7 +64,7 @@ class RayCluster(TrialExecutor):
 
     def __init__(self, workers: int, address: str | None, cpus: float, gpus: float, memory: float | None) -> None:
         self.workers, self.address = workers, address
-        self.resources = {"CPU": cpus, "GPU": gpus, "memory": float(int((memory or 0) * GIB))}
+        self.resources = {"CPU": cpus, "GPU": gpus, "memory": float(int((memory or 0) * 2**30))}
         self.trainings: dict[str, _Training] = {}
         self.waiting: deque[_Training] = deque()  # for a place
         self.places: list[_Place] = []
@@ -218,7 +216,7 @@ class RayCluster(TrialExecutor):
         if training is None:
             log(f"a place for trainings on the Ray cluster was gone before it had one: {said}")
             return []
-        if training.told_to_end and not set(training.job.wanted) & set(MEASURED):  # it had nothing more to say
+        if training.told_to_end and not training.job.measures:  # it had nothing more to say
             return self._end(training, training.told_to_end, "", training.numbers)
         if isinstance(error, OutOfMemoryError):
             return self._end(training, FAILED, f"its node ran out of memory, and Ray ended it: {said}")

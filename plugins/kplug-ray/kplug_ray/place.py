@@ -14,9 +14,8 @@ from pathlib import Path
 
 import ray
 
-from kplug.console import inherited_environment
+from kplug.authoring import Processes, inherited_environment
 from kplug.tuning.executor import BROKEN, FAILED, Ended, Event, Job
-from kplug.tuning.local_executor import Processes
 
 # What bears on a training is on every node as it is where the search runs. Ray, for one, sets OMP_NUM_THREADS.
 _OF_TRAININGS = re.compile(r"(GRPC|KERAS|KPLUG|TF|TFDS|XLA)_.*|.*_NUM_THREADS|PYTHONPATH")

@@ -1,0 +1,59 @@
+"""For the Keras side of a plugin: what its components may use of kplug, beside `kplug` and `kplug.kinds`.
+
+    from kplug.authoring import Network
+
+    def make_head(classes):
+        return Network(lambda x: keras.layers.Dense(classes)(x), "head")
+
+Nothing is loaded before it is asked for. Most of it brings TensorFlow, so that a component imports it in its body, or
+in a module that its body imports.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kplug.console import inherited_environment as inherited_environment
+    from kplug.console import load_tensorflow as load_tensorflow
+    from kplug.console import log as log
+    from kplug.data.splits import choose_rows as choose_rows
+    from kplug.inference.predict import restored as restored
+    from kplug.inference.run import open_run as open_run
+    from kplug.model.class_weights import class_weight_vector as class_weight_vector
+    from kplug.model.class_weights import example_weights as example_weights
+    from kplug.model.network import Network as Network
+    from kplug.model.trained_part import names_as_if_alone as names_as_if_alone
+    from kplug.model.weights import finalize as finalize
+    from kplug.spec.build import build as build
+    from kplug.spec.class_weights import refuse_unknown_classes as refuse_unknown_classes
+    from kplug.tuning.local_executor import Processes as Processes
+
+# Each name stays in the module whose noun it is; this table is the whole of what plugins may lean on.
+_PLACES = {
+    "Network": "kplug.model.network",
+    "Processes": "kplug.tuning.local_executor",
+    "build": "kplug.spec.build",
+    "choose_rows": "kplug.data.splits",
+    "class_weight_vector": "kplug.model.class_weights",
+    "example_weights": "kplug.model.class_weights",
+    "finalize": "kplug.model.weights",
+    "inherited_environment": "kplug.console",
+    "log": "kplug.console",
+    "load_tensorflow": "kplug.console",
+    "names_as_if_alone": "kplug.model.trained_part",
+    "open_run": "kplug.inference.run",
+    "refuse_unknown_classes": "kplug.spec.class_weights",
+    "restored": "kplug.inference.predict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'kplug.authoring' has no attribute '{name}'")
+    return getattr(importlib.import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_PLACES)
