@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import keras_tuner
-
 from kplug.hookspecs import hookimpl
 from kplug.kinds import Count, Seed, Size, Source
 from kplug.records import Columns, DataInfo, Field, FitInfo, SearchInfo, Split
@@ -212,6 +210,8 @@ def tiny_given(
 
 def tiny_search() -> SearchInfo:
     """A space of three paths, one of them below a label."""
+    import keras_tuner
+
     space = keras_tuner.HyperParameters()
     space.Choice("kind", ["wide", "deep"])
     space.Float("rate", 1e-4, 1e-1, sampling="log")

@@ -6,8 +6,6 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
 from kplug.errors import SpecError, dotted
 from kplug.spec import Spec
 from kplug.spec.component import is_maker
@@ -64,7 +62,9 @@ def _call(spec: Spec, node: Node, arguments: dict[str, Any], given: Mapping[type
                 raise TypeError(f"'{component.name}' takes {injected.__name__}, which is not known where it stands")
             arguments[name] = given[injected]
         made = component.function(**arguments)
-        if isinstance(made, keras.Layer):  # one that is built when it is called can say where it stands
+        if hasattr(
+            made, "compute_output_spec"
+        ):  # a Keras layer, which is built when it is called, can say where it stands
             made.spec_place = (node.path, spec.where(node.path))
         return made
     except SpecError as error:
