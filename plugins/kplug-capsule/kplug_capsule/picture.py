@@ -21,7 +21,7 @@ FILE = "plots/routing.png"
 
 @dataclass(frozen=True)
 class Routing:
-    """What the capsules of some pictures did, all NumPy.
+    """The routing of some pictures' capsules, all NumPy.
 
     Args:
         shares: `[iterations, b, classes, rows, columns]`: how much the capsules of a place send to a class, the mean
@@ -65,7 +65,7 @@ def routed_layer(model: keras.Model) -> RoutedCapsules | None:
 
 
 def routing_of(model: keras.Model, layer: RoutedCapsules, images: np.ndarray) -> Routing:
-    """What `layer` of `model` does with pictures, uint8 `[b, h, w, c]`."""
+    """The routing that `layer` of `model` arrives at for pictures, uint8 `[b, h, w, c]`."""
     with layer.watched() as seen:
         capsules = model(tf.constant(images), training=False)
     lengths, shares = [], []

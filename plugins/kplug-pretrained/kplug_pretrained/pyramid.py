@@ -1,4 +1,4 @@
-"""Where a network of Keras layers halves the picture: its last tensor at each stride."""
+"""The pyramid of a network of Keras layers: its last tensor at each stride, before the picture is halved."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _tensors_on_every_way(steps: list[tuple[Any, list[Any], Any]]) -> set[int]:
 
 
 def stride_of(layer: Any) -> int:
-    """By how much a layer divides height and width."""
+    """The factor by which a layer divides height and width."""
     if isinstance(layer, keras.Sequential):
         return _product(stride_of(inner) for inner in layer.layers)
     strides = getattr(layer, "strides", 1)

@@ -219,7 +219,7 @@ def _differences(rows: Sequence[Row], extra: Sequence[tuple[str, Shape]]) -> str
 
 
 def _hint(rows: Sequence[Row], extra: Sequence[tuple[str, Shape]], include_top: bool, classes: int) -> str:
-    """What the differences come from, where they tell."""
+    """The likely cause of the differences between a file and a network, for a person; empty where none shows."""
     differing = [row for row in rows if not row.fits]
     if not include_top or extra or not differing:
         return ""
