@@ -79,7 +79,10 @@ AVX512 = {"avx2", "avx512f", "avx512_bf16"}  # flags of a processor
 @pytest.mark.parametrize(
     ("flags", "layers", "threads"),
     [
-        *(({"avx2"}, NARROW, 3), ({*AVX512, "amx_bf16"}, NARROW, 3), (AVX512, WIDE, 3), (AVX512, NARROW, 2)),
+        ({"avx2"}, NARROW, 3),
+        ({*AVX512, "amx_bf16"}, NARROW, 3),
+        (AVX512, WIDE, 3),
+        (AVX512, NARROW, 2),
         (AVX512, NARROW.replace("strides: 2", "strides: 1"), 3),
     ],
 )

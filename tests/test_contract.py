@@ -102,10 +102,10 @@ SMALL = {
 }
 
 SEQUENCE, VOLUME, VECTOR, FEATURES = (6, 4), (4, 4, 4, 4), (4,), (8, 8, 4)
-OF_SEQUENCES = {
-    *("lstm", "gru", "simple_rnn", "bidirectional", "time_distributed", "masking", "einsum_dense", "permute"),
-    *("attention", "additive_attention", "multi_head_attention", "grouped_query_attention"),
-}
+OF_SEQUENCES = set(
+    "lstm gru simple_rnn bidirectional time_distributed masking einsum_dense permute "
+    "attention additive_attention multi_head_attention grouped_query_attention".split()
+)
 OF_FEATURES = {"repeat_vector", "group_normalization"}
 OF_AXES = {"1d": SEQUENCE, "2d": FEATURES, "3d": VOLUME}
 OF_TWO = {"add", "average", "multiply", "maximum", "minimum", "subtract", "concatenate", "dot"}

@@ -45,9 +45,11 @@ fit:
   steps_per_execution: 1
 """
 PATHS = [
-    *("layers/conv2d/kernel", "layers/conv2d/bias"),
+    "layers/conv2d/kernel",
+    "layers/conv2d/bias",
     *(f"layers/batch_normalization/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")),
-    *("linear/scores/kernel", "linear/scores/bias"),
+    "linear/scores/kernel",
+    "linear/scores/bias",
 ]
 
 

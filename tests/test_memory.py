@@ -84,8 +84,14 @@ print(json.dumps({"estimate": need, "rough": rough, "real": peak - before}))
 @pytest.mark.parametrize(
     ("model", "batch_size"),
     [
-        *(("convolutions", 96), ("convolutions", 192), ("mobile", 128), ("mobile", 256)),
-        *(("attention", 48), ("attention", 96), ("dense", 64), ("dense", 512)),
+        ("convolutions", 96),
+        ("convolutions", 192),
+        ("mobile", 128),
+        ("mobile", 256),
+        ("attention", 48),
+        ("attention", 96),
+        ("dense", 64),
+        ("dense", 512),
     ],
 )
 def test_the_estimate_is_near_what_a_step_takes(model, batch_size):

@@ -202,7 +202,8 @@ PLAIN, BY_LAYER, CLIPPED = {}, {"layer_decay": 0.5, "weight_decay": 0.1}, {"glob
 @pytest.mark.parametrize(
     ("component", "more"),
     [
-        *((adamw, BY_LAYER), (sgd, CLIPPED)),
+        (adamw, BY_LAYER),
+        (sgd, CLIPPED),
         *rarely(
             (sgd, PLAIN),
             (adam, PLAIN),
