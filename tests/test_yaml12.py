@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from kplug.spec.yaml12 import dump, parse
 
-
 # fmt: off
 SCALARS = [
     ("1e-3", 1e-3), ("1E5", 1e5), ("1.", 1.0), (".5", 0.5), ("-0.5", -0.5), ("+1", 1), ("010", 10), ("0o10", 8),
