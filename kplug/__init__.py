@@ -47,8 +47,9 @@ from kplug.kinds import (
     known,
     rule,
 )
-from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, SearchInfo, Signature, Split
+from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, Rebuild, SearchInfo, Signature, Split
 from kplug.spec import Spec, load, loads
+from kplug.storage.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from kplug.inference.run import Run as Run
@@ -99,6 +100,8 @@ __all__ = [
     "Oracle",
     "Positive",
     "Pruner",
+    "Rebuild",
+    "RunDirectory",
     "RunPath",
     "Sampler",
     "Schedule",
