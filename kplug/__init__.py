@@ -48,8 +48,9 @@ from kplug.kinds import (
     known,
     rule,
 )
-from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, SearchInfo, Signature, Split
+from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, Rebuild, SearchInfo, Signature, Split
 from kplug.spec import Spec, load, loads
+from kplug.storage.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from kplug.inference.run import Run as Run

@@ -15,7 +15,17 @@ from typing import Annotated, Any, TypeVar
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
 from kplug.errors import SpecError, did_you_mean, listed  # noqa: F401  offered from here too
-from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, SearchInfo, Signature, Split  # noqa: F401  so are these
+from kplug.records import (  # noqa: F401  so are these
+    Columns,
+    DataInfo,
+    Field,
+    FitInfo,
+    Learner,
+    Rebuild,
+    SearchInfo,
+    Signature,
+    Split,
+)
 
 # --- kinds ---------------------------------------------------------------------------------------------------------
 
@@ -123,7 +133,16 @@ def rule(check: Callable[..., None]) -> Callable[[F], F]:
     return add
 
 
-INJECTED: tuple[type, ...] = (DataInfo, FitInfo, Columns, SearchInfo)
+# What the host knows and a spec cannot: a component gets it by the annotation of a parameter, which YAML cannot set.
+INJECTED: set[type] = {DataInfo, FitInfo, Columns, SearchInfo, Rebuild}
+
+C = TypeVar("C", bound=type)
+
+
+def injected(record: C) -> C:
+    """Let components take a class by annotation that is declared further down, as `RunDirectory` is."""
+    INJECTED.add(record)
+    return record
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kplug.errors import SpecError, did_you_mean, listed
@@ -80,9 +82,9 @@ class SearchInfo:
         hyperparameters: a `keras_tuner.HyperParameters` that declares the space.
         objective: a `keras_tuner.Objective`.
         seed: a number other than 0, which Keras Tuner takes for none.
-        epochs: of a whole training.
-        points: of the space; infinite where a range is an interval.
-        first: so many points the spec gives: before those of `populate_space`; `by_epochs`, before `_random_values`.
+        epochs: how many a whole training has.
+        points: how many the space has; infinite where a range is an interval.
+        first: how many trials `search.first` gives before the oracle proposes its own.
     """
 
     hyperparameters: Any
@@ -119,6 +121,62 @@ class Columns:
     def numeric(self) -> dict[str, numpy.ndarray]:
         """The columns of numbers, which join every batch."""
         return {name: array for name, array in self.arrays.items() if array.dtype.kind in "biuf"}
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """What a part of a network may know of the run that it is built for; `Rebuild()` is of a network without a run.
+
+    A run builds its network again for each evaluation, export, checkpoint and further stage. What its parts read from
+    files or from the network when it began may be gone by then, and is not needed: the run has kept it.
+
+    Args:
+        weights_follow: (`keras.Variable`s that were just made) -> True where all of them get other values right after,
+            those of the run: whoever would read them from a file asks here first.
+        found_once: (name, ask) -> what `ask()` gave as JSON when the run began; it is asked where nothing is known by
+            that name, which must be the same whenever the component is built.
+        trained_run: (path of another run, as the spec has it) -> the directory to read it from: this run's copy of it.
+    """
+
+    weights_follow: Callable[[Iterable[Any]], bool] = lambda weights: False
+    found_once: Callable[[str, Callable[[], Any]], Any] = lambda name, ask: ask()
+    trained_run: Callable[[str], Path] = lambda path: Path(path).expanduser()
+
+
+# --- what is best ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A number that is to be small or large: {minimize: NAME} or {maximize: NAME}.
+
+    Args:
+        name: the number's name.
+        direction: minimize or maximize.
+    """
+
+    name: str
+    direction: str
+
+    @classmethod
+    def read(cls, written: Mapping[Any, str]) -> Monitor:
+        """The monitor of a mapping such as {minimize: val_loss}."""
+        ((direction, name),) = written.items()
+        return Monitor(name, direction)
+
+    def among(self, names: Iterable[str]) -> Monitor:
+        """The same of what is reported: `val_loss`, the default, stands for `loss` where nothing validates."""
+        falls_back = self.name == "val_loss" and not any(name.startswith("val_") for name in names)
+        return Monitor("loss", self.direction) if falls_back else self
+
+    def cost(self, numbers: Mapping[str, float]) -> float:
+        """The number turned so that lower is better; one that is no number (NaN) is infinitely bad."""
+        cost = numbers[self.name] * (1 if self.direction == "minimize" else -1)
+        return math.inf if math.isnan(cost) else cost
+
+    def best(self, rows: Sequence[dict[str, float]]) -> dict[str, float]:
+        """The row with the lowest cost, the first of equals."""
+        return min(rows, key=self.cost)
 
 
 # --- what sources and tasks return -----------------------------------------------------------------------------------

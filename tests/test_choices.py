@@ -14,6 +14,7 @@ from kplug.model import operations
 from kplug.model.machine import Hardware
 from kplug.training import auto as choices
 from kplug.training.fit import prepare, resume
+from kplug.training.plan import Stage, make_plan
 from kplug.training.workers import join
 
 SPEC = """
@@ -32,9 +33,14 @@ def spec(layers=DENSE, **changes):
     return kplug.loads(SPEC.replace("LAYERS", layers)).at({f"fit.{key}": value for key, value in changes.items()})
 
 
+def stage(*arguments, **changes):
+    return Stage(0, 1, spec(*arguments, **changes))
+
+
 def chosen(hardware, *arguments, **changes):
     loaded = spec(*arguments, **changes)
-    return prepare(open_data(loaded), 0, join(loaded), hardware)
+    plan = make_plan(open_data(loaded), join(loaded), hardware)
+    return prepare(plan, plan.stages[0], kplug.Rebuild())
 
 
 @pytest.mark.parametrize(
@@ -51,8 +57,8 @@ def chosen(hardware, *arguments, **changes):
     ],
 )
 def test_precision_by_hardware(hardware, wanted):
-    assert choices.precision(spec(), hardware) == wanted
-    assert choices.precision(spec(precision="mixed_float16"), hardware) == "mixed_float16"
+    assert choices.precision(stage(), hardware) == wanted
+    assert choices.precision(stage(precision="mixed_float16"), hardware) == "mixed_float16"
 
 
 THIN = {
@@ -68,7 +74,7 @@ def test_depthwise_convolutions_train_in_float32_on_a_processor(layers):
     assert training.choices["precision"] == "float32"
     assert {layer.compute_dtype for layer in training.learner.model._flatten_layers()} == {"float32"}
     assert chosen(NATIVE, layers, precision="mixed_bfloat16").choices["precision"] == "mixed_bfloat16"
-    assert choices.precision(spec(layers), GPU, training.learner.model) == "mixed_bfloat16"
+    assert choices.precision(stage(layers), GPU, training.learner.model) == "mixed_bfloat16"
 
 
 NARROW = "{type: conv2d, filters: 8, kernel_size: 3}, {type: conv2d, filters: 16, kernel_size: 3, strides: 2}"
@@ -110,24 +116,24 @@ def test_several_steps_at_once_where_they_are_small():
     steps = training.data.steps
     assert training.choices["steps_per_execution"] == max(n for n in range(1, 17) if steps % n == 0) > 1
     large = keras.Sequential([keras.Input((64, 64, 64)), keras.layers.Conv2D(64, 3)])
-    assert choices.steps_per_execution(spec(), PLAIN, large, 100, 32) == 1
+    assert choices.steps_per_execution(stage(), PLAIN, large, 100, 32) == 1
     small = training.learner.model
-    assert choices.steps_per_execution(spec(), replace(PLAIN, replicas=2), small, 100, 32) == 1
-    assert choices.steps_per_execution(spec(), PLAIN, small, 97, 32) == 1
-    assert choices.steps_per_execution(spec(), PLAIN, small, 100, 32) == 10
-    assert choices.steps_per_execution(spec(steps_per_execution=25), PLAIN, small, 100, 32) == 25
+    assert choices.steps_per_execution(stage(), replace(PLAIN, replicas=2), small, 100, 32) == 1
+    assert choices.steps_per_execution(stage(), PLAIN, small, 97, 32) == 1
+    assert choices.steps_per_execution(stage(), PLAIN, small, 100, 32) == 10
+    assert choices.steps_per_execution(stage(steps_per_execution=25), PLAIN, small, 100, 32) == 25
     with pytest.raises(kplug.SpecError, match=r"7 does not divide the 100 steps of an epoch; 1, 2, 4, 5, .* do"):
-        choices.steps_per_execution(spec(steps_per_execution=7), PLAIN, small, 100, 32)
+        choices.steps_per_execution(stage(steps_per_execution=7), PLAIN, small, 100, 32)
 
 
 def test_xla_on_one_gpu_alone():
     model = chosen(PLAIN).learner.model
-    assert not choices.jit(spec(), PLAIN, model)
-    assert choices.jit(spec(), GPU, model)
-    assert not choices.jit(spec(), replace(GPU, replicas=2), model)
-    assert choices.jit(spec(jit=True), PLAIN, model)
+    assert not choices.jit(stage(), PLAIN, model)
+    assert choices.jit(stage(), GPU, model)
+    assert not choices.jit(stage(), replace(GPU, replicas=2), model)
+    assert choices.jit(stage(jit=True), PLAIN, model)
     model.layers[-1].supports_jit = False
-    assert not choices.jit(spec(), GPU, model)
+    assert not choices.jit(stage(), GPU, model)
 
 
 def test_operations_of_a_step():

@@ -3,16 +3,14 @@
 import pytest
 
 import kplug
-from kplug import Architecture, hookimpl
+from kplug import Architecture, Rebuild, hookimpl
 from kplug.contracts import tiny
-from kplug.model.weights import keeps_initial_values
-from kplug.storage.notes import found_once
 from kplug.testing import plugged
 
 ASKED, KEPT = [], []
 
 
-def remembering(units: int = 2) -> Architecture:
+def remembering(rebuild: Rebuild, units: int = 2) -> Architecture:
     """Be as large as something outside says.
 
     Args:
@@ -27,10 +25,10 @@ def remembering(units: int = 2) -> Architecture:
         return {"units": 3}
 
     def network(x):
-        width = found_once(f"units beside {units}", ask)["units"] + units
+        width = rebuild.found_once(f"units beside {units}", ask)["units"] + units
         layer = keras.layers.Dense(width, name="inner")
         y = layer(keras.layers.Flatten()(x))
-        KEPT.append(keeps_initial_values(layer.weights))
+        KEPT.append(not rebuild.weights_follow(layer.weights))
         return y
 
     return Network(network, name="remembering")
@@ -97,5 +95,5 @@ def test_a_part_of_another_run_brings_what_that_run_found(tmp_path):
 
 def test_without_a_run_it_is_asked_each_time():
     for _ in range(2):
-        assert found_once("anything", lambda: ASKED.append(0) or 5) == 5
+        assert Rebuild().found_once("anything", lambda: ASKED.append(0) or 5) == 5
     assert ASKED == [0, 0]

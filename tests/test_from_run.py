@@ -15,7 +15,7 @@ from kplug.data.splits import open_data
 from kplug.inference.predict import restored
 from kplug.inference.run import Run
 from kplug.kinds import DataInfo, Field, FitInfo
-from kplug.model.from_run import find_parts, keep_parts, parts_of
+from kplug.model.from_run import find_parts, keep_parts, rebuild_of
 from kplug.model.learner import build_learner, build_optimizer
 from kplug.model.weights import freeze
 from kplug.spec.yaml12 import parse
@@ -74,8 +74,10 @@ def info(image=(8, 8, 1), classes=10):
     return DataInfo({"image": Field(image, "uint8"), "label": Field((), "int32")}, classes=names)
 
 
-def learner_of(spec, data=None, precision="float32"):
-    return build_learner(spec, data or info(), FitInfo(steps=10, epochs=1), precision)
+def learner_of(spec, data=None, precision="float32", run=None):
+    """The learner of a spec, within the run that it is of where there is one."""
+    rebuild = rebuild_of(run) if run else None
+    return build_learner(spec, data or info(), FitInfo(steps=10, epochs=1), precision, rebuild=rebuild)
 
 
 def values_of(layer):
@@ -369,8 +371,7 @@ def test_the_copy_stands_for_the_run(mine, tmp_path):
     assert files(run.path / "parts") == [*(f"1/{name}" for name in NEEDED), "parts.json"]
     shutil.rmtree(mine.path)
     run = Run.open(shutil.move(run.path, tmp_path / "moved"))
-    with parts_of(run):
-        assert_same(values_of(learner_of(run.spec).model), expected)
+    assert_same(values_of(learner_of(run.spec, run=run).model), expected)
     with pytest.raises(kplug.SpecError, match="no such directory"):
         learner_of(run.spec)
 
@@ -392,8 +393,7 @@ def test_a_run_without_parts_keeps_none(tmp_path):
 
 def test_parts_of_parts(mine, tmp_path):
     middle = made_run(second(mine), tmp_path / "middle")
-    with parts_of(middle):
-        learner = learner_of(middle.spec)
+    learner = learner_of(middle.spec, run=middle)
     middle.write_json("data.json", info().to_json())
     middle.write_json("kept.json", {"stage": 0})
     learner.parts["model"].weights[0].assign_add(np.ones((3, 3, 1, 4)))
@@ -403,8 +403,7 @@ def test_parts_of_parts(mine, tmp_path):
     for run in (mine, middle):
         shutil.rmtree(run.path)
     assert {*(f"1/parts/1/{name}" for name in NEEDED), "1/parts/parts.json"} < set(files(last.path / "parts"))
-    with parts_of(last):
-        assert_same(values_of(learner_of(last.spec).parts["model"]), expected)
+    assert_same(values_of(learner_of(last.spec, run=last).parts["model"]), expected)
 
 
 def test_a_copy_that_was_changed_is_refused(first, tmp_path):
@@ -413,14 +412,14 @@ def test_a_copy_that_was_changed_is_refused(first, tmp_path):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with parts_of(run), pytest.raises(kplug.SpecError, match=r"parts/1: model\.weights\.h5 is not as it was copied"):
-        learner_of(run.spec)
+    with pytest.raises(kplug.SpecError, match=r"parts/1: model\.weights\.h5 is not as it was copied"):
+        learner_of(run.spec, run=run)
 
 
 def test_another_path_than_the_one_that_was_copied_is_refused(first, mine, tmp_path):
     run = made_run(second(first), tmp_path / "second")
-    with parts_of(run), pytest.raises(kplug.SpecError, match=r"second has no copy of it, .*\(of: .*run\)"):
-        learner_of(run.spec.at({"task.model.run": str(mine.path)}))
+    with pytest.raises(kplug.SpecError, match=r"second has no copy of it, .*\(of: .*run\)"):
+        learner_of(run.spec.at({"task.model.run": str(mine.path)}), run=run)
 
 
 def test_a_folder_outside_is_refused(first, tmp_path):
@@ -428,8 +427,8 @@ def test_a_folder_outside_is_refused(first, tmp_path):
     index = json.loads((run.path / "parts/parts.json").read_text())
     index[str(first.path)]["folder"] = "../../first"
     (run.path / "parts/parts.json").write_text(json.dumps(index))
-    with parts_of(run), pytest.raises(kplug.SpecError, match="not a number"):
-        learner_of(run.spec)
+    with pytest.raises(kplug.SpecError, match="not a number"):
+        learner_of(run.spec, run=run)
 
 
 def test_a_copy_is_whole_or_not_there(first, tmp_path, monkeypatch):
@@ -501,7 +500,7 @@ def test_nothing_is_made_where_a_later_stage_has_no_run(first, tmp_path):
     assert not (tmp_path / "second").exists()
 
 
-def distilled(run: kplug.RunPath) -> kplug.Architecture:
+def distilled(rebuild: kplug.Rebuild, run: kplug.RunPath) -> kplug.Architecture:
     """A component of a stranger that uses a run.
 
     Args:
@@ -509,7 +508,7 @@ def distilled(run: kplug.RunPath) -> kplug.Architecture:
     """
     from kplug.model.from_run import trained_part
 
-    return trained_part(run, "model")
+    return trained_part(run, "model", rebuild)
 
 
 def test_a_strangers_component_that_names_a_run_is_kept_whole_too(first, tmp_path):

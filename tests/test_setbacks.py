@@ -13,6 +13,7 @@ import kplug
 from kplug.contracts.interrupted import Killed, contents, watched_by
 from kplug.errors import BlownUp
 from kplug.inference.run import Run
+from kplug.records import Monitor
 from kplug.training import rollback as setbacks
 from kplug.training.checkpoints import Checkpoints
 from kplug.training.fit import resume, train
@@ -186,7 +187,7 @@ def test_the_best_epoch_stays_the_best_though_it_was_given_up(tmp_path):
 def test_where_the_last_epoch_is_kept_none_that_was_given_up_is(tmp_path):
     run = Run.create(kplug.loads(text().replace("epochs: 3", "epochs: 3\n  best: last")), tmp_path / "run")
     run.append(setbacks.FILE, {"best": -2.0, "best_metrics": {"loss": 1.0, "epoch": 3}})
-    for monitor, best in ((None, math.inf), (("loss", "minimize"), -2.0)):
+    for monitor, best in ((None, math.inf), (Monitor("loss", "minimize"), -2.0)):
         keeper = Recorder(run, monitor)
         setbacks.keep_best(run, keeper)
         assert keeper.best == best

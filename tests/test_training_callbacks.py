@@ -3,12 +3,14 @@
 import math
 import re
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import kplug
+from kplug import RunDirectory
 from kplug.contracts.interrupted import contents, killed_after, watched_by, weights_in
 from kplug.default_plugins.training.callbacks import best_checkpoints, stop_on_blow_up, weight_averaging
 from kplug.errors import BlownUp
@@ -95,7 +97,7 @@ def test_a_training_that_goes_well_is_left_alone(tmp_path):
 
 def watched(values, **arguments):
     """What a guard says of losses, one a step."""
-    guard = stop_on_blow_up(**arguments)
+    guard = stop_on_blow_up(RunDirectory(Path("nowhere")), **arguments)
     guard.on_train_begin()
     guard.on_epoch_begin(0)
     for step, value in enumerate(values):
@@ -114,7 +116,7 @@ def test_the_bound_is_the_lowest_times_the_factor_and_no_less_than_the_first():
 
 
 def test_the_bound_survives_a_resume():
-    guard = stop_on_blow_up()
+    guard = stop_on_blow_up(RunDirectory(Path("nowhere")))
     guard.on_train_begin()
     guard.restore(watched([0.1, 0.05]).state())
     with pytest.raises(BlownUp, match=r"over 10 times its lowest, 0\.05"):

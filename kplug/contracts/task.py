@@ -18,7 +18,7 @@ from kplug.inference.endpoints import predictor
 from kplug.inference.export import ExportError, example_inputs, export_saved_model
 from kplug.model.learner import build_learner
 from kplug.model.weights import weights_only
-from kplug.records import DataInfo, FitInfo, Learner
+from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import loads
 from kplug.spec.build import build
 
@@ -43,7 +43,7 @@ def check_task(subject: Subject) -> None:
 def train_task(subject: Subject, scope: Any) -> dict[str, Any]:
     """An epoch, then an evaluation whose last batch is smaller."""
     data = _open(subject)
-    given = {DataInfo: data.info, FitInfo: _fit_info(data)}
+    given = {DataInfo: data.info, FitInfo: _fit_info(data), Rebuild: Rebuild()}
     with scope:  # in which build_learner could not begin a new Keras session
         learner = build(data.spec, data.spec["task"], given)
     learner.model.fit(data.training(learner, 1), steps_per_epoch=data.steps, shuffle=False, verbose=0)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from kplug.hookspecs import hookimpl
 from kplug.kinds import Count, Seed, Size, Source
-from kplug.records import Columns, DataInfo, Field, FitInfo, SearchInfo, Split
+from kplug.records import Columns, DataInfo, Field, FitInfo, Rebuild, SearchInfo, Split
 
 TINY_SEARCH = """
 name: tiny
@@ -205,7 +205,8 @@ def tiny_given(
         epochs: of the training.
     """
     info = tiny_info(image, multi_label=multi_label)
-    return {DataInfo: info, FitInfo: FitInfo(steps=steps, epochs=epochs), Columns: tiny_columns()}
+    fit = FitInfo(steps=steps, epochs=epochs)
+    return {DataInfo: info, FitInfo: fit, Columns: tiny_columns(), Rebuild: Rebuild()}
 
 
 def tiny_search() -> SearchInfo:

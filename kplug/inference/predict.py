@@ -10,9 +10,9 @@ import numpy as np
 from kplug.errors import Problem, SpecError, did_you_mean
 from kplug.inference.endpoints import live_predictions
 from kplug.inference.run import Run
-from kplug.model.from_run import parts_of
+from kplug.model.from_run import rebuild_of
 from kplug.model.learner import build_learner
-from kplug.model.weights import load_kept_weights, refuse_without_weights, values_follow
+from kplug.model.weights import load_kept_weights, refuse_without_weights
 from kplug.records import FitInfo, Learner
 
 
@@ -20,8 +20,8 @@ def restored(run: Run) -> Learner:
     """The run's learner in its export's precision, with the weights it kept; nothing of its source is touched."""
     refuse_without_weights(run)
     spec = run.kept_spec
-    with parts_of(run), values_follow():
-        learner = build_learner(spec, run.info, FitInfo(steps=1, epochs=1), spec["export.precision"])
+    fit = FitInfo(steps=1, epochs=1)
+    learner = build_learner(spec, run.info, fit, spec["export.precision"], rebuild=rebuild_of(run))
     load_kept_weights(run, learner.model)
     return learner
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +16,38 @@ from kplug.errors import Path as Place
 from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.kinds import TrainedRun
 from kplug.model.trained_part import TrainedPart, names_as_if_alone
-from kplug.model.weights import load_kept_weights, refuse_without_weights, values_follow
-from kplug.records import DataInfo, FitInfo, Learner
+from kplug.model.weights import load_kept_weights, refuse_without_weights
+from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.spec import is_marked
 from kplug.spec.tree import nodes
 from kplug.storage.files import digest_of, naming_errors, sync
-from kplug.storage.notes import NOTES, Notes, noted
+from kplug.storage.notes import NOTES, Notes
 from kplug.storage.run_directory import BEST, KEPT, RunDirectory
 
 PARTS, INDEX = "parts", "parts.json"
 NEEDED = ("spec.yaml", "data.json", KEPT, BEST)
 
-_rebuilt: ContextVar[RunDirectory | None] = ContextVar("rebuilt", default=None)
-
 # --- a part in a new model -----------------------------------------------------------------------------------------
 
 
-def trained_part(path: str, name: str) -> keras.Layer:
+def trained_part(path: str, name: str, rebuild: Rebuild) -> keras.Layer:
     """The part of a run's learner, made anew within the build that goes on, with the weights that the run kept.
 
     Args:
-        path: the run's directory as the spec has it; inside `parts_of` it stands for the copy.
-        name: of the part.
+        path: the run's directory as the spec has it.
+        name: the part's name.
+        rebuild: says where that run is read from: the copy, once there is one.
 
     Raises:
         SpecError: there is no such run or part, or its weights do not fit.
     """
     try:
-        run = _run_of(path)
+        run = RunDirectory.open(rebuild.trained_run(path))
         refuse_without_weights(run)
-        with names_as_if_alone() as keep_names, parts_of(run), values_follow():
-            learner = _rebuild(run)
+        with names_as_if_alone() as keep_names:
+            learner = _rebuilt(run)
             load_kept_weights(run, learner.model)
             part = _part(learner, name)
             keep_names(part)
@@ -58,10 +56,11 @@ def trained_part(path: str, name: str) -> keras.Layer:
     return TrainedPart(part, f"'{name}' of the run '{path}'")
 
 
-def _rebuild(run: RunDirectory) -> Learner:
-    """As `build_learner`, but Keras's session, the seed and the dtype policy are those of the build that goes on."""
+def _rebuilt(run: RunDirectory) -> Learner:
+    """A run's learner as `build_learner` makes it, in Keras's session, seed and policy of the build that goes on."""
     spec = run.kept_spec
-    return build(spec, spec["task"], {DataInfo: run.info, FitInfo: FitInfo(steps=1, epochs=1)})
+    given = {DataInfo: run.info, FitInfo: FitInfo(steps=1, epochs=1), Rebuild: rebuild_of(run)}
+    return build(spec, spec["task"], given)
 
 
 def _part(learner: Learner, name: str) -> keras.Layer:
@@ -78,23 +77,14 @@ def _part(learner: Learner, name: str) -> keras.Layer:
 # --- the copies that a run keeps -------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def parts_of(run: RunDirectory, found: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Inside, `from_run` reads the copies that this run keeps, and no other run; what components found is known.
+def rebuild_of(run: RunDirectory, weights_follow: Callable[[Iterable[Any]], bool] = lambda weights: True) -> Rebuild:
+    """What the parts of a run's network may know when it is built again.
 
     Args:
-        run: whose network is built.
-        found: what they found before the run had a directory.
+        run: keeps what its parts found when it began, and copies of the runs that they were taken from.
+        weights_follow: which weights get their values from the run right after: all, where nothing is said.
     """
-    token = _rebuilt.set(run)
-    if found:
-        run.write_json(NOTES, found)
-    known = run.read_json(NOTES) if (run.path / NOTES).exists() else {}
-    try:
-        with noted(Notes(known, lambda notes: run.write_json(NOTES, notes))):
-            yield
-    finally:
-        _rebuilt.reset(token)
+    return Rebuild(weights_follow, Notes(run).find, functools.partial(_copy_in, run))
 
 
 def find_parts(spec: Spec) -> dict[str, RunDirectory]:
@@ -107,7 +97,7 @@ def find_parts(spec: Spec) -> dict[str, RunDirectory]:
     for _, stage in spec.stages():
         for path, at in _run_paths(stage["task"]):
             try:
-                found[path] = _run_of(path)
+                found[path] = RunDirectory.open(Rebuild().trained_run(path))
                 refuse_without_weights(found[path])
             except SpecError as error:
                 raise stage.error(at, str(error)) from error
@@ -115,7 +105,7 @@ def find_parts(spec: Spec) -> dict[str, RunDirectory]:
 
 
 def _run_paths(tree: Any) -> Iterator[tuple[str, Place]]:
-    """What stands for another run in a tree, by the marks of the components' parameters, and where."""
+    """The paths of other runs in a tree, by the marks of the components' parameters, and where they stand."""
     for node in nodes(tree):
         for name, value in node.arguments.items():
             annotation = node.component.parameters[name].annotation
@@ -150,11 +140,12 @@ def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _run_of(path: str) -> RunDirectory:
-    """The run at a path of the spec: the copy of it, where a run is rebuilt that keeps one."""
-    owner = _rebuilt.get()
-    if owner is None:
-        return RunDirectory.open(Path(path).expanduser())
+def _copy_in(owner: RunDirectory, path: str) -> Path:
+    """The copy of another run that a run keeps, which is the only one that it reads.
+
+    Raises:
+        SpecError: there is none, or it is not as it was copied.
+    """
     index = owner.read_json(f"{PARTS}/{INDEX}") if (owner.path / PARTS).exists() else {}
     if path not in index:
         kept = listed(index) or "none"
@@ -166,7 +157,7 @@ def _run_of(path: str) -> RunDirectory:
     for name, digest in index[path]["sha256"].items():
         if not (copy / name).is_file() or digest_of(copy / name) != digest:
             raise SpecError([Problem(f"{name} is not as it was copied; put it back", where=str(copy))])
-    return RunDirectory.open(copy)
+    return copy
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -9,12 +9,14 @@ import keras
 
 from kplug.model.network import dtype_policy
 from kplug.model.patches import fuse_batch_normalization
-from kplug.records import DataInfo, FitInfo, Learner
+from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.spec.build import build
 
 
-def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str, strategy: Any = None) -> Learner:
+def build_learner(
+    spec: Spec, info: DataInfo, fit: FitInfo, precision: str, strategy: Any = None, rebuild: Rebuild | None = None
+) -> Learner:
     """The task's learner, the same each time: Keras's names and seeds start afresh.
 
     Args:
@@ -23,12 +25,13 @@ def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str, stra
         fit: how long it trains.
         precision: the Keras dtype policy to build under.
         strategy: the `tf.distribute.Strategy` whose devices hold the weights; None is TensorFlow's default.
+        rebuild: what its parts may know of the run that it is built for; None is no run.
     """
     fuse_batch_normalization()
     keras.utils.clear_session()  # not within a scope, which it would end
     keras.utils.set_random_seed(spec["seed"])
     with strategy.scope() if strategy else contextlib.nullcontext(), dtype_policy(precision):
-        learner = build(spec, spec["task"], {DataInfo: info, FitInfo: fit})
+        learner = build(spec, spec["task"], {DataInfo: info, FitInfo: fit, Rebuild: rebuild or Rebuild()})
     if not isinstance(learner, Learner):
         raise TypeError(f"task '{spec['task'].name}' returned {type(learner).__name__}, not a Learner")
     return learner

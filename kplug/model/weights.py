@@ -6,7 +6,6 @@ import contextlib
 import fnmatch
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -15,8 +14,6 @@ from kplug.console import log
 from kplug.errors import Problem, SpecError, listed
 from kplug.spec import Spec
 from kplug.storage.run_directory import BEST, KEPT, RunDirectory
-
-_follows: ContextVar[Callable[[Any], bool]] = ContextVar("follows", default=lambda weight: False)
 
 
 def freeze(spec: Spec, model: keras.Model) -> None:
@@ -62,7 +59,7 @@ def carry_over(weights: Mapping[str, Any], model: keras.Model) -> None:
 
 
 def finalize(model: keras.Model) -> None:
-    """After weights were assigned: let layers see it that compute with copies of theirs, as Normalization does."""
+    """Let layers that compute with copies of their weights, as Normalization does, see that these were assigned."""
     for layer in model._flatten_layers(include_self=False, recursive=True):
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
@@ -70,7 +67,7 @@ def finalize(model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def weights_only(model: keras.Model) -> Iterator[None]:
-    """A model without its optimizer, whose variables Keras would write and read too, twice the size again."""
+    """Take a model's optimizer away meanwhile: Keras would write and read its variables too, twice the size again."""
     optimizer, model.optimizer = model.optimizer, None
     try:
         yield
@@ -78,39 +75,21 @@ def weights_only(model: keras.Model) -> Iterator[None]:
         model.optimizer = optimizer
 
 
-def keeps_initial_values(weights: Iterable[Any]) -> bool:
-    """True where weights that were just made keep their values: what reads them from a file asks here before it does.
-
-    They do not in a network that is rebuilt for its run's own weights: for an evaluation, an export, a checkpoint, or
-    the next stage of a training. The file may be gone by then.
+def taken_over_from(by_path: Mapping[str, Any]) -> Callable[[Iterable[Any]], bool]:
+    """A `Rebuild.weights_follow` for the next stage of a training, which takes weights over as `carry_over` does.
 
     Args:
-        weights: `keras.Variable`s.
-    """
-    follows = _follows.get()
-    return not all(follows(weight) for weight in weights)
-
-
-@contextlib.contextmanager
-def values_follow(by_path: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Inside, networks are built whose weights get other values right after.
-
-    Args:
-        by_path: those that follow; None where all do.
+        by_path: the weights of the stage before; one of another shape is not taken over.
     """
 
-    def follows(weight: Any) -> bool:
-        return by_path is None or (weight.path in by_path and tuple(by_path[weight.path].shape) == tuple(weight.shape))
+    def follow(weights: Iterable[Any]) -> bool:
+        return all(w.path in by_path and tuple(by_path[w.path].shape) == tuple(w.shape) for w in weights)
 
-    token = _follows.set(follows)
-    try:
-        yield
-    finally:
-        _follows.reset(token)
+    return follow
 
 
 def refuse_without_weights(run: RunDirectory) -> None:
-    """SpecError where a run has kept no weights yet."""
+    """Refuse a run that has kept no weights yet."""
     for name in (BEST, KEPT):
         if not (run.path / name).exists():
             message = f"{name} is missing: the run did not get through its first epoch"

@@ -1,44 +1,42 @@
-"""Names and rows of metrics: in which order they stand, and which is best."""
+"""Names and rows of metrics: in which order they stand, and which row is best."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kplug.errors import did_you_mean
+from kplug.records import Monitor
 from kplug.spec import Spec
 
 
-def in_order(logs: dict[str, Any]) -> dict[str, float]:
+def in_order(logs: Mapping[str, Any]) -> dict[str, float]:
     """Keras's logs as numbers: training before validation, the loss first."""
     return {name: float(logs[name]) for name in sorted(logs, key=place)}
 
 
 def place(name: str) -> tuple[bool, bool]:
-    """By which the names of metrics are put in order."""
+    """The sort key of a metric's name: training before validation, losses first."""
     return name.startswith("val_"), "loss" not in name
 
 
-def best_row(rows: list[dict[str, float]], spec: Any) -> dict[str, float]:
+def best_row(rows: Sequence[dict[str, float]], spec: Any) -> dict[str, float]:
     """The metrics of the epoch whose weights the training keeps, as `fit.best` says."""
-    monitor = spec["fit.best"]
-    if monitor == "last":
-        return rows[-1]
-    ((direction, name),) = monitor.items()
-    if name not in rows[0] and name == "val_loss":
-        name = "loss"
-    sign = 1 if direction == "minimize" else -1
-    return min(rows, key=lambda row: math.inf if math.isnan(row[name]) else row[name] * sign)
+    written = spec["fit.best"]
+    return rows[-1] if written == "last" else Monitor.read(written).among(rows[0]).best(rows)
 
 
-def best_metric(spec: Spec, names: list[str]) -> tuple[str, str] | None:
-    """(metric, minimize or maximize) of `fit.best`, checked against what will be reported; none for the last epoch."""
-    if spec["fit.best"] == "last":
+def best_metric(spec: Spec, names: Sequence[str]) -> Monitor | None:
+    """The metric of `fit.best`, among those that will be reported; None where the last epoch is kept.
+
+    Raises:
+        SpecError: it is not among them.
+    """
+    written = spec["fit.best"]
+    if written == "last":
         return None
-    ((direction, name),) = spec["fit.best"].items()
-    if name in names:
-        return name, direction
-    if name == "val_loss" and not any(n.startswith("val_") for n in names):
-        return "loss", direction  # the default, where nothing validates
-    hint = did_you_mean(name, names) or f"; this run reports {', '.join(names)}"
-    raise spec.error(("fit", "best", direction), f"'{name}' is not reported{hint}")
+    monitor = Monitor.read(written).among(names)
+    if monitor.name in names:
+        return monitor
+    hint = did_you_mean(monitor.name, names) or f"; this run reports {', '.join(names)}"
+    raise spec.error(("fit", "best", monitor.direction), f"'{monitor.name}' is not reported{hint}")

@@ -1,58 +1,38 @@
-"""What a component may know of the run it is built for: whether its weights will follow, and what it found before."""
+"""What the components of a run found outside of it when it began, such as a configuration on the network."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
+
+from kplug.storage.run_directory import RunDirectory
 
 NOTES = "found.json"
 
 
-# --- what was found outside of the run -------------------------------------------------------------------------------
-
-
 class Notes:
-    """What components found when the run began, by name: JSON that the run keeps.
+    """Answers that a run keeps, JSON by name: whenever its network is rebuilt, they are the same.
 
     Args:
-        known: from before.
-        keep: called with all of them when there are more.
+        run: the run that keeps them; None while it has no directory yet, which `keep_in` then gives them.
     """
 
-    def __init__(self, known: Mapping[str, Any], keep: Callable[[dict[str, Any]], None] = lambda notes: None) -> None:
-        self.known, self.keep = dict(known), keep
+    def __init__(self, run: RunDirectory | None = None) -> None:
+        self.run = run
+        self.known: dict[str, Any] = run.read_json(NOTES) if run and (run.path / NOTES).exists() else {}
 
     def find(self, name: str, ask: Callable[[], Any]) -> Any:
+        """The answer that is known by a name, or that `ask` gives now."""
         if name not in self.known:
             self.known[name] = ask()
-            self.keep(self.known)
+            self._write()
         return self.known[name]
 
+    def keep_in(self, run: RunDirectory) -> None:
+        """Have a new run keep what was found before it was made."""
+        self.run = run
+        self._write()
 
-_notes: ContextVar[Notes | None] = ContextVar("notes", default=None)
-
-
-def found_once(name: str, ask: Callable[[], Any]) -> Any:
-    """What a component finds in a place that is no part of the run, such as a configuration on the network.
-
-    It is asked for when a run begins and kept with it: whenever its model is rebuilt, the answer is the same, and the
-    place is not needed.
-
-    Args:
-        name: of what is asked, the same whenever the component is built.
-        ask: gives it, as JSON.
-    """
-    notes = _notes.get()
-    return ask() if notes is None else notes.find(name, ask)
-
-
-@contextlib.contextmanager
-def noted(notes: Notes) -> Iterator[None]:
-    """Inside, `found_once` goes by these."""
-    token = _notes.set(notes)
-    try:
-        yield
-    finally:
-        _notes.reset(token)
+    def _write(self) -> None:
+        if self.run and self.known:
+            self.run.write_json(NOTES, self.known)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kplug.errors import Problem, SpecError
+from kplug.kinds import injected
 from kplug.records import DataInfo
 from kplug.spec import Spec, load
 from kplug.storage.environment import packages, plugins
@@ -23,9 +24,13 @@ BEST, LAST, RESULT = "model.weights.h5", "last.weights.h5", "result.json"
 KEPT = "kept.json"  # from which stage the best weights are
 
 
+@injected
 @dataclass(frozen=True)
 class RunDirectory:
     """The files of one training; without `result.json` in it the training did not finish.
+
+    A callback gets that of its training by a parameter with this annotation. There is always one: where steps are
+    only timed (`kplug bench`) no callbacks are built, and `kplug.testing.check` makes a run that is gone afterwards.
 
     Args:
         path: the directory.

@@ -1,4 +1,4 @@
-"""What `auto` means: rules on the hardware and the model, never timings, so that a run chooses the same again."""
+"""The rules behind `auto`: on the hardware and the model, never timings, so that a run chooses the same again."""
 
 from __future__ import annotations
 
@@ -11,36 +11,46 @@ import tensorflow as tf
 from kplug.errors import listed
 from kplug.model.machine import Hardware, processor_flags
 from kplug.model.operations import operations
-from kplug.spec import Spec
+from kplug.training.plan import Stage
 
 SAFE_CHANNELS = 16  # with which oneDNN's kernels for AVX-512 fill a register
 PICTURES = 4  # channels that a picture has at most
 SMALL_STEP = 1e9  # operations of a step below which the way into TensorFlow costs as much as the step
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 DEPTHWISE = (
-    *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
-    *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
 )
 MOST_STEPS = 16  # that are made at once: callbacks and Ctrl-C wait for them
 
 
-def apply(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> dict[str, Any]:
-    """Set a compiled model up as the spec and the rules say; what was chosen, for `environment.json`."""
-    model.jit_compile = jit(spec, hardware, model)
-    model.steps_per_execution = steps_per_execution(spec, hardware, model, steps, batch_size)
+def choose(stage: Stage, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> dict[str, Any]:
+    """Set a compiled model up as the spec and the rules say, and tell what was chosen, for `environment.json`.
+
+    Args:
+        stage: says what the spec leaves to the rules.
+        hardware: on which the run began.
+        model: the stage's.
+        steps: how many an epoch has.
+        batch_size: examples in a batch of all replicas.
+    """
+    model.jit_compile = jit(stage, hardware, model)
+    model.steps_per_execution = steps_per_execution(stage, hardware, model, steps, batch_size)
     return {
         "jit": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
-        "threads": spec["fit.threads"] or os.cpu_count(),
+        "threads": stage.fit.threads or os.cpu_count(),
         "hardware": hardware.to_json(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "parameters": model.count_params(),
     }
 
 
-def precision(spec: Spec, hardware: Hardware, model: keras.Model | None = None) -> str:
-    """The Keras dtype policy of the training; without a model, of one that has products of full matrices alone."""
-    wanted = spec["fit.precision"]
+def precision(stage: Stage, hardware: Hardware, model: keras.Model | None = None) -> str:
+    """The Keras dtype policy of a stage; without a model, of one that has products of full matrices alone."""
+    wanted = stage.fit.precision
     if wanted != "auto":
         return wanted
     if hardware.kind == "CPU":
@@ -52,15 +62,15 @@ def precision(spec: Spec, hardware: Hardware, model: keras.Model | None = None) 
 
 
 def _is_depthwise(layer: keras.layers.Layer) -> bool:
-    """A convolution of each channel, or group of channels, by itself.
+    """True of a convolution of each channel, or group of channels, by itself.
 
     TensorFlow 2.21 has no fast kernels for their gradients in bfloat16 on a CPU, least of all with strides.
     """
     return isinstance(layer, DEPTHWISE) or (isinstance(layer, CONVOLUTIONS) and layer.groups > 1)
 
 
-def refuse_crash(spec: Spec, hardware: Hardware, model: keras.Model, batch_size: int) -> None:
-    """SpecError where TensorFlow 2.21 would end the process without a word.
+def refuse_crash(stage: Stage, hardware: Hardware, model: keras.Model, batch_size: int) -> None:
+    """Refuse a training in which TensorFlow 2.21 would end the process without a word.
 
     On a processor with AVX-512, oneDNN's gradient of a convolution with strides, from fewer than 16 channels, writes
     beyond its memory where the threads do not divide the batch. That of the first layer, on the pictures, is not made.
@@ -68,7 +78,7 @@ def refuse_crash(spec: Spec, hardware: Hardware, model: keras.Model, batch_size:
     flags = processor_flags()  # of the machine that computes, which may not be the one of before a resume
     if hardware.kind != "CPU" or "avx512f" not in flags or "amx_bf16" in flags:
         return
-    threads, batch_size = spec["fit.threads"] or os.cpu_count() or 1, batch_size // hardware.replicas
+    threads, batch_size = stage.fit.threads or os.cpu_count() or 1, batch_size // hardware.replicas
     if batch_size % threads == 0:
         return
     for layer in model._flatten_layers():
@@ -81,29 +91,29 @@ def refuse_crash(spec: Spec, hardware: Hardware, model: keras.Model, batch_size:
                 f"with strides reads fewer than {SAFE_CHANNELS} channels, as '{layer.name}' does ({channels}); write "
                 f"{fitting}, or a batch size that {threads} threads divide"
             )
-            raise spec.error("fit.threads", message)
+            raise stage.spec.error("fit.threads", message)
 
 
-def jit(spec: Spec, hardware: Hardware, model: keras.Model) -> bool:
-    """Whether XLA compiles the step: on one GPU, where every layer can; on a CPU it is slower than oneDNN."""
-    wanted = spec["fit.jit"]
+def jit(stage: Stage, hardware: Hardware, model: keras.Model) -> bool:
+    """True where XLA compiles the step: on one GPU, where every layer can; on a CPU it is slower than oneDNN."""
+    wanted = stage.fit.jit
     if wanted != "auto":
         return wanted
     return hardware.kind == "GPU" and hardware.replicas == 1 and all(x.supports_jit for x in model._flatten_layers())
 
 
-def steps_per_execution(spec: Spec, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> int:
+def steps_per_execution(stage: Stage, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> int:
     """Steps that are made at once: several where they are small, and as many executions as fill an epoch exactly.
 
     Raises:
         SpecError: the spec's number does not divide the steps of an epoch.
     """
-    wanted = spec["fit.steps_per_execution"]
+    wanted = stage.fit.steps_per_execution
     divisors = [n for n in range(1, steps + 1) if steps % n == 0]
     if wanted == "auto":
         small = hardware.replicas == 1 and operations(model) * batch_size < SMALL_STEP
         return max(n for n in divisors if n <= MOST_STEPS) if small else 1
     if wanted not in divisors:
         message = f"{wanted} does not divide the {steps} steps of an epoch; {listed([str(n) for n in divisors])} do"
-        raise spec.error("fit.steps_per_execution", message)
+        raise stage.spec.error("fit.steps_per_execution", message)
     return wanted

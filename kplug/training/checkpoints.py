@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a training, whole on the disk or not there, and which of them is good."""
+"""Checkpoints: the whole state of a training, whole on the disk or not there."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import keras
 import tensorflow as tf
 
 from kplug.errors import Problem, SpecError
-from kplug.inference.run import Run
 from kplug.model.variables import reachable_variables
 from kplug.model.weights import finalize
 from kplug.storage.files import digest_of, naming_errors, sync
+from kplug.storage.run_directory import RunDirectory
 
+FOLDER = "checkpoints"
 NAME = re.compile(r"ckpt-(\d+)-(\d+)")  # stage, step
 LEFT = re.compile(NAME.pattern + r"\.(tmp|old)-\d+")
 FORMAT = 1
@@ -30,7 +31,7 @@ class Checkpoint:
 
     Args:
         path: its folder.
-        state: what is no variable: stage, step, rows, callbacks.
+        state: all that is no variable: stage, step, first epoch, the recorder's state (`keeper`), those of callbacks.
     """
 
     path: Path
@@ -65,9 +66,9 @@ class Checkpoints:
         keep: how many are kept.
     """
 
-    def __init__(self, run: Run, keep: int) -> None:
-        self.folder = run.path / "checkpoints"
-        self.keep = keep
+    def __init__(self, run: RunDirectory, keep: int) -> None:
+        self.run, self.keep = run, keep
+        self.folder = run.path / FOLDER
 
     def save(self, model: keras.Model, state: dict[str, Any]) -> Path:
         """Write one, then let those beyond `keep` go; `state` has at least stage and step."""
@@ -97,7 +98,7 @@ class Checkpoints:
     def newest(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest good one, and what is wrong with those that are newer."""
         complaints: list[str] = []
-        for path in reversed(self._all()):
+        for _, path in reversed(checkpoints_in(self.run)):
             try:
                 return open_checkpoint(path), complaints
             except (OSError, ValueError, KeyError) as error:
@@ -110,13 +111,15 @@ class Checkpoints:
             if LEFT.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _all(self) -> list[Path]:
-        found = [path for path in self.folder.glob("ckpt-*") if NAME.fullmatch(path.name)]
-        return sorted(found, key=_position)
-
     def _prune(self) -> None:
-        for path in self._all()[: -self.keep]:
+        for _, path in checkpoints_in(self.run)[: -self.keep]:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def checkpoints_in(run: RunDirectory) -> list[tuple[tuple[int, int], Path]]:
+    """(stage, step) and folder of every checkpoint of a run, the oldest first, whether it is whole or not."""
+    found = [(NAME.fullmatch(path.name), path) for path in (run.path / FOLDER).glob("ckpt-*")]
+    return sorted(((int(match[1]), int(match[2])), path) for match, path in found if match)
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -129,11 +132,6 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if state["format"] != FORMAT:
         raise ValueError(f"format {state['format']}, this kplug reads {FORMAT}")
     return Checkpoint(path, state)
-
-
-def _position(path: Path) -> tuple[int, int]:
-    stage, step = NAME.fullmatch(path.name).groups()  # type: ignore[union-attr]
-    return int(stage), int(step)
 
 
 def _put_in_place(temporary: Path, final: Path) -> None:

@@ -1,4 +1,4 @@
-"""The devices that train one model together: whose share of each batch is whose, and what they agree on."""
+"""The devices that train one model together: which slices of each batch they take, and what they agree on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ from kplug.data.pipeline import ALL, BatchSlices
 from kplug.errors import WorkerLost
 
 CHUNK = 1 << 24  # bytes that are shared at once
+# what TensorFlow's collective operations raise when another process is gone; which of them depends on the moment
 GONE = (
-    *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError),
-    *(tf.errors.InternalError, tf.errors.FailedPreconditionError, tf.errors.UnknownError),
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.UnknownError,
 )
 
 
@@ -27,7 +33,7 @@ class Cluster:
     """A `tf.distribute.Strategy`, and the other processes that follow it.
 
     Args:
-        strategy: one a process; TensorFlow's default one is a single device.
+        strategy: a process has one; TensorFlow's default is a single device.
     """
 
     strategy: Any
@@ -39,12 +45,12 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """Processes."""
+        """Processes that train together."""
         return getattr(self.strategy.extended, "_num_workers", 1) if self.is_multi_worker else 1
 
     @property
     def index(self) -> int:
-        """This process, counted from 0, the chief."""
+        """The number of this process, counted from 0, which is the chief."""
         return self.strategy.extended._id_in_cluster if self.is_multi_worker else 0
 
     @property
@@ -92,7 +98,7 @@ class Cluster:
         return total
 
     def share(self, content: bytes) -> bytes:
-        """What the chief has, for all."""
+        """The bytes that the chief gives, on all workers; those that the others give do not count."""
         if not self.is_multi_worker:
             return content
         length = int(self.sum(np.int64(len(content) if self.is_chief else 0)))
@@ -104,7 +110,7 @@ class Cluster:
         return bytes(received)
 
     def gather(self, text: str) -> list[str]:
-        """A text of every worker, by its number."""
+        """The texts that all workers give, in the order of their numbers."""
         mine = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
         lengths = np.zeros(self.workers, np.int64)
         lengths[self.index] = len(mine)
@@ -115,7 +121,7 @@ class Cluster:
 
     @property
     def in_words(self) -> str:
-        """`on CPU:0`, or `on GPU:0, GPU:1 of each of 2 workers`."""
+        """The devices as `on CPU:0`, or `on GPU:0, GPU:1 of each of 2 workers`."""
         if self.strategy is tf.distribute.get_strategy():  # TensorFlow's default: the first GPU, or the processor
             devices = tuple(device.name for device in tf.config.list_logical_devices("GPU")[:1]) or ("device:CPU:0",)
         else:
@@ -132,7 +138,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def noticing_loss(cluster: Cluster) -> Iterator[None]:
-    """Errors of TensorFlow that mean that another worker is gone, said as such.
+    """Say errors of TensorFlow that mean that another worker is gone as such.
 
     Raises:
         WorkerLost: one is gone.

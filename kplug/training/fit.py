@@ -1,10 +1,14 @@
-"""Training, from a spec to a finished run."""
+"""Training, from a spec to a finished run, told from top to bottom.
+
+`train` begins a run and `resume` goes on with one; both make a `Plan` and hand it to `run_stages`, which finds where
+to begin and trains stage after stage. One stage, in Keras's `fit`, is `train_stage`.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -15,32 +19,34 @@ from kplug.data.readable import explained
 from kplug.data.splits import open_data
 from kplug.errors import BlownUp, dotted
 from kplug.inference.run import Run
-from kplug.model.from_run import find_parts, keep_parts, parts_of
+from kplug.model.from_run import find_parts, keep_parts, rebuild_of
 from kplug.model.learner import build_learner, build_optimizer
 from kplug.model.machine import Hardware
 from kplug.model.memory import out_of_memory, refuse_too_large
-from kplug.model.weights import carry_over, freeze, values_follow
-from kplug.records import FitInfo, Learner
+from kplug.model.weights import carry_over, freeze, taken_over_from
+from kplug.records import FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.storage.files import owned
 from kplug.storage.metrics import best_metric
-from kplug.storage.notes import Notes, noted
+from kplug.storage.notes import Notes
 from kplug.storage.run_directory import RESULT, refuse_existing
-from kplug.training import auto as choices
-from kplug.training import recorder as kept
+from kplug.training import auto
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.cluster import Cluster
+from kplug.training.plan import Plan, Stage, Training, make_plan
+from kplug.training.recorder import Recorder
 from kplug.training.resume import (
-    begun_in,
+    has_begun,
     has_more_epochs,
     last_epochs,
+    newest_checkpoint,
     refuse_changes,
     refuse_other_data,
     threads_of,
     use_threads,
 )
 from kplug.training.rollback import finish_rollback, keep_best, roll_back
-from kplug.training.stage import Training, train_stage
+from kplug.training.stage import train_stage
 from kplug.training.validation import first_metrics, reported_names
 from kplug.training.workers import directory_of, join, refuse_uneven, refuse_untried, share_run
 
@@ -56,35 +62,42 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
     Raises:
         SpecError: the input is wrong; nothing is trained and no run is made.
     """
+    # --- is there a run already? ---
     if run is not None and not go_on:
         refuse_existing(run)
     spec = spec.absolute()
-    begun = go_on and run is not None and begun_in(run)
+    begun = go_on and run is not None and has_begun(run)
+
+    # --- what computes; whether there is a run, the chief alone can see ---
     use_threads(spec, threads_of(Run.open(run)) if begun else spec["fit.threads"])  # type: ignore[arg-type]
     cluster = join(spec)
     if cluster.share(b"begun" if begun else b"new") == b"begun":
-        return go_on_with(run, spec, cluster)  # type: ignore[arg-type]
-    data = open_data(spec)
-    notes = Notes({})
-    with noted(notes):
-        training = prepare(data, 0, cluster, Hardware.here(cluster.replicas))
+        return _continue(run, spec, cluster)  # type: ignore[arg-type]
+
+    # --- everything that can be refused, before a run is made ---
+    plan = make_plan(open_data(spec), cluster, Hardware.here(cluster.replicas))
+    notes = Notes()
+    training = prepare(plan, plan.stages[0], Rebuild(found_once=notes.find))
     sources = find_parts(spec)
+
+    # --- the run ---
     with directory_of(cluster, run) as directory:
         made = Run.create(spec, directory)
-        with owned(made.path), parts_of(made, notes.known):
+        with owned(made.path):
+            notes.keep_in(made)
             keep_parts(made, sources)
-            made.write_json("data.json", data.info.to_json())
-            keep_samples(made, data)
+            made.write_json("data.json", plan.data.info.to_json())
+            keep_samples(made, plan.data)
             made.describe_environment(training.choices | {"cluster": cluster.to_json()})
-            log(f"run {made.path}: {describe(data, training)}")
-            return train_stages(made, data, training, None)
+            log(f"run {made.path}: {describe(training)}")
+            return run_stages(made, plan, training)
 
 
 def resume(directory: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Run:
     """Go on with a run that did not finish, as if it had not been stopped.
 
     Args:
-        directory: of the run.
+        directory: the run's.
         changes: dotted path to value; more epochs, file paths, `fit.checkpoint` and `export` may change.
 
     Raises:
@@ -97,113 +110,127 @@ def resume(directory: str | os.PathLike[str], changes: Mapping[str, Any] | None 
         log(f"{run.path} is finished; --set {dotted(last_epochs(spec))}=N with a larger N trains on")
         return run
     use_threads(spec, threads_of(run))
-    return go_on_with(directory, spec, join(spec))
+    return _continue(directory, spec, join(spec))
 
 
-def go_on_with(directory: str | os.PathLike[str], spec: Spec, cluster: Cluster) -> Run:
-    """Train the rest of a run, from its newest good checkpoint."""
-    with directory_of(cluster, directory) as path, owned(Run.open(path).path) if cluster.is_chief else nullcontext():
+def _continue(directory: str | os.PathLike[str], spec: Spec, cluster: Cluster) -> Run:
+    """Train the rest of a run: nothing is touched before its directory, spec and data are seen to be good for it."""
+    with directory_of(cluster, directory) as path, owned(Path(path)):
         share_run(cluster, path)
         run = Run.open(path)
         refuse_changes(run.spec, spec)
-        longer = has_more_epochs(run.spec, spec)
-        if run.finished and not longer:
+        is_longer = has_more_epochs(run.spec, spec)
+        if run.finished and not is_longer:
             return run
         data = open_data(spec)
         refuse_other_data(run, data)
-        finish_rollback(run)
-        found, complaints = Checkpoints(run, spec["fit.checkpoint.keep"]).newest()
-        for complaint in complaints:
-            log(complaint)
-        if found and longer:
-            found = found.unfinished()
         hardware = Hardware.from_json(run.read_json("environment.json")["chosen"]["hardware"])
-        with parts_of(run):
-            training = prepare_again(data, found, cluster, hardware)
-            run = run.rewritten(spec)
-            log(f"run {run.path} goes on after step {found.state['keeper']['step'] if found else 0}")
-            return train_stages(run, data, training, found)
+        return run_stages(run, make_plan(data, cluster, hardware, is_longer))
 
 
-def prepare(data: Data, stage: int, cluster: Cluster, hardware: Hardware) -> Training:
-    """The model of a stage, seen to fit the data and the devices."""
-    epochs, spec = data.spec.stages()[stage]
-    data = Data(spec, data.splits, data.info)
-    info = FitInfo(steps=data.steps * epochs, epochs=epochs)
-    refuse_untried(cluster, spec)
-    refuse_uneven(cluster, spec, data.batch_size)
-    learner, policy = build_as_chosen(data, info, cluster, hardware)
-    freeze(spec, learner.model)
-    build_optimizer(learner.model)
-    made = choices.apply(spec, hardware, learner.model, data.steps, data.batch_size) | {"precision": policy}
-    monitor = best_metric(spec, reported_names(data, learner))
-    if epochs:
-        choices.refuse_crash(spec, hardware, learner.model, data.batch_size)
-        refuse_too_large(data, learner, hardware.replicas)
-    return Training(stage, cluster, hardware, made, data, learner, monitor, info)
+def run_stages(run: Run, plan: Plan, training: Training | None = None) -> Run:
+    """Train what a run lacks, from where its directory says, to its result.
 
-
-def prepare_again(data: Data, found: Checkpoint | None, cluster: Cluster, hardware: Hardware) -> Training:
-    """As `prepare`, for the stage of a checkpoint, whose weights follow; for the first stage where there is none."""
-    if not found:
-        return prepare(data, 0, cluster, hardware)
-    with values_follow():
-        return prepare(data, found.state["stage"], cluster, hardware)
-
-
-def build_as_chosen(data: Data, info: FitInfo, cluster: Cluster, hardware: Hardware) -> tuple[Learner, str]:
-    """The learner, in the precision that the rules give its model, and that precision."""
-    policy = choices.precision(data.spec, hardware)
+    Args:
+        run: a new one, or one that did not finish.
+        plan: what is trained.
+        training: the first stage of a new run, which was prepared before the run was made.
+    """
+    # Where a training begins: anew, after a kill, and after it diverged. The order is important, since each step goes
+    # by the files that the steps before it leave.
+    #  1. A finished run is left as it is, and one whose spec, data or owner forbids it is refused: `resume` did that.
+    #  2. A rollback that a kill cut short is brought to its end: what it gave up must not be found in the next step.
+    #  3. The newest whole checkpoint says in which stage and after which step. Without one: the first step of all.
+    #  4. That stage's model is built. With a checkpoint its weights follow, and no file of initial weights is read.
+    #  5. Now that all which can be refused has passed, the run takes the spec, which may have more epochs, and loses
+    #     its result.
+    #  6. The recorder takes what the checkpoint knows. Rows that were written later go: their epochs come again.
+    #  7. The best epoch stays the best though a rollback gave it up, since its weights are the ones that are kept.
+    #  8. Checkpoints that a kill left half-written are removed.
+    #  9. `train_stage` puts the variables back, when `fit` has begun, and passes over the steps that were made.
+    is_resumed = training is None
     while True:
-        learner = build_learner(data.spec, data.info, info, policy, cluster.strategy)
-        policy, built = choices.precision(data.spec, hardware, learner.model), policy
-        if policy == built:
-            return learner, policy
-
-
-def train_stages(run: Run, data: Data, training: Training, found: Checkpoint | None) -> Run:
-    """Train every stage from a checkpoint, or from the first step, to the end; after a setback, from there again."""
-    cluster, hardware = training.cluster, training.hardware
-    while True:
-        # what was kept
-        keeper = kept.Recorder(run, training.monitor)
-        if found:
-            keeper.restore(found.state["keeper"])
-        for name in ("metrics.jsonl", "timings.jsonl"):
-            run.cut(name, keeper.rows)
-        keep_best(run, keeper)
+        finish_rollback(run)
+        found = newest_checkpoint(run, plan)
+        training = training or prepare_at(found, run, plan)
+        run = run.rewritten(plan.spec)
+        recorder = Recorder(run, training.monitor)
+        recorder.begin_at(found)
+        keep_best(run, recorder)
         Checkpoints(run, 1).clean()
-
-        # the stages
+        if is_resumed:
+            log(f"run {run.path} goes on after step {recorder.step}")
         try:
-            last = train_from(run, data, training, keeper, found)
+            last = train_from(found, run, training, recorder)
             break
         except BlownUp as error:
-            if cluster.is_multi_worker:
+            if plan.cluster.is_multi_worker:  # the others may not have seen it
                 raise
-            found = roll_back(run, keeper, error)
-        training = prepare_again(data, found, cluster, hardware)
+            roll_back(run, recorder, error)
+        training, is_resumed = None, False
 
-    # the result
-    metrics = keeper.best_metrics or first_metrics(last.data, last.learner, cluster)
+    metrics = recorder.best_metrics or first_metrics(last.data, last.learner, plan.cluster)
     run.write_json(RESULT, {"run": str(run.path), "metrics": metrics})
     return run
 
 
-def train_from(run: Run, data: Data, training: Training, keeper: kept.Recorder, found: Checkpoint | None) -> Training:
-    """Train a stage, from a checkpoint or from its first step, and those that follow; the last of them."""
-    train_stage(run, training, keeper, found)
-    for stage in range(training.stage + 1, len(data.spec.stages())):
+def prepare_at(found: Checkpoint | None, run: Run, plan: Plan) -> Training:
+    """The stage of a checkpoint, whose weights follow; the first stage with its initial ones where there is none."""
+    stage = plan.stages[found.state["stage"] if found else 0]
+    return prepare(plan, stage, rebuild_of(run, lambda weights: found is not None))
+
+
+def train_from(found: Checkpoint | None, run: Run, training: Training, recorder: Recorder) -> Training:
+    """Train a stage, from a checkpoint or from its first step, and all that follow; the last of them is returned."""
+    train_stage(run, training, recorder, found)
+    plan = training.plan
+    for stage in plan.stages[training.stage.number + 1 :]:
         weights = {weight.path: weight.numpy() for weight in training.learner.model.weights}
-        with values_follow(weights):
-            training = prepare(data, stage, training.cluster, training.hardware)
+        training = prepare(plan, stage, rebuild_of(run, taken_over_from(weights)))
         carry_over(weights, training.learner.model)
-        train_stage(run, training, keeper, None)
+        train_stage(run, training, recorder, None)
     return training
 
 
+# --- a stage, before it is trained -----------------------------------------------------------------------------------
+
+
+def prepare(plan: Plan, stage: Stage, rebuild: Rebuild) -> Training:
+    """The model of a stage, seen to fit the data and the devices."""
+    data, hardware = plan.data_of(stage), plan.hardware
+    refuse_untried(plan.cluster, stage)
+    refuse_uneven(plan.cluster, stage.spec, data.batch_size)
+    info = FitInfo(steps=data.steps * stage.epochs, epochs=stage.epochs)
+    learner, policy = build_as_chosen(plan, stage, info, rebuild)
+    freeze(stage.spec, learner.model)
+    build_optimizer(learner.model)
+    chosen = auto.choose(stage, hardware, learner.model, data.steps, data.batch_size) | {"precision": policy}
+    monitor = best_metric(stage.spec, reported_names(data, learner))
+    if stage.epochs:
+        auto.refuse_crash(stage, hardware, learner.model, data.batch_size)
+        refuse_too_large(data, learner, hardware.replicas)
+    return Training(plan, stage, data, learner, info, chosen, monitor)
+
+
+def build_as_chosen(plan: Plan, stage: Stage, info: FitInfo, rebuild: Rebuild) -> tuple[Learner, str]:
+    """The learner in the precision that the rules give its model, and that precision.
+
+    The rules look at the layers, which are there only once the model is built: it is built again where they say
+    another precision than the one without a model.
+    """
+    policy = auto.precision(stage, plan.hardware)
+    while True:
+        learner = build_learner(stage.spec, plan.data.info, info, policy, plan.cluster.strategy, rebuild)
+        policy, built = auto.precision(stage, plan.hardware, learner.model), policy
+        if policy == built:
+            return learner, policy
+
+
+# --- a new run -------------------------------------------------------------------------------------------------------
+
+
 def keep_samples(run: Run, data: Data, most: int = 16) -> None:
-    """A few real pictures, as the model gets them: what an export is compared on, without the source."""
+    """Keep a few real pictures, as the model gets them: an export is compared on them, without the source."""
     split = next(name for name in ("validation", "test", "train") if name in data.splits)
     with explained(data, split, out_of_memory):
         pictures = next(iter(data.examples(split)))["image"][:most].numpy()
@@ -211,9 +238,10 @@ def keep_samples(run: Run, data: Data, most: int = 16) -> None:
         run.write(f"samples/{number:02}.png", tf.io.encode_png(picture).numpy())
 
 
-def describe(data: Data, training: Training) -> str:
+def describe(training: Training) -> str:
     """One line: how much data, how large a model, what computes and how."""
+    data = training.data
     sizes = ", ".join(f"{size:,} {name}" for name, size in data.info.splits.items())
     shape = "x".join(str(n) for n in data.info.image_shape)
     model = f"{training.learner.model.count_params():,} parameters; {data.steps} steps an epoch"
-    return f"{sizes} examples of {shape}; {model}; {training.cluster.in_words}, {training.choices['precision']}"
+    return f"{sizes} examples of {shape}; {model}; {training.plan.cluster.in_words}, {training.choices['precision']}"

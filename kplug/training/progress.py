@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar, or lines."""
+"""A training as a person sees it: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         epochs: those of this stage, counted over the whole training.
-        steps: in an epoch.
+        steps: how many an epoch has.
         first: the step of the stage that training goes on with.
         quiet: say nothing.
     """

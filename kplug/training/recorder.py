@@ -1,4 +1,4 @@
-"""What every training does beside training: keep the best and the last weights, write rows, show progress."""
+"""What a run keeps of every epoch: a row of metrics, the weights of the best epoch and of the last."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import keras
 
 from kplug.inference.run import Run
 from kplug.model.weights import weights_only
+from kplug.records import Monitor
 from kplug.storage.metrics import in_order
 from kplug.storage.run_directory import BEST, KEPT, LAST
+from kplug.training.checkpoints import Checkpoint
 
 
 class Recorder(keras.callbacks.Callback):
     """Keeps the run directory: a row an epoch, the weights of the best epoch and of the last.
 
     Args:
-        run: the directory.
-        monitor: the metric that says which epoch is best, and "minimize" or "maximize"; none: the last is.
+        run: the run.
+        monitor: the metric that says which epoch is best; None: the last is.
     """
 
-    def __init__(self, run: Run, monitor: tuple[str, str] | None) -> None:
+    def __init__(self, run: Run, monitor: Monitor | None) -> None:
         super().__init__()
         self.run = run
         self.monitor = monitor
@@ -38,6 +40,13 @@ class Recorder(keras.callbacks.Callback):
         for name, value in state.items():
             setattr(self, name, value)
 
+    def begin_at(self, found: Checkpoint | None) -> None:
+        """Take what a checkpoint knows, and cut off the rows that were written after it; None is the first step."""
+        if found:
+            self.restore(found.state["keeper"])
+        for name in ("metrics.jsonl", "timings.jsonl"):
+            self.run.cut(name, self.rows)
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
@@ -52,9 +61,9 @@ class Recorder(keras.callbacks.Callback):
         metrics = in_order(logs or {})
         metrics.setdefault("learning_rate", learning_rate(self.model))
         row = {"stage": self.stage, "epoch": epoch + 1, "step": self.step} | metrics
-        cost = self.cost(metrics)
+        cost = self.monitor.cost(metrics) if self.monitor else -float(self.rows)
         if cost < self.best or not self.best_metrics:
-            self.best = cost if not math.isnan(cost) else math.inf
+            self.best = cost
             self.best_metrics = metrics | {"epoch": epoch + 1}
             self.keep(self.model, BEST)
         self.keep(self.model, LAST)
@@ -62,14 +71,8 @@ class Recorder(keras.callbacks.Callback):
         self.run.append("metrics.jsonl", row)
         self.run.append("timings.jsonl", {"epoch": epoch + 1, "seconds": round(seconds, 3)})
 
-    def cost(self, metrics: dict[str, float]) -> float:
-        """Of an epoch; the best has the least."""
-        if self.monitor is None:
-            return -float(self.rows)
-        metric, direction = self.monitor
-        return metrics[metric] * (1 if direction == "minimize" else -1)
-
     def keep(self, model: keras.Model, *names: str) -> None:
+        """Write the weights as they are to files of the run."""
         for name in names:
             with self.run.writing(name) as path, weights_only(model):
                 model.save_weights(path)

@@ -1,4 +1,4 @@
-"""Which run can be gone on with, and what may have changed since it began."""
+"""Going on with a run: whether it can be, what may have changed since it began, and how `fit` passes over steps."""
 
 from __future__ import annotations
 
@@ -15,17 +15,43 @@ import tensorflow as tf
 from kplug.console import log
 from kplug.data.pipeline import Data
 from kplug.errors import Path as SpecPath
-from kplug.errors import SpecError, dotted
+from kplug.errors import Problem, SpecError, dotted
 from kplug.inference.run import Run
 from kplug.spec import Spec
 from kplug.spec.tree import differences, plain
+from kplug.storage.notes import NOTES
 from kplug.storage.run_directory import refuse_existing
+from kplug.training.checkpoints import Checkpoint, Checkpoints
+from kplug.training.plan import Plan
 
 FREE = ("export", "search")  # sections that a training does not look at
+FIRST_FILES = (
+    "spec.yaml",
+    NOTES,
+    "data.json",
+    "environment.json",
+)  # of a new run; the last makes it one
+
+# --- may it go on? ---------------------------------------------------------------------------------------------------
+
+
+def has_begun(directory: str | os.PathLike[str]) -> bool:
+    """True where a directory holds a run; what is left of one that was killed while it was made is cleared away."""
+    path = Path(directory)
+    if (path / "environment.json").is_file():
+        return True
+    if (path / "spec.yaml").is_file():
+        for name in (*FIRST_FILES, "samples", "parts", ".parts", "lock"):
+            shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink(missing_ok=True)
+    for left in path.glob(".[0-9]*.*"):  # half-written files are called .PID.NAME
+        if left.name.split(".", 2)[2] in FIRST_FILES:
+            left.unlink()
+    refuse_existing(path)
+    return False
 
 
 def refuse_changes(began: Spec, spec: Spec) -> None:
-    """SpecError where a spec differs from the run's in more than a half-trained model does not notice."""
+    """Refuse a spec that differs from the run's in more than a half-trained model does not notice."""
     problems, notes = [], []
     for path, before, now in differences(plain(began.root), plain(spec.root)):
         if path == last_epochs(spec) and now > before:
@@ -40,28 +66,9 @@ def refuse_changes(began: Spec, spec: Spec) -> None:
 
 
 def has_more_epochs(began: Spec, spec: Spec) -> bool:
-    return spec.stages()[-1][0] > began.stages()[-1][0]
-
-
-def begun_in(directory: str | os.PathLike[str]) -> bool:
-    """Whether a directory holds a run; one that was killed while it was made is cleared away."""
-    path = Path(directory)
-    if (path / "environment.json").is_file():
-        return True
-    if (path / "spec.yaml").is_file():
-        for name in ("spec.yaml", "data.json", "samples", "parts", ".parts"):
-            shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink(missing_ok=True)
-        (path / "lock").unlink(missing_ok=True)
-    for left in path.glob(".[0-9]*.*"):  # by `Run.writing`
-        if left.name.split(".", 2)[2] in ("spec.yaml", "data.json", "environment.json"):
-            left.unlink()
-    refuse_existing(path)
-    return False
-
-
-def threads_of(run: Run) -> int:
-    """How many threads a run computes with."""
-    return run.read_json("environment.json")["chosen"]["threads"]
+    """True where a spec trains the last stage longer than the run's own, which has as many stages."""
+    path = dotted(last_epochs(spec))
+    return spec[path] > began[path]
 
 
 def last_epochs(spec: Spec) -> SpecPath:
@@ -71,10 +78,27 @@ def last_epochs(spec: Spec) -> SpecPath:
 
 
 def refuse_other_data(run: Run, data: Data) -> None:
-    """SpecError where the source does not give what it gave when the run began."""
+    """Refuse a source that does not give what it gave when the run began."""
     for path, then, now in differences(run.info.to_json(), data.info.to_json()):
         message = f"the data is not what it was: {dotted(path)} was {then!r} and is {now!r}; put it back, or train anew"
-        raise SpecError(message).located(("data", "source"), str(run.path))
+        raise SpecError([Problem(message, ("data", "source"), str(run.path))])
+
+
+# --- where and with what it goes on ----------------------------------------------------------------------------------
+
+
+def newest_checkpoint(run: Run, plan: Plan) -> Checkpoint | None:
+    """The checkpoint to go on from, None is the first step. The end of a run is not the end where it became longer."""
+    found, complaints = Checkpoints(run, plan.checkpoint.keep).newest()
+    for complaint in complaints:
+        log(complaint)
+    is_of_last_stage = found is not None and found.state["stage"] == len(plan.stages) - 1
+    return found.unfinished() if found and plan.is_longer and is_of_last_stage else found
+
+
+def threads_of(run: Run) -> int:
+    """How many threads a run computes with."""
+    return run.read_json("environment.json")["chosen"]["threads"]
 
 
 def use_threads(spec: Spec, threads: int | None) -> None:
@@ -90,8 +114,15 @@ def use_threads(spec: Spec, threads: int | None) -> None:
         raise spec.error("fit.threads", message) from None
 
 
+# --- passing over steps ----------------------------------------------------------------------------------------------
+
+
 class Continued(keras.callbacks.CallbackList):
-    """Callbacks that hear nothing of the steps before the one that a training goes on with."""
+    """Callbacks that hear nothing of the steps before the one that a training goes on with.
+
+    Args:
+        skip: how many steps of the first epoch these are.
+    """
 
     def __init__(self, callbacks: list[Any], model: keras.Model, skip: int, **params: Any) -> None:
         super().__init__(callbacks, add_history=True, model=model, **params)
@@ -112,12 +143,12 @@ class Continued(keras.callbacks.CallbackList):
 
 @contextlib.contextmanager
 def skipping(model: keras.Model, count: int) -> Iterator[None]:
-    """Inside, the first `count` training steps of `fit` do nothing and take no batch: they were made before.
+    """Let the first `count` training steps of `fit` do nothing and take no batch: they were made before.
 
     So the epoch keeps its number of steps, and a training begins and ends once: `fit` called for the rest of the
     epoch and again for the other epochs would finish the optimizer's moving averages in between.
     """
-    model.make_train_function()
+    model.make_train_function()  # what `fit` would call first, and does not call again: our function stays in its place
     train, left = model.train_function, count // model.steps_per_execution
 
     def step(iterator: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Going on in the middle: when a checkpoint is written, and how Keras's `fit` begins where one was."""
+"""When checkpoints of a training are written, and when the state of one is put back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from kplug.errors import Terminated
+from kplug.spec.sections import CheckpointSection
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.recorder import Recorder
 from kplug.training.rollback import lost_weight
@@ -23,30 +24,29 @@ class Saver(keras.callbacks.Callback):
 
     Args:
         checkpoints: where they are kept.
-        keeper: of the run; its state stands by itself.
-        stage: the number of the stage, and the epoch of the whole training that it begins with.
-        steps: in an epoch.
-        every: `fit.checkpoint`: `steps` and `seconds`, each a number or None.
+        recorder: the run's; its state stands by itself, and it knows the stage.
+        first_epoch: the epoch of the whole training that the stage begins with.
+        steps: how many an epoch has.
+        every: after how many steps, or seconds, one is written.
         callbacks: those whose `state` is kept, in an order that a resumed training has too.
         found: the checkpoint to go on from.
-        agreeing: of the workers, which save and stop together.
+        agreeing: has the workers save and stop together.
     """
 
     def __init__(
         self,
         checkpoints: Checkpoints,
-        keeper: Recorder,
-        stage: tuple[int, int],
+        recorder: Recorder,
+        first_epoch: int,
         steps: int,
-        every: dict[str, Any],
+        every: CheckpointSection,
         callbacks: Sequence[Any],
         found: Checkpoint | None,
         agreeing: Agreeing,
     ) -> None:
         super().__init__()
-        self.agreeing = agreeing
-        self.checkpoints, self.keeper, self.steps, self.every, self.found = checkpoints, keeper, steps, every, found
-        self.stage, self.first_epoch = stage
+        self.checkpoints, self.recorder, self.agreeing = checkpoints, recorder, agreeing
+        self.first_epoch, self.steps, self.every, self.found = first_epoch, steps, every, found
         self.remembering = [callback for callback in callbacks if hasattr(callback, "state")]
         self.step = self.saved_at = found.state["step"] if found else 0
         self.saved_when = time.monotonic()
@@ -57,7 +57,7 @@ class Saver(keras.callbacks.Callback):
         if self.found:
             for callback, state in zip(self.remembering, self.found.state["callbacks"], strict=True):
                 callback.restore(state)  # now: Keras's callbacks forget all when a training begins
-        elif self.stage:  # what was carried over from the stage before
+        elif self.recorder.stage:  # what was carried over from the stage before
             self._save()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -84,7 +84,7 @@ class Saver(keras.callbacks.Callback):
         return due or self.is_stopping
 
     def _is_due(self) -> bool:
-        steps, seconds = self.every["steps"], self.every["seconds"]
+        steps, seconds = self.every.steps, self.every.seconds
         enough = steps is not None and self.step - self.saved_at >= steps
         return enough or (seconds is not None and time.monotonic() - self.saved_when >= seconds)
 
@@ -95,15 +95,15 @@ class Saver(keras.callbacks.Callback):
                 raise Terminated
             return
         states = [callback.state() for callback in self.remembering]
-        position = {"stage": self.stage, "first_epoch": self.first_epoch, "step": self.step, "done": done}
-        self.checkpoints.save(self.model, {**position, "keeper": self.keeper.state(), "callbacks": states})
+        position = {"stage": self.recorder.stage, "first_epoch": self.first_epoch, "step": self.step, "done": done}
+        self.checkpoints.save(self.model, {**position, "keeper": self.recorder.state(), "callbacks": states})
         self.saved_at, self.saved_when = self.step, time.monotonic()
         if self.is_stopping:
             raise Terminated
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Inside, SIGTERM waits for the end of the step and for a checkpoint."""
+        """Have SIGTERM wait for the end of the step and for a checkpoint."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

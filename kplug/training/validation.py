@@ -6,27 +6,28 @@ from typing import Any
 
 import tensorflow as tf
 
-from kplug.data.pipeline import BatchSlices, Data
+from kplug.data.pipeline import Data
 from kplug.data.readable import explained
 from kplug.model.memory import out_of_memory
 from kplug.records import Learner
-from kplug.storage import metrics as kept
+from kplug.storage import metrics
 from kplug.training.cluster import Cluster
 
 
-def evaluated(data: Data, learner: Learner, cluster: Cluster, split: str, most: int | None = None) -> Any:
-    """The batches of a split for `fit` and `evaluate`, `most` of them at most."""
+def validation_of(data: Data, learner: Learner, cluster: Cluster) -> dict[str, Any]:
+    """The arguments by which `fit` validates; none where nothing does.
 
-    def make(shares: BatchSlices) -> tf.data.Dataset:
-        batches = data.evaluation(learner, split, shares)
-        return batches if most is None else batches.take(most * len(shares.mine))
+    Batches of a cluster are endless, so that their number is said.
+    """
+    if "validation" not in data.splits:
+        return {}
+    steps = data.evaluation_steps("validation", cluster.shares) if cluster.is_multi_worker else None
+    return {"validation_data": validation_batches(data, learner, cluster), "validation_steps": steps}
 
-    return cluster.batches(make)
 
-
-def evaluation_steps(data: Data, cluster: Cluster, split: str) -> int | None:
-    """How many batches these are, where the dataset itself does not say."""
-    return data.evaluation_steps(split, cluster.shares) if cluster.is_multi_worker else None
+def validation_batches(data: Data, learner: Learner, cluster: Cluster) -> Any:
+    """The batches of the validation split for `fit` and `evaluate`."""
+    return cluster.batches(lambda shares: data.evaluation(learner, "validation", shares))
 
 
 def reported_names(data: Data, learner: Learner) -> list[str]:
@@ -40,14 +41,15 @@ def reported_names(data: Data, learner: Learner) -> list[str]:
     model.reset_metrics()
     # as Keras reports them: those of a metric with several values by themselves
     names = [inner for name, value in logs.items() for inner in (value if isinstance(value, dict) else [name])]
-    names.sort(key=kept.place)
+    names.sort(key=metrics.place)
     return [*names, *(f"val_{name}" for name in names if split == "validation")]
 
 
 def first_metrics(data: Data, learner: Learner, cluster: Cluster) -> dict[str, float]:
-    """What weights that were never trained give on the validation split."""
-    if "validation" not in data.splits:
+    """The metrics of weights that were never trained, on the validation split where there is one."""
+    validation = validation_of(data, learner, cluster)
+    if not validation:
         return {}
-    batches, steps = evaluated(data, learner, cluster, "validation"), evaluation_steps(data, cluster, "validation")
+    batches, steps = validation.values()
     values = learner.model.evaluate(batches, steps=steps, verbose=0, return_dict=True)
-    return {f"val_{name}": value for name, value in kept.in_order(values).items()}
+    return {f"val_{name}": value for name, value in metrics.in_order(values).items()}

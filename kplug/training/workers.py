@@ -1,4 +1,4 @@
-"""What a cluster's workers must have in common, and what several replicas cannot do."""
+"""Workers that train together: refused where they differ, brought to agree, given the files of the chief's run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,23 +23,22 @@ from kplug.spec.build import build
 from kplug.spec.tree import nodes, plain
 from kplug.storage.environment import packages, plugins
 from kplug.training.cluster import Cluster
-
-if TYPE_CHECKING:
-    from kplug.training.cluster import Cluster
+from kplug.training.plan import Stage
 
 
 def refuse_differences(cluster: Cluster, spec: Spec) -> None:
-    """SpecError where a worker's spec, plugins or packages are not the chief's."""
+    """Refuse a cluster in which a worker's spec, plugins or packages are not the chief's."""
     every = [json.loads(text) for text in cluster.gather(json.dumps(facts(spec)))]
     for number, other in enumerate(every):
         for name in sorted({*every[0], *other}):
             if every[0].get(name) != other.get(name):
                 what = f"{name} is {every[0].get(name)!r} on worker 0 and {other.get(name)!r} on worker {number}"
-                raise SpecError([Problem(f"the workers of a cluster must be alike; {what}", ("fit", "strategy"))])
+                message = f"the workers of a cluster must be alike; {what}"
+                raise SpecError([Problem(message, ("fit", "strategy"))])  # each has a file of its own
 
 
 def facts(spec: Spec) -> dict[str, Any]:
-    """What must be the same on all workers: the spec but for its file paths, plugins, what computes."""
+    """All that must be the same on the workers: the spec but for its file paths, plugins, what computes."""
     values: dict[str, Any] = {}
     _flatten(plain(spec.root), (), values, spec)
     versions = packages()
@@ -57,7 +56,7 @@ def _flatten(value: Any, path: tuple[Any, ...], into: dict[str, Any], spec: Spec
 
 
 def refuse_uneven(cluster: Cluster, spec: Spec, batch_size: int) -> None:
-    """SpecError where a batch cannot be cut into equal slices."""
+    """Refuse a batch that cannot be cut into equal slices."""
     count = cluster.replicas
     if batch_size % count:
         lower = batch_size // count * count
@@ -66,14 +65,15 @@ def refuse_uneven(cluster: Cluster, spec: Spec, batch_size: int) -> None:
         raise spec.error("data.sampler", message)
 
 
-def refuse_untried(cluster: Cluster, spec: Spec) -> None:
-    """SpecError where Keras cannot do on several replicas what the spec asks for."""
+def refuse_untried(cluster: Cluster, stage: Stage) -> None:
+    """Refuse what Keras cannot do on several replicas."""
     if cluster.replicas == 1:
         return
+    spec = stage.spec
     reasons: list[tuple[str | SpecPath, str]] = []
-    if spec["fit.jit"] is True:
+    if stage.fit.jit is True:
         reasons.append(("fit.jit", "Keras compiles for one replica only"))
-    if spec["fit.steps_per_execution"] not in ("auto", 1):
+    if stage.fit.steps_per_execution not in ("auto", 1):
         reasons.append(("fit.steps_per_execution", "Keras makes several steps at once on one replica only"))
     for node in nodes(spec["task"]):
         if node.arguments.get("gradient_accumulation_steps"):
@@ -105,7 +105,7 @@ class Agreeing(keras.callbacks.Callback):
     """Has the replicas agree on what each of them counts for itself: moving statistics, and when to stop.
 
     Args:
-        cluster: whose replicas.
+        cluster: the replicas.
     """
 
     EVERY = 4  # steps between two questions to the other workers
@@ -142,7 +142,7 @@ class Agreeing(keras.callbacks.Callback):
             self.average()
 
     def any(self, step: int, *wishes: bool) -> list[bool]:
-        """Which wishes any worker has; nothing is asked, and nothing granted, at most steps of a cluster."""
+        """For each wish, whether any worker has it; at most steps of a cluster nothing is asked, and none granted."""
         if not self.cluster.is_multi_worker:
             return list(wishes)
         if step % self.EVERY:
@@ -155,7 +155,7 @@ class Agreeing(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def directory_of(cluster: Cluster, directory: str | os.PathLike[str] | None) -> Iterator[Any]:
-    """The run's directory for the chief; for another worker one of its own, gone afterwards."""
+    """Give the chief the run's directory, and another worker one of its own, which is gone afterwards."""
     if cluster.is_chief:
         yield directory
         return

@@ -22,12 +22,13 @@ from kplug.errors import SpecError
 from kplug.model.machine import Hardware
 from kplug.model.memory import out_of_memory
 from kplug.model.operations import forward_operations
+from kplug.records import Rebuild
 from kplug.spec import Spec
 from kplug.training.auto import MOST_STEPS
 from kplug.training.cluster import Cluster
 from kplug.training.fit import prepare
+from kplug.training.plan import Training, make_plan
 from kplug.training.resume import use_threads
-from kplug.training.stage import Training
 from kplug.training.workers import join
 
 KEYS = ("precision", "jit", "steps_per_execution")
@@ -161,7 +162,8 @@ class Trainings:
 
     def _prepared(self, settings: Mapping[str, Any]) -> Training:
         spec = self.spec.at({f"fit.{key}": value for key, value in settings.items()}) if settings else self.spec
-        return prepare(Data(spec, self.data.splits, self.data.info), 0, self.cluster, self.hardware)
+        plan = make_plan(Data(spec, self.data.splits, self.data.info), self.cluster, self.hardware)
+        return prepare(plan, plan.stages[0], Rebuild())
 
     def _settings(self, training: Training) -> dict[str, Any]:
         return {key: training.choices[key] for key in KEYS}

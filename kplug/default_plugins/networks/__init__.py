@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kplug import Architecture, Count, DataInfo, Fraction, Name, RunPath, SpecError, Text, hookimpl, rule
+from kplug import Architecture, Count, DataInfo, Fraction, Name, Rebuild, RunPath, SpecError, Text, hookimpl, rule
 from kplug.errors import Path, Problem
 
 
@@ -104,7 +104,7 @@ def none() -> Architecture:
     return keras.layers.Identity()
 
 
-def from_run(run: RunPath, part: Text) -> Architecture:
+def from_run(rebuild: Rebuild, run: RunPath, part: Text) -> Architecture:
     """A part of a network that another run has trained, with the weights which that run kept.
 
     Training goes on from these weights, or `fit.trainable` freezes them. The new run keeps a copy of what it needs of
@@ -116,4 +116,4 @@ def from_run(run: RunPath, part: Text) -> Architecture:
     """
     from kplug.model.from_run import trained_part
 
-    return trained_part(run, part)
+    return trained_part(run, part, rebuild)

@@ -1,11 +1,11 @@
-"""Callbacks of the field that Keras lacks: a guard against divergence, averaged weights, the best few epochs."""
+"""Callbacks that Keras lacks: a guard against divergence, averaged weights, the best few epochs."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Le, Len, Lt
 
-from kplug import Callback, Count, FitInfo, Text, call, hookimpl
+from kplug import Callback, Count, FitInfo, RunDirectory, Text, call, hookimpl
 
 
 @hookimpl
@@ -16,12 +16,12 @@ def components():
 @hookimpl
 def callbacks(run):
     from kplug.default_plugins.training.divergence import LossGuard, SlowedDown
-    from kplug.default_plugins.training.epoch_callbacks import Telling
 
-    return [Telling(run), LossGuard(), SlowedDown()]
+    return [LossGuard(run), SlowedDown(run)]
 
 
 def best_checkpoints(
+    run: RunDirectory,
     keep: Count = 3,
     by: Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = call(minimize="val_loss"),
 ) -> Callback:
@@ -32,9 +32,9 @@ def best_checkpoints(
         by: what says how good an epoch is: {minimize: METRIC} or {maximize: METRIC}.
     """
     from kplug.default_plugins.training.epoch_callbacks import BestCheckpoints
+    from kplug.records import Monitor
 
-    ((direction, metric),) = by.items()
-    return BestCheckpoints(keep, metric, direction)
+    return BestCheckpoints(run, keep, Monitor.read(by))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,10 @@ class GoBack:
 
 
 def stop_on_blow_up(
-    monitor: Text = "loss", factor: Annotated[float, Gt(1)] | None = 10.0, go_back: GoBack | None = None
+    run: RunDirectory,
+    monitor: Text = "loss",
+    factor: Annotated[float, Gt(1)] | None = 10.0,
+    go_back: GoBack | None = None,
 ) -> Callback:
     """Fails the training at the step where its loss is no number, infinite, or far above what it was.
 
@@ -66,7 +69,7 @@ def stop_on_blow_up(
     """
     from kplug.default_plugins.training.divergence import StopOnBlowUp
 
-    return StopOnBlowUp(monitor, factor, (go_back.rate, go_back.times) if go_back else None)
+    return StopOnBlowUp(run, monitor, factor, (go_back.rate, go_back.times) if go_back else None)
 
 
 def weight_averaging(fit: FitInfo, last: Annotated[float, Gt(0), Le(1)] = 0.25) -> Callback:

@@ -1,4 +1,4 @@
-"""The Keras side of the built-in reports."""
+"""A run's metrics as pictures: curves, and points for TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kplug.inference.run import Run
 
-OUTSIDE = ("stage", "epoch", "step")  # what is no metric in a row
+OUTSIDE = ("stage", "epoch", "step")  # the entries of a row that are no metrics
 
 
 class Curves(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""What `strategies` are made of."""
+"""The Keras side of `strategies`: the `tf.distribute.Strategy` of devices, and of several processes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type"
 
 
 def _check_tf_config() -> None:
-    """SpecError where TF_CONFIG does not name the cluster's processes and which of them this is."""
+    """Refuse a TF_CONFIG that does not name the cluster's processes and which of them this is."""
     text = os.environ.get("TF_CONFIG")
     if text is None:
         raise SpecError(f"TF_CONFIG is not set; it names the cluster and this process, such as {EXAMPLE}")

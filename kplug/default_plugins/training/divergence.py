@@ -10,8 +10,9 @@ import keras
 import tensorflow as tf
 
 from kplug.console import log
-from kplug.default_plugins.training.epoch_callbacks import reported, run_of
+from kplug.default_plugins.training.epoch_callbacks import reported
 from kplug.errors import BlownUp
+from kplug.storage.run_directory import RunDirectory
 from kplug.training.rollback import good_checkpoint, lost_weight, rates, slow_down
 
 LOOK = 1.0  # seconds between two looks at a loss that another device computes: each look waits for that device
@@ -21,14 +22,17 @@ class StopOnBlowUp(keras.callbacks.Callback):
     """Raises BlownUp as soon as the loss is bad; nothing is written after that.
 
     Args:
+        run: the run, whose last good checkpoint is named.
         monitor: name of the loss.
         factor: how many times the lowest value it may reach; None is no bound.
         go_back: (factor of the learning rates, how often) where the training then goes on; None is to stop.
     """
 
-    def __init__(self, monitor: str, factor: float | None, go_back: tuple[float, int] | None = None) -> None:
+    def __init__(
+        self, run: RunDirectory, monitor: str, factor: float | None, go_back: tuple[float, int] | None = None
+    ) -> None:
         super().__init__()
-        self.monitor, self.factor, self.go_back = monitor, factor, go_back
+        self.run, self.monitor, self.factor, self.go_back = run, monitor, factor, go_back
         self.first: float | None = None
         self.lowest = math.inf
         self.epoch = 0
@@ -55,13 +59,13 @@ class StopOnBlowUp(keras.callbacks.Callback):
 
     def _look(self, value: float, when: str) -> None:
         if not math.isfinite(value):
-            raise BlownUp(f"{self.monitor} is {value} at {when}; {advice(self)}", self.go_back)
+            raise BlownUp(f"{self.monitor} is {value} at {when}; {advice(self.run)}", self.go_back)
         if self.first is None:
             self.first = value
         self.lowest = min(self.lowest, value)
         if self.factor and self.lowest > 0 and value > max(self.factor * self.lowest, self.first):
             much = f"over {self.factor:g} times its lowest, {self.lowest:.4g}"
-            raise BlownUp(f"{self.monitor} is {value:.4g} at {when}, {much}; {advice(self)}", self.go_back)
+            raise BlownUp(f"{self.monitor} is {value:.4g} at {when}, {much}; {advice(self.run)}", self.go_back)
 
 
 class LossGuard(keras.callbacks.Callback):
@@ -70,10 +74,14 @@ class LossGuard(keras.callbacks.Callback):
     A loss that is no number while all weights are finite is said once, and the training goes on: mixed float16 skips
     such steps. On a CPU every step is looked at; a device that computes beside Python would be waited for, so that
     its losses are looked at once a second, and their mean at the end of the epoch.
+
+    Args:
+        run: the run, whose last good checkpoint is named.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         super().__init__()
+        self.run = run
         self.said: set[str] = set()
         self.looked = -math.inf
         self.epoch = 0
@@ -97,22 +105,21 @@ class LossGuard(keras.callbacks.Callback):
             return
         self._look(logs or {}, f"the end of epoch {self.epoch}")
         if lost := lost_weight(self.model):
-            raise BlownUp(f"{lost} is not finite at the end of epoch {self.epoch}; {advice(self)}")
+            raise BlownUp(f"{lost} is not finite at the end of epoch {self.epoch}; {advice(self.run)}")
 
     def _look(self, logs: dict[str, Any], when: str) -> None:
         for name in logs:
             if name.rpartition("_")[2] != "loss" or name in self.said or math.isfinite(value := float(logs[name])):
                 continue
             if lost := lost_weight(self.model):
-                raise BlownUp(f"{name} is {value} at {when}, {lost} is not finite any more; {advice(self)}")
+                raise BlownUp(f"{name} is {value} at {when}, {lost} is not finite any more; {advice(self.run)}")
             log(f"{name} is {value} at {when}; all weights are finite still, so that the training goes on")
             self.said.add(name)
 
 
-def advice(callback: keras.callbacks.Callback) -> str:
-    """What is left of a training that diverged, and what to do."""
-    run = run_of(callback)
-    found = good_checkpoint(run) if run else None
+def advice(run: RunDirectory) -> str:
+    """A sentence on the good checkpoint that is left of a training that diverged, and on what to do."""
+    found = good_checkpoint(run)
     where = f"the last good checkpoint is {found.path}" if found else "there is no good checkpoint"
     return (
         f"{where}; train anew with a smaller learning rate, a longer warm-up or global_clipnorm, or let "
@@ -121,14 +128,18 @@ def advice(callback: keras.callbacks.Callback) -> str:
 
 
 class SlowedDown(keras.callbacks.Callback):
-    """Multiplies the learning rates of a training that has gone back; `params["run"]` says how often it has.
+    """Multiplies the learning rates of a training that has gone back, by what the run's setbacks say.
 
     Schedules are computed anew, with all setbacks. A rate that is a variable is kept with a checkpoint, which may be
     from before the last setbacks: those alone are then made up for.
+
+    Args:
+        run: the run, which has a row for each setback.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         super().__init__()
+        self.run = run
         self.known = 0  # setbacks that the rates in the model know of
 
     def state(self) -> dict[str, Any]:
@@ -138,8 +149,7 @@ class SlowedDown(keras.callbacks.Callback):
         self.known = state["setbacks"]
 
     def on_train_begin(self, logs: Any = None) -> None:
-        run = run_of(self)
-        self.rates = rates(run) if run else []
+        self.rates = rates(self.run)
         slow_down(self.model, schedules=math.prod(self.rates), variables=math.prod(self.rates))
         self.known = len(self.rates)
 

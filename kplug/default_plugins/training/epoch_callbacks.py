@@ -1,4 +1,4 @@
-"""What training_callbacks are made of: who tells them of the run, averaged weights, the best epochs."""
+"""Callbacks that keep weights of several epochs: their mean, and those of the best."""
 
 from __future__ import annotations
 
@@ -11,26 +11,10 @@ import keras
 import tensorflow as tf
 
 from kplug.errors import SpecError, did_you_mean, listed
-from kplug.inference.run import Run
 from kplug.model.weights import weights_only
+from kplug.records import Monitor
+from kplug.storage.run_directory import RunDirectory
 from kplug.training.averaging import averaging_optimizers
-
-
-class Telling(keras.callbacks.Callback):
-    """Tells the other callbacks of a training which run it is: `params["run"]`."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__()
-        self.run = run
-
-    def set_params(self, params: dict[str, Any]) -> None:
-        super().set_params(params)
-        params["run"] = self.run  # every callback of a training is given the same params
-
-
-def run_of(callback: keras.callbacks.Callback) -> Run | None:
-    """The run that is trained, None where `fit` was called without one."""
-    return (callback.params or {}).get("run")
 
 
 def reported(name: str, logs: dict[str, Any]) -> float:
@@ -134,55 +118,50 @@ def _averaged(model: keras.Model) -> list[tf.Variable]:
 
 
 class BestCheckpoints(keras.callbacks.Callback):
-    """Keeps the weights of some epochs in the run's folder `best`; in a training without a run it keeps none.
+    """Keeps the weights of some epochs in the run's folder `best`.
 
     Args:
-        keep: how many.
-        metric: says how good an epoch is; without validation data `val_loss` is `loss`.
-        direction: minimize or maximize.
+        run: the run.
+        keep: how many epochs.
+        monitor: says how good an epoch is; without validation data `val_loss` is `loss`.
     """
 
-    def __init__(self, keep: int, metric: str, direction: str) -> None:
+    def __init__(self, run: RunDirectory, keep: int, monitor: Monitor) -> None:
         super().__init__()
-        self.keep, self.metric, self.sign = keep, metric, 1 if direction == "minimize" else -1
+        self.run, self.keep, self.monitor = run, keep, monitor
         self.best: list[tuple[float, int]] = []  # cost, epoch; the best first
 
     def state(self) -> dict[str, Any]:
         return {"best": [list(pair) for pair in self.best]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        run = run_of(self)
-        pairs = [(cost, epoch) for cost, epoch in state["best"]]
-        self.best = [pair for pair in pairs if run is None or (run.path / _name(pair[1])).exists()]
+        self.best = [(cost, epoch) for cost, epoch in state["best"] if self._file(epoch).exists()]
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.best = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        for path in self._files():  # a killed process may have been further than this one
+        for path in (self.run.path / "best").glob("epoch-*.weights.h5"):  # a killed process may have been further
             if int(re.findall(r"\d+", path.name)[0]) > epoch:
                 path.unlink()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        logs = logs or {}
-        is_validated = any(name.startswith("val_") for name in logs)
-        name = "loss" if self.metric == "val_loss" and not is_validated else self.metric
-        cost = self.sign * reported(name, logs)
+        metrics = logs or {}
+        monitor = self.monitor.among(metrics)
+        reported(monitor.name, metrics)
+        cost, before = monitor.cost(metrics), self.best
         if not math.isfinite(cost):
             return
-        before = self.best
         self.best = sorted([*before, (cost, epoch + 1)])[: self.keep]
-        run = run_of(self)
-        if run is None or (cost, epoch + 1) not in self.best:
+        if (cost, epoch + 1) not in self.best:
             return
-        with run.writing(_name(epoch + 1)) as path, weights_only(self.model):
+        with self.run.writing(_name(epoch + 1)) as path, weights_only(self.model):
             self.model.save_weights(path)
         for _, out in set(before) - set(self.best):
-            (run.path / _name(out)).unlink(missing_ok=True)
+            self._file(out).unlink(missing_ok=True)
 
-    def _files(self) -> list[Path]:
-        run = run_of(self)
-        return list((run.path / "best").glob("epoch-*.weights.h5")) if run else []
+    def _file(self, epoch: int) -> Path:
+        return self.run.path / _name(epoch)
 
 
 def _name(epoch: int) -> str:

@@ -1,4 +1,4 @@
-"""What a run shows: curves as pictures, TensorBoard's logs, and what its predictions are worth class by class."""
+"""Reports of a run: curves as pictures, TensorBoard's logs, and how good its predictions are class by class."""
 
 from kplug import hookimpl
 

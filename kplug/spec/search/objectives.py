@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kplug.records import Monitor
+
 COUNTED = ("parameters", "flops")  # known once a model is built
 MEASURED = ("latency_ms",)  # known once it is exported
 Numbers = Mapping[str, float]
@@ -14,24 +16,18 @@ LEAST_SHARE = 1e-9  # of a target: 0 has no negative power, a negative number no
 
 
 @dataclass(frozen=True)
-class Objective:
-    """A number that is to be small or large.
+class Objective(Monitor):
+    """A number that is to be small or large, and how it counts beside the first of several.
 
     Args:
-        name: of the number.
+        name: the number's name.
         direction: minimize or maximize.
         target: its value at which the product leaves the first objective as it is.
         weight: the exponent in the product.
     """
 
-    name: str
-    direction: str
     target: float | None = None
     weight: float = 0.0
-
-    def cost(self, numbers: Numbers) -> float:
-        """The number turned so that less is better."""
-        return numbers[self.name] * (1 if self.direction == "minimize" else -1)
 
 
 @dataclass(frozen=True)

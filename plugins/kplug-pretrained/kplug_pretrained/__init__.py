@@ -2,7 +2,21 @@
 
 from typing import Literal
 
-from kplug import Architecture, DataInfo, FilePath, Known, Natural, Positive, Size, Source, Text, hookimpl, known, rule
+from kplug import (
+    Architecture,
+    DataInfo,
+    FilePath,
+    Known,
+    Natural,
+    Positive,
+    Rebuild,
+    Size,
+    Source,
+    Text,
+    hookimpl,
+    known,
+    rule,
+)
 
 kplug_api = 1
 
@@ -95,6 +109,7 @@ def pretrained(
     include_top: bool = False,
     pooling: Literal["mean", "max"] | None = None,
     width_multiplier: Positive = 1.0,
+    rebuild: Rebuild = Rebuild(),
 ) -> Architecture:
     """A network of keras.applications, with weights that were trained before.
 
@@ -113,10 +128,15 @@ def pretrained(
     """
     from kplug_pretrained.applications import make_application
 
-    return make_application(data, name, weights, include_top, pooling, width_multiplier)
+    return make_application(data, rebuild, name, weights, include_top, pooling, width_multiplier)
 
 
-def hub(preset: Text, weights: bool = True, pooling: Literal["mean", "max"] | None = None) -> Architecture:
+def hub(
+    preset: Text,
+    weights: bool = True,
+    pooling: Literal["mean", "max"] | None = None,
+    rebuild: Rebuild = Rebuild(),
+) -> Architecture:
     """An image backbone of KerasHub, by its preset; it needs the extra: `pip install 'kplug-pretrained[hub]'`.
 
     Layers have paths that begin with `hub/`. The preset is read when a training begins; afterwards a run has its own
@@ -129,7 +149,7 @@ def hub(preset: Text, weights: bool = True, pooling: Literal["mean", "max"] | No
     """
     from kplug_pretrained.backbones import make_backbone
 
-    return make_backbone(preset, weights, pooling)
+    return make_backbone(rebuild, preset, weights, pooling)
 
 
 def _told_by_the_file(file: str, image_size: list[int], skip: int) -> Known:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kplug import DataInfo, SpecError
-from kplug.authoring import Network, keeps_initial_values, names_as_if_alone
+from kplug import DataInfo, Rebuild, SpecError
+from kplug.authoring import Network, names_as_if_alone
 from kplug_pretrained import WITH_WIDTHS
 from kplug_pretrained.preprocessing import RGB_DEVIATION, preprocess, with_three_channels
 from kplug_pretrained.pyramid import pyramid_levels
@@ -23,7 +23,13 @@ IMAGENET_CLASSES = 1000
 
 
 def make_application(
-    data: DataInfo, name: str, weights: str | None, include_top: bool, pooling: str | None, width_multiplier: float
+    data: DataInfo,
+    rebuild: Rebuild,
+    name: str,
+    weights: str | None,
+    include_top: bool,
+    pooling: str | None,
+    width_multiplier: float,
 ) -> Network:
     """An application as a layer; `kplug_pretrained.pretrained` says the parameters."""
     if include_top:
@@ -41,7 +47,7 @@ def make_application(
         if images.shape[-1] not in (1, 3):
             raise SpecError(f"{name} takes pictures of 3 channels, or of 1; received {images.shape[-1]}")
         model = _made(name, make, images.shape[1:3])
-        if weights is not None and keeps_initial_values(model.weights):
+        if weights is not None and not rebuild.weights_follow(model.weights):
             with tf.init_scope():
                 if weights == "imagenet":
                     _fetch_imagenet(name, make, model)

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kplug import SpecError
-from kplug.authoring import Network, found_once, keeps_initial_values, names_as_if_alone
+from kplug import Rebuild, SpecError
+from kplug.authoring import Network, names_as_if_alone
 from kplug_pretrained.preprocessing import with_three_channels
 from kplug_pretrained.weight_files import assign_weights
 
 
-def make_backbone(preset: str, weights: bool, pooling: str | None) -> Network:
+def make_backbone(rebuild: Rebuild, preset: str, weights: bool, pooling: str | None) -> Network:
     """A backbone as a layer; `kplug_pretrained.hub` says the parameters."""
     try:
         import keras_hub
@@ -22,10 +22,10 @@ def make_backbone(preset: str, weights: bool, pooling: str | None) -> Network:
         raise SpecError(f"{error}; hub needs KerasHub: pip install 'kplug-pretrained[hub]'") from error
 
     def network(images: Any) -> Any:
-        known = found_once(f"preset {preset}", lambda: _described(preset))
+        known = rebuild.found_once(f"preset {preset}", lambda: _described(preset))
         model = _backbone(preset, known["class"], known["config"])
         _refuse_unfit(preset, model, images)
-        if weights and keeps_initial_values(model.weights):
+        if weights and not rebuild.weights_follow(model.weights):
             with tf.init_scope(), names_as_if_alone():
                 source = _read(preset, lambda: keras_hub.models.Backbone.from_preset(preset))
                 values = [keras.ops.convert_to_numpy(weight) for weight in source.weights]

@@ -21,6 +21,7 @@ from kplug.contracts import tiny
 from kplug.inference.predict import restored
 from kplug.kinds import DataInfo, Field
 from kplug.model.from_run import trained_part
+from kplug.records import Rebuild
 from kplug.testing import check, plugged
 from kplug.training.fit import resume, train
 
@@ -332,7 +333,7 @@ def test_all_that_a_run_is_good_for_without_the_file(host, small_file, tmp_path)
     run = train(spec(task__model__weights=small_file), tmp_path / "run")
     Path(small_file).unlink()
     assert run.export(tmp_path / "served")
-    assert trained_part(str(run.path), "model")(pictures(2, 32, 32, 3)).shape == (2, 256)
+    assert trained_part(str(run.path), "model", Rebuild())(pictures(2, 32, 32, 3)).shape == (2, 256)
     assert resume(run.path, {"fit.epochs": 2}).rows("metrics.jsonl")[-1]["epoch"] == 2
 
 
