@@ -36,11 +36,11 @@ _rebuilt: ContextVar[RunDirectory | None] = ContextVar("rebuilt", default=None)
 
 
 def trained_part(path: str, name: str) -> keras.Layer:
-    """The part of a run's learner, made anew within the build that goes on, with the weights that the run kept.
+    """Rebuild a part of a run's learner within the build that goes on, with the weights that the run kept.
 
     Args:
         path: the run's directory as the spec has it; inside `parts_of` it stands for the copy.
-        name: of the part.
+        name: the part's name among the learner's parts.
 
     Raises:
         SpecError: there is no such run or part, or its weights do not fit.
@@ -59,7 +59,7 @@ def trained_part(path: str, name: str) -> keras.Layer:
 
 
 def _rebuild(run: RunDirectory) -> Learner:
-    """As `build_learner`, but Keras's session, the seed and the dtype policy are those of the build that goes on."""
+    """Build a run's learner as `build_learner` does, with the session, seed and policy of the build that goes on."""
     spec = run.kept_spec
     return build(spec, spec["task"], {DataInfo: run.info, FitInfo: FitInfo(steps=1, epochs=1)})
 
@@ -98,7 +98,7 @@ def parts_of(run: RunDirectory, found: Mapping[str, Any] | None = None) -> Itera
 
 
 def find_parts(spec: Spec) -> dict[str, RunDirectory]:
-    """The runs that a spec's task uses, in any of its stages, by the path that the spec has.
+    """Open the runs that a spec's task uses, in any of its stages, by the path that the spec has.
 
     Raises:
         SpecError: one of them is no run, or has no weights yet.
@@ -115,7 +115,7 @@ def find_parts(spec: Spec) -> dict[str, RunDirectory]:
 
 
 def _run_paths(tree: Any) -> Iterator[tuple[str, Place]]:
-    """What stands for another run in a tree, by the marks of the components' parameters, and where."""
+    """Yield each path of another run in a tree, by the marks of the components' parameters, and where it stands."""
     for node in nodes(tree):
         for name, value in node.arguments.items():
             annotation = node.component.parameters[name].annotation
@@ -128,7 +128,7 @@ def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
 
     Args:
         run: the new run.
-        sources: what `find_parts` found.
+        sources: the runs that `find_parts` found.
     """
     if not sources:
         return
@@ -151,7 +151,7 @@ def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
 
 
 def _run_of(path: str) -> RunDirectory:
-    """The run at a path of the spec: the copy of it, where a run is rebuilt that keeps one."""
+    """Open the run at a path of the spec: the copy of it, where a run is rebuilt that keeps one."""
     owner = _rebuilt.get()
     if owner is None:
         return RunDirectory.open(Path(path).expanduser())

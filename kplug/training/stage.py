@@ -12,6 +12,7 @@ from kplug.data.readable import explained
 from kplug.inference.run import Run
 from kplug.model.machine import Hardware
 from kplug.model.memory import out_of_memory
+from kplug.model.patches import skipping
 from kplug.records import DataInfo, FitInfo, Learner
 from kplug.spec.build import build
 from kplug.spec.plugins import host
@@ -22,10 +23,7 @@ from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.cluster import Cluster, noticing_loss
 from kplug.training.progress import Progress, Reading
 from kplug.training.recorder import Recorder
-from kplug.training.resume import (
-    Continued,
-    skipping,
-)
+from kplug.training.resume import Continued
 from kplug.training.saver import Saver
 from kplug.training.validation import evaluated, evaluation_steps
 from kplug.training.workers import Agreeing

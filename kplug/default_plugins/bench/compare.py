@@ -1,4 +1,4 @@
-"""What a training costs on this machine: the alternatives of `fit` timed in turn, the input, the processor's best."""
+"""How fast a spec trains on this machine: alternatives of `fit` timed in turn, the input, the processor's best."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kplug.default_plugins.bench.peak import best_rate, compute_dtype
 from kplug.errors import SpecError
 from kplug.model.machine import Hardware
 from kplug.model.memory import out_of_memory
-from kplug.model.operations import forward_operations
+from kplug.model.operations import TRAINING, forward_operations
 from kplug.spec import Spec
 from kplug.training.auto import MOST_STEPS
 from kplug.training.cluster import Cluster
@@ -86,7 +86,7 @@ class Timer(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Of one step."""
+        """The time of one step."""
         (first, started), (last, ended) = self.times[0], self.times[-1]
         return (ended - started) / (last - first)
 
@@ -117,7 +117,7 @@ def compare(spec: Spec, seconds: float) -> dict[str, Any]:
         input_seconds = time_input(data, base.training.learner)  # type: ignore[union-attr]
         model_seconds = trainings.time_model_alone(base)
     best = {name: best_rate(name) for name in sorted({compute_dtype(a.settings["precision"]) for a in alternatives})}
-    work = 3.0 * forward_operations(base.training.learner.model, trainings.example)  # type: ignore[union-attr]
+    work = operations_of_a_step(base.training.learner.model, trainings.example)  # type: ignore[union-attr]
     return {
         "name": spec.name,
         "hardware": trainings.hardware.to_json(),
@@ -133,6 +133,14 @@ def compare(spec: Spec, seconds: float) -> dict[str, Any]:
     }
 
 
+def operations_of_a_step(model: keras.Model, example: Any) -> float:
+    """Count the operations of a training step on a batch; 0 of a model that has a `train_step` and no `call`."""
+    try:
+        return float(TRAINING * forward_operations(model, example))
+    except (TypeError, ValueError, NotImplementedError):
+        return 0.0
+
+
 class Trainings:
     """The trainings of one spec on one set of devices."""
 
@@ -143,16 +151,15 @@ class Trainings:
         self.example: Any = None
 
     def make(self, until: float) -> list[Alternative]:
-        """The spec as it is, what auto chooses, and the spec with one value changed, as many as there is time for."""
+        """Build the spec as it is, as auto chooses, and with one value changed, as many as there is time for."""
         base = self._built({})
-        auto = self._settings(self._prepared(dict.fromkeys(KEYS, "auto")))
-        self.auto = auto
+        self.auto = self._settings(self._prepared(dict.fromkeys(KEYS, "auto")))
         found = [base]
         several = max(n for n in range(1, MOST_STEPS + 1) if self.data.steps % n == 0)
         changes: list[dict[str, Any]] = [{"precision": p} for p in PRECISIONS]
         changes += [{"steps_per_execution": n} for n in (1, several)]
         changes += [{"jit": j} for j in (False, True)]  # last: XLA may compile for a minute
-        for settings in (auto, *(base.settings | change for change in changes)):
+        for settings in (self.auto, *(base.settings | change for change in changes)):
             if settings in [alternative.settings for alternative in found]:
                 continue
             late = time.monotonic() > until
@@ -167,7 +174,7 @@ class Trainings:
         return {key: training.choices[key] for key in KEYS}
 
     def _built(self, settings: dict[str, Any]) -> Alternative:
-        """An alternative that has made its first steps; without settings, the spec's own, which must succeed."""
+        """Build an alternative and make its first steps; without settings, the spec's own, which must succeed."""
         log(f"building {in_words(settings) or 'the spec as it is'}")
         try:
             training = self._prepared(settings)
@@ -183,13 +190,13 @@ class Trainings:
             return Alternative(settings, problem=str(error).strip().splitlines()[0][:100])  # what XLA cannot compile
 
     def time(self, alternative: Alternative) -> float:
-        """Seconds of a step, input and all, in one chunk."""
+        """Return the seconds of a step, input and all, in one chunk."""
         training: Any = alternative.training
         batches = self.cluster.batches(lambda shares: self.data.training(training.learner, FOREVER, 0, shares))
         return self._timed(training, batches, alternative.executions)
 
     def time_model_alone(self, alternative: Alternative) -> float:
-        """Seconds of a step on a batch that is there already."""
+        """Return the seconds of a step on a batch that is there already."""
         training: Any = alternative.training
 
         def one_batch(shares: Any) -> tf.data.Dataset:
@@ -211,7 +218,10 @@ def steps_at_once(training: Training) -> int:
 
 
 def run_rounds(trainings: Trainings, alternatives: list[Alternative], until: float) -> int:
-    """Every alternative in turn, each round begun by another: the machine's speed changes from minute to minute."""
+    """Time every alternative in turn, and return how many rounds there were.
+
+    Each round begins with another one: the machine's speed changes from minute to minute.
+    """
     log(f"timing {len(alternatives)} alternatives in turn")
     for number in itertools.count():
         if number >= LEAST_ROUNDS and time.monotonic() > until:
@@ -223,7 +233,7 @@ def run_rounds(trainings: Trainings, alternatives: list[Alternative], until: flo
 
 
 def time_input(data: Data, learner: Any, seconds: float = 2.0) -> float:
-    """Seconds in which the input pipeline alone makes a batch."""
+    """Return the seconds in which the input pipeline alone makes a batch."""
     batches = iter(data.training(learner, FOREVER))
     warm = time.perf_counter() + seconds / 4
     while time.perf_counter() < warm:  # what was made ahead, and the pipeline's own tuning
@@ -243,7 +253,7 @@ def in_words(settings: Mapping[str, Any]) -> str:
 
 
 def report(found: Mapping[str, Any]) -> str:
-    """A table and what follows from it, for a person."""
+    """Write a table and what follows from it, for a person."""
     lines = [["precision", "jit", "steps at once", "images/s", "ms a step", "of peak", "speed (quartiles)"]]
     for row in found["alternatives"]:
         settings = [row["precision"], str(row["jit"]).lower(), str(row["steps_per_execution"])]

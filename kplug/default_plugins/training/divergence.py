@@ -12,7 +12,8 @@ import tensorflow as tf
 from kplug.console import log
 from kplug.default_plugins.training.epoch_callbacks import reported, run_of
 from kplug.errors import BlownUp
-from kplug.training.rollback import good_checkpoint, lost_weight, rates, slow_down
+from kplug.model.rates import slow_down
+from kplug.training.rollback import good_checkpoint, lost_weight, rates
 
 LOOK = 1.0  # seconds between two looks at a loss that another device computes: each look waits for that device
 
@@ -77,7 +78,7 @@ class LossGuard(keras.callbacks.Callback):
         self.said: set[str] = set()
         self.looked = -math.inf
         self.epoch = 0
-        self.every = 0.0
+        self.every = 0.0  # seconds between two looks
         self.is_ended = False
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -110,7 +111,7 @@ class LossGuard(keras.callbacks.Callback):
 
 
 def advice(callback: keras.callbacks.Callback) -> str:
-    """What is left of a training that diverged, and what to do."""
+    """Say in words what is left of a training that diverged, and what to do."""
     run = run_of(callback)
     found = good_checkpoint(run) if run else None
     where = f"the last good checkpoint is {found.path}" if found else "there is no good checkpoint"
@@ -129,7 +130,7 @@ class SlowedDown(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.known = 0  # setbacks that the rates in the model know of
+        self.known = 0  # setbacks that the rates in the model are already lowered for
 
     def state(self) -> dict[str, Any]:
         return {"setbacks": self.known}
