@@ -55,7 +55,8 @@ def refuse_too_large(data: Data, learner: Learner, replicas: int = 1) -> None:
         return
     need = step_need(data, learner) / shares
     if CERTAIN * need > free:
-        raise _too_large(data, learner, need, free, where, shares)
+        message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, shares)}"
+        raise NoMemory([data.spec.problem("data.sampler", message)])
     if need > free:
         instead = _instead(data, learner, need, free, shares)
         log(f"warning: {_comparison(data, need, free, where)}; it may not fit{instead}")
@@ -81,11 +82,6 @@ def out_of_memory(data: Data, split: str, error: Exception, learner: Learner | N
         need = step_need(data, learner)
         message = _comparison(data, need, free, where) + _instead(data, learner, need, min(free, need / 2 / ROOM), 1)
     return NoMemory([data.spec.problem(path, f"memory is exhausted: {message} (TensorFlow: {said})")])
-
-
-def _too_large(data: Data, learner: Learner, need: float, free: float, where: str, shares: int) -> SpecError:
-    message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, shares)}"
-    return NoMemory([data.spec.problem("data.sampler", message)])
 
 
 def _comparison(data: Data, need: float, free: float, where: str) -> str:

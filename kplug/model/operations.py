@@ -52,13 +52,12 @@ def training_operations(model: keras.Model) -> float:
     counts of convolutions and dense layers, and leaves out the products between activations, such as attention's.
     `auto` asks at each start of a training for the order of magnitude: this takes milliseconds, a trace seconds.
     """
-    total = 0.0
+    products = 0
     for layer in layers_of(model):
         kernel, calls = getattr(layer, "kernel", None), calls_of(layer)
         if kernel is not None and calls:
-            positions = calls[0].output_tensors[0].shape[1:-1]
-            total += 2 * TRAINING * _size(positions) * float(tf.size(kernel))
-    return total
+            products += _size(kernel.shape) * _size(calls[0].output_tensors[0].shape[1:-1])
+    return 2.0 * TRAINING * products
 
 
 def _operations_of(graph: Any) -> Iterator[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
 import time
@@ -34,10 +33,10 @@ KEYS = ("precision", "jit", "steps_per_execution")
 PRECISIONS = ("float32", "mixed_bfloat16")
 FOREVER = 10**6  # epochs: more than are read
 PREPARING = 0.5  # share of the time in which alternatives are built and traced
-LEAST_ROUNDS = 3
+LEAST_ROUNDS = 3  # so that there is a median
 LEAD = 2  # executions before a chunk, in which the input pipeline starts
-CHUNK = 0.7  # seconds
-CLEARLY = 1.05  # ratio of speeds that is worth a word
+CHUNK = 0.7  # seconds that an alternative is timed in a round
+CLEARLY = 1.05  # ratio of speeds that is worth a word: less is the machine's own noise
 
 
 @dataclass
@@ -156,10 +155,9 @@ class Trainings:
         self.auto = self._settings(self._prepared(dict.fromkeys(KEYS, "auto")))
         found = [base]
         several = max(n for n in range(1, MOST_STEPS + 1) if self.data.steps % n == 0)
-        changes: list[dict[str, Any]] = [{"precision": p} for p in PRECISIONS]
-        changes += [{"steps_per_execution": n} for n in (1, several)]
-        changes += [{"jit": j} for j in (False, True)]  # last: XLA may compile for a minute
-        for settings in (self.auto, *(base.settings | change for change in changes)):
+        changes = [("precision", p) for p in PRECISIONS] + [("steps_per_execution", n) for n in (1, several)]
+        changes += [("jit", j) for j in (False, True)]  # last: XLA may compile for a minute
+        for settings in (self.auto, *(base.settings | {key: value} for key, value in changes)):
             if settings in [alternative.settings for alternative in found]:
                 continue
             late = time.monotonic() > until
@@ -223,13 +221,13 @@ def run_rounds(trainings: Trainings, alternatives: list[Alternative], until: flo
     Each round begins with another one: the machine's speed changes from minute to minute.
     """
     log(f"timing {len(alternatives)} alternatives in turn")
-    for number in itertools.count():
-        if number >= LEAST_ROUNDS and time.monotonic() > until:
-            return number
-        at = number % len(alternatives)
+    rounds = 0
+    while rounds < LEAST_ROUNDS or time.monotonic() <= until:
+        at = rounds % len(alternatives)
         for alternative in (*alternatives[at:], *alternatives[:at]):
             alternative.seconds.append(trainings.time(alternative))
-    raise AssertionError
+        rounds += 1
+    return rounds
 
 
 def time_input(data: Data, learner: Any, seconds: float = 2.0) -> float:
