@@ -33,11 +33,11 @@ NEEDED = ("spec.yaml", "data.json", KEPT, BEST)
 
 
 def trained_part(path: str, name: str, rebuild: Rebuild) -> keras.Layer:
-    """The part of a run's learner, made anew within the build that goes on, with the weights that the run kept.
+    """Rebuild a part of a run's learner within the build that goes on, with the weights that the run kept.
 
     Args:
         path: the run's directory as the spec has it.
-        name: the part's name.
+        name: the part's name among the learner's parts.
         rebuild: says where that run is read from: the copy, once there is one.
 
     Raises:
@@ -57,7 +57,7 @@ def trained_part(path: str, name: str, rebuild: Rebuild) -> keras.Layer:
 
 
 def _rebuilt(run: RunDirectory) -> Learner:
-    """A run's learner as `build_learner` makes it, in Keras's session, seed and policy of the build that goes on."""
+    """Build a run's learner as `build_learner` does, with the session, seed and policy of the build that goes on."""
     spec = run.kept_spec
     given = {DataInfo: run.info, FitInfo: FitInfo(steps=1, epochs=1), Rebuild: rebuild_of(run)}
     return build(spec, spec["task"], given)
@@ -88,7 +88,7 @@ def rebuild_of(run: RunDirectory, weights_follow: Callable[[Iterable[Any]], bool
 
 
 def find_parts(spec: Spec) -> dict[str, RunDirectory]:
-    """The runs that a spec's task uses, in any of its stages, by the path that the spec has.
+    """Open the runs that a spec's task uses, in any of its stages, by the path that the spec has.
 
     Raises:
         SpecError: one of them is no run, or has no weights yet.
@@ -105,7 +105,7 @@ def find_parts(spec: Spec) -> dict[str, RunDirectory]:
 
 
 def _run_paths(tree: Any) -> Iterator[tuple[str, Place]]:
-    """The paths of other runs in a tree, by the marks of the components' parameters, and where they stand."""
+    """Yield each path of another run in a tree, by the marks of the components' parameters, and where it stands."""
     for node in nodes(tree):
         for name, value in node.arguments.items():
             annotation = node.component.parameters[name].annotation
@@ -118,7 +118,7 @@ def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
 
     Args:
         run: the new run.
-        sources: what `find_parts` found.
+        sources: the runs that `find_parts` found.
     """
     if not sources:
         return
