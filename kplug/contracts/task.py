@@ -15,7 +15,8 @@ from kplug.contracts.subject import Subject, demand, same, weights_of
 from kplug.data.pipeline import Data
 from kplug.data.splits import open_data
 from kplug.inference.endpoints import predictor
-from kplug.inference.export import ExportError, example_inputs, export_saved_model
+from kplug.inference.export import export_saved_model
+from kplug.inference.verification import ExportError, example_inputs
 from kplug.model.learner import build_learner
 from kplug.model.weights import weights_only
 from kplug.records import DataInfo, FitInfo, Learner

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.codecs import pixels
+from kplug.data.augment import augment, fold_in
 from kplug.data.features import loader
 from kplug.errors import SpecError, listed
 from kplug.records import Columns, DataInfo, Learner, Split
 from kplug.spec import Spec
 from kplug.spec.build import build
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class Data:
         """
         split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
         first_epoch, skipped = divmod(first_step, steps)
-        augment = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
+        augmentations = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
         sampler = self._sampler("data.sampler", "train")
 
         def epoch_table(epoch: np.ndarray) -> np.ndarray:
@@ -94,15 +91,12 @@ class Data:
 
         def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
             step = tf.cast(first_step + number // len(shares.mine), tf.int32)
-            step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), step)
+            step_seed = fold_in(tf.constant([seed, 0]), step)
             if shares.count > 1:
                 replica = tf.cast(shares.mine.start + number % len(shares.mine), tf.int32)
-                step_seed = tf.random.experimental.stateless_fold_in(step_seed, replica)
-            for position, augmentation in enumerate(augment):
-                batch = augmentation(batch, tf.random.experimental.stateless_fold_in(step_seed, position))
-                batch = batch | {"image": pixels.to_uint8(batch["image"])}
-            last = tf.random.experimental.stateless_fold_in(step_seed, len(augment))
-            return learner.prepare(batch, last, True)
+                step_seed = fold_in(step_seed, replica)
+            batch = augment(batch, augmentations, step_seed)
+            return learner.prepare(batch, fold_in(step_seed, len(augmentations)), True)
 
         rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(
             lambda epoch: tf.data.Dataset.from_tensor_slices(

@@ -7,11 +7,14 @@ from typing import Any
 
 import keras
 
+from kplug.model.from_run import parts_of
 from kplug.model.network import dtype_policy
 from kplug.model.patches import fuse_batch_normalization
+from kplug.model.weights import load_kept_weights, refuse_without_weights, values_follow
 from kplug.records import DataInfo, FitInfo, Learner
 from kplug.spec import Spec
 from kplug.spec.build import build
+from kplug.storage.run_directory import RunDirectory
 
 
 def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str, strategy: Any = None) -> Learner:
@@ -31,6 +34,16 @@ def build_learner(spec: Spec, info: DataInfo, fit: FitInfo, precision: str, stra
         learner = build(spec, spec["task"], {DataInfo: info, FitInfo: fit})
     if not isinstance(learner, Learner):
         raise TypeError(f"task '{spec['task'].name}' returned {type(learner).__name__}, not a Learner")
+    return learner
+
+
+def restored_learner(run: RunDirectory) -> Learner:
+    """A run's learner in the precision of its export, with the weights it kept; nothing of its source is touched."""
+    refuse_without_weights(run)
+    spec = run.kept_spec
+    with parts_of(run), values_follow():
+        learner = build_learner(spec, run.info, FitInfo(steps=1, epochs=1), spec["export.precision"])
+    load_kept_weights(run, learner.model)
     return learner
 
 

@@ -22,10 +22,9 @@ from kplug.model.memory import out_of_memory, refuse_too_large
 from kplug.model.weights import carry_over, freeze, values_follow
 from kplug.records import FitInfo, Learner
 from kplug.spec import Spec
-from kplug.storage.files import owned
 from kplug.storage.metrics import best_metric
 from kplug.storage.notes import Notes, noted
-from kplug.storage.run_directory import RESULT, refuse_existing
+from kplug.storage.run_directory import RESULT, owned, refuse_existing
 from kplug.training import auto as choices
 from kplug.training import recorder as kept
 from kplug.training.checkpoints import Checkpoint, Checkpoints

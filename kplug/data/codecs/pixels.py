@@ -1,4 +1,4 @@
-"""data.codecs.pixels"""
+"""Pixels of pictures that are tensors: resized, rounded, and given other channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow have it
 def noinline(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that stays one operation of the graph it is called in.
 
-    Of a branch that is not taken every operation is still visited; for small pictures that costs more than their work.
+    TensorFlow visits every operation of a branch that is not taken; for small pictures that costs more than their work.
     """
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
@@ -62,11 +62,11 @@ def _resample(image: Any, size: tuple[int, int], how: str) -> Any:
         kernel_type="triangle",
         antialias=True,
     )
-    return _round(scaled_images if image.shape.rank == 4 else scaled_images[0])
+    return round_to_uint8(scaled_images if image.shape.rank == 4 else scaled_images[0])
 
 
-def _round(averages: Any) -> Any:
-    """Averages of bytes, which never leave 0 to 255 by so much that rounding does not take it back."""
+def round_to_uint8(averages: Any) -> Any:
+    """Averages of bytes as uint8; they never leave 0 to 255 by so much that rounding does not take it back."""
     return tf.cast(tf.round(averages), tf.uint8)
 
 
