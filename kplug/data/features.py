@@ -36,7 +36,7 @@ def examples_loader(split: Split, channels: int) -> Callable[[Any], dict[str, An
 
 
 def loader(split: Split, info: DataInfo) -> Callable[[Any], dict[str, Any]]:
-    """As `examples_loader`, with pictures in the size and the channels that the data has."""
+    """A function as that of `examples_loader`, whose pictures have the size and the channels that `info` says."""
     height, width, channels = info.image_shape
     load_example = examples_loader(split, channels)
 
@@ -50,7 +50,7 @@ def loader(split: Split, info: DataInfo) -> Callable[[Any], dict[str, Any]]:
 
 
 def describe(spec: Spec, splits: Mapping[str, Split]) -> DataInfo:
-    """What the data is: the fields of an example, as its splits and the spec say; the first of train is loaded."""
+    """Describe the data: the fields of an example, classes, counts; the first example of train is loaded for it."""
     train = splits["train"]
     shape = (*_image_size(spec, train), spec["data.image.channels"] or train.image[2] or 3)
     labels = train.columns.arrays.get("label")
@@ -67,7 +67,7 @@ def describe(spec: Spec, splits: Mapping[str, Split]) -> DataInfo:
 
 
 def _image_size(spec: Spec, split: Split) -> tuple[int, int]:
-    """Height and width as the spec says them, else the source, else those that some pictures have."""
+    """Height and width as the spec says them, else the source, else as a sample of the pictures has them."""
     if size := spec["data.image.size"]:
         return size[0], size[1]
     height, width, _ = split.image

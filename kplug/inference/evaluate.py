@@ -29,7 +29,7 @@ CHANGEABLE = ("data.source", "data.validation", "data.evaluate_with", "data.augm
 def evaluate_run(
     run: Run, split: str, name: str | None = None, views: int = 1, changes: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
-    """Metrics on a split, kept as `evaluation-SPLIT.json` in the run, or `evaluation-SPLIT-NAME.json`.
+    """Evaluate a run on a split; its `evaluation-SPLIT.json`, or `evaluation-SPLIT-NAME.json`, keeps the metrics.
 
     Args:
         run: that finished.

@@ -103,7 +103,7 @@ def _save(traced: Mapping[str, Any], export: Path) -> None:
 
 
 def _describe(export: Path, offered: Mapping[str, Endpoint], info: DataInfo, facts: Mapping[str, Any]) -> None:
-    """`assets.extra/`, which a server leaves alone: class names, endpoints, the data."""
+    """Write `assets.extra/`, which a server leaves alone: class names, endpoints, the data."""
     extra = export / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / "classes.txt").write_text("".join(f"{name}\n" for name in info.classes), encoding="utf-8")

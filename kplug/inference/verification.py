@@ -65,7 +65,7 @@ def live_cases(
 def _case(
     learner: Learner, info: DataInfo, endpoint: Endpoint, samples: np.ndarray
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Inputs for an endpoint and what the live model makes of them."""
+    """Inputs for an endpoint, and the live model's outputs for them."""
     ask = predictor(learner, info, endpoint=endpoint.signature)
     inputs: dict[str, Any] = example_inputs(learner.serve[endpoint.signature], samples)
     if endpoint.from_files:
@@ -75,7 +75,7 @@ def _case(
 
 
 def example_inputs(signature: Signature, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """The samples for `images`, seeded noise for what else a signature takes."""
+    """Rows for each input of a signature: the samples for `images`, seeded noise for the others."""
     rows = len(samples) if "images" in signature.inputs else NOISE_ROWS
     if not rows:
         raise ValueError("an export is verified on real pictures. Received: no samples")
@@ -102,6 +102,6 @@ def _files(samples: np.ndarray) -> tuple[list[bytes], list[int]]:
 
 
 def _storable(rows: Any) -> np.ndarray:
-    """Text as bytes of one length: NumPy keeps no objects without pickle."""
+    """Encode text as bytes of one length: NumPy keeps no objects without pickle."""
     rows = np.asarray(rows)
     return np.char.encode(rows, "utf-8") if rows.dtype.kind == "U" else rows

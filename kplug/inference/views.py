@@ -20,7 +20,7 @@ AUGMENT: Path = ("data", "augment")
 
 
 class Predictions(Mapping[str, np.ndarray]):
-    """Outputs of a task's signature for images, a row for each example, computed when the first is looked at.
+    """The outputs of a task's signature for images, a row for each example, computed when the first is looked at.
 
     Args:
         ask: keyword `images`, uint8 `[b, h, w, c]`, to the outputs by name.

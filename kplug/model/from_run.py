@@ -58,7 +58,7 @@ def trained_part(path: str, name: str) -> keras.Layer:
 
 
 def _rebuild(run: RunDirectory) -> Learner:
-    """As `build_learner`, but Keras's session, the seed and the dtype policy are those of the build that goes on."""
+    """Build a run's learner within the Keras session, the seed and the dtype policy of the build that goes on."""
     spec = run.kept_spec
     return build(spec, spec["task"], {DataInfo: run.info, FitInfo: FitInfo(steps=1, epochs=1)})
 
@@ -114,7 +114,7 @@ def find_parts(spec: Spec) -> dict[str, RunDirectory]:
 
 
 def _run_paths(tree: Any) -> Iterator[tuple[str, Place]]:
-    """What stands for another run in a tree, by the marks of the components' parameters, and where."""
+    """Yield the paths of other runs in a tree, by the marks of the components' parameters, and where each stands."""
     for node in nodes(tree):
         for name, value in node.arguments.items():
             annotation = node.component.parameters[name].annotation

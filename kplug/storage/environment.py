@@ -1,4 +1,4 @@
-"""What is installed while a run is trained: distributions, and plugins with digests of their source."""
+"""The software that is installed while a run is trained: distributions, and plugins with digests of their source."""
 
 from __future__ import annotations
 

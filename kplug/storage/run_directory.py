@@ -37,7 +37,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, spec: Spec, directory: str | os.PathLike[str] | None = None) -> Self:
-        """A new run directory: the given one, or the next free number in `runs/NAME`."""
+        """Make a new run directory: the given one, or the next free number in `runs/NAME`."""
         if directory is not None:
             refuse_existing(directory)
             path = Path(directory)
@@ -50,7 +50,7 @@ class RunDirectory:
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str]) -> Self:
-        """A run that is there.
+        """Open a run that is there.
 
         Raises:
             SpecError: the directory is no run.
@@ -79,7 +79,7 @@ class RunDirectory:
 
     @property
     def result(self) -> dict[str, Any]:
-        """`run` and `metrics`: those of the epoch whose weights were kept."""
+        """The content of result.json: `run`, and `metrics` of the epoch whose weights were kept."""
         return self.read_json(RESULT)
 
     @property
@@ -112,14 +112,14 @@ class RunDirectory:
             files.append(self.path / name, json.dumps(row))
 
     def cut(self, name: str, rows: int) -> None:
-        """Leave the first rows of a `.jsonl` file alone standing; a last line may be half a row."""
+        """Cut a `.jsonl` file after its first rows; a last line may be half a row."""
         path = self.path / name
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         if len(lines) > rows:
             self.write(name, "".join(lines[:rows]))
 
     def rewritten(self, spec: Spec) -> Self:
-        """The run with another spec, unfinished again."""
+        """Give the run another spec and return it, unfinished again."""
         (self.path / RESULT).unlink(missing_ok=True)
         if spec.root != self.spec.root:
             self.write("spec.yaml", spec.dump())
@@ -137,7 +137,7 @@ class RunDirectory:
             yield temporary
 
     def describe_environment(self, chosen: dict[str, Any]) -> None:
-        """Keep versions, plugins and machine; `chosen` is what the training settled on."""
+        """Write environment.json: versions, plugins, machine, and `chosen`, which the training settled on."""
         self.write_json(
             "environment.json",
             {
@@ -158,7 +158,7 @@ def owned(path: Path) -> contextlib.AbstractContextManager[int]:
 
 
 def refuse_existing(directory: str | os.PathLike[str]) -> None:
-    """SpecError where a new run's directory already holds something."""
+    """Refuse a directory for a new run that already holds something."""
     path = Path(directory)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         what = "is a file" if path.is_file() else "already holds something"

@@ -1,4 +1,4 @@
-"""A search: trials asked for, trained by an executor, told to the oracle; all of it kept in a directory."""
+"""The search of a spec: trials are asked for, trained by an executor, told to the oracle, and kept in a directory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Watch = Callable[["Search", TrialLoop], None]
 
 
 class Search:
-    """A search's directory, and what is known of its trials.
+    """A search: its directory, and its trials as the journal tells them.
 
     Args:
         path: the directory.
@@ -55,7 +55,7 @@ class Search:
 
     @property
     def kept(self) -> TrialFiles:
-        """Its files: `kept.run(trial)` is where a trial's run is."""
+        """The files of the search: `kept.run(trial)` is where a trial's run is."""
         return TrialFiles(self.path, self.study, plain(self.study.spec["search"])["keep"])
 
 
@@ -113,7 +113,7 @@ def search(
 
 
 def threads_of(spec: Spec, executor: TrialExecutor) -> int | None:
-    """With how many threads a trial computes that leaves it open: its share of the processors, where there are several.
+    """Threads per trial where `fit.threads` is null: the processors shared among the workers.
 
     A search keeps to it: sums depend on it, and a run that has begun cannot change it.
     """
@@ -141,12 +141,12 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 
 
 def objectives_of_spec(spec: Spec) -> Objectives:
-    """What a spec's search is for."""
+    """The objectives of a spec's search."""
     return objectives_of(plain(spec["search"]), spec["fit.best"])
 
 
 def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
-    """What each training of a point changes in its spec: the seed, the fold."""
+    """Yield the changes that each training of a point makes to its spec: the seed, the fold."""
     section = plain(spec["search"])["repeats"]
     folds = [{"data.validation": {"fold": n, "of": section["folds"]}} for n in range(section["folds"] or 0)] or [{}]
     for fold, number in itertools.product(folds, range(section["seeds"])):
@@ -154,7 +154,7 @@ def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
 
 
 def _refuse_too_many(spec: Spec, workers: int) -> None:
-    """SpecError where the trainings do not fit into memory side by side."""
+    """Refuse more workers than fit into memory side by side."""
     if workers == 1:
         return
     each = (spec["search"].arguments["trial_memory"] or LEAST_MEMORY) * 2**30

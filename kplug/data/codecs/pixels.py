@@ -12,7 +12,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow have it
 
 
 def noinline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that stays one operation of the graph it is called in.
+    """Make a function that stays one operation of the graph it is called in.
 
     TensorFlow visits every operation of a branch that is not taken; for small pictures that costs more than their work.
     """
@@ -71,14 +71,14 @@ def round_to_uint8(averages: Any) -> Any:
 
 
 def to_uint8(image: Any) -> Any:
-    """Pixels as uint8, rounded and clipped to 0..255; uint8 stays as it is."""
+    """Bring pixels to uint8, rounded and clipped to 0..255; uint8 stays as it is."""
     if image.dtype == tf.uint8:
         return image
     return tf.cast(tf.clip_by_value(tf.round(tf.cast(image, tf.float32)), 0, 255), tf.uint8)
 
 
 def to_channels(image: Any, channels: int) -> Any:
-    """uint8 `[..., height, width, c]` with as many channels as wanted: grey is repeated, colour becomes its luma."""
+    """Give uint8 pictures `[..., height, width, c]` `channels` channels: grey is repeated, colour becomes its luma."""
     given = image.shape[-1]
     if given == channels:
         return image

@@ -56,7 +56,7 @@ def _distorted(split: Split, augmentations: Sequence[Augment], seed: int) -> Spl
 
 
 def _try(change: Augment, example: Mapping[str, tf.TensorSpec], position: int) -> None:
-    """SpecError where a picture depends on its neighbours, anything else of an example is changed, or a size is wanted.
+    """Refuse what lets a picture depend on its neighbours, changes other fields of an example, or needs a size.
 
     Args:
         change: an augmentation, which is given batches that have the first example alone in common.
@@ -83,7 +83,7 @@ def _try(change: Augment, example: Mapping[str, tf.TensorSpec], position: int) -
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[None]:
-    """Inside, what an augmentation refuses while it becomes a graph stays the SpecError that it raised."""
+    """Inside, the SpecError that an augmentation raises while it becomes a graph is not wrapped by TensorFlow."""
     try:
         yield
     except Exception as error:
@@ -93,7 +93,7 @@ def _refusing() -> Iterator[None]:
 
 
 def _take_any_size(in_graph: Any, example: Mapping[str, tf.TensorSpec], position: int) -> None:
-    """SpecError where an augmentation cannot do without knowing the size of pictures."""
+    """Refuse an augmentation that cannot do without knowing the size of pictures."""
     alone = {name: tf.TensorSpec([1, *spec.shape], spec.dtype) for name, spec in example.items()}
     try:
         in_graph.get_concrete_function(alone, tf.TensorSpec([2], tf.int32))
