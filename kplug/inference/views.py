@@ -57,11 +57,9 @@ class Predictions(Mapping[str, np.ndarray]):
         found = self._of_view(0)
         if self.views == 1:
             return found
-        found = {name: found[name] for name in self.names}
         for number in range(1, self.views):
-            for name, value in self._of_view(number).items():
-                if name in found:
-                    found[name] = found[name] + value
+            more = self._of_view(number)
+            found = {name: found[name] + more[name] for name in self.names}
         return {name: value / self.views for name, value in found.items()}
 
     def _of_view(self, number: int) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kplug.default_plugins.sources.picture_splits import file_split, share_out
+from kplug.default_plugins.sources.picture_splits import file_split, in_order, share_out
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
@@ -63,7 +63,7 @@ def _split_folders(root: str) -> dict[str, str]:
             raise SpecError(
                 f"{root}/{folder} stands beside train and is no split{near} (splits: {listed(SPLIT_NAMES)})"
             )
-    return {split: parts[split] for split in ("train", "validation", "test") if split in parts}
+    return in_order(parts)
 
 
 def _labelled(root: str, part: str) -> Labelled:

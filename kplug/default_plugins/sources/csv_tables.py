@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kplug.default_plugins.sources.class_folders import SPLIT_NAMES
-from kplug.default_plugins.sources.picture_splits import file_split, share_out, text_column
+from kplug.default_plugins.sources.picture_splits import file_split, in_order, share_out, text_column
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes, read_text
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
@@ -106,7 +106,10 @@ def open_table(
         columns["label"], names = _labels(table, cells, separator, classes, splits)
     columns |= _further_columns(table, {image, label, split})
     rows = range(len(files))
-    parts = _rows_by_split(table, splits) if splits else share_out(rows, pictures, test)
+    if splits:
+        parts = in_order({name: [row for row in rows if splits[row] == name] for name in set(splits)})
+    else:
+        parts = share_out(rows, pictures, test)
     return {
         name: file_split([files[row] for row in chosen], {key: array[chosen] for key, array in columns.items()}, names)
         for name, chosen in parts.items()
@@ -132,13 +135,6 @@ def _split_of_rows(table: Table, cells: Sequence[str]) -> list[str]:
     if "train" not in found:
         raise SpecError(f"{table.path} has no row of the split train (splits: {listed(sorted(set(found)))})")
     return found
-
-
-def _rows_by_split(table: Table, splits: Sequence[str]) -> dict[str, list[int]]:
-    parts = {
-        name: [row for row, split in enumerate(splits) if split == name] for name in ("train", "validation", "test")
-    }
-    return {name: rows for name, rows in parts.items() if rows}
 
 
 def _further_columns(table: Table, used: set[str | None]) -> dict[str, np.ndarray]:

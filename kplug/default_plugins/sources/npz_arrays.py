@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kplug.data.splits import stable_share
-from kplug.default_plugins.sources.picture_splits import memory_split, share_out, text_column
+from kplug.default_plugins.sources.picture_splits import in_order, memory_split, share_out, text_column
 from kplug.default_plugins.sources.text_files import raise_missing
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
@@ -109,7 +109,7 @@ def _parts_by_ending(path: str, found: Arrays) -> dict[str, Arrays]:
         if further := sorted(part.keys() - names):
             near = did_you_mean(further[0], names)
             raise SpecError(f"{path} has {further[0]}_{split} and no {further[0]}_train{near}")
-    return {split: parts[split] for split in ("train", "validation", "test") if split in parts}
+    return in_order(parts)
 
 
 def _parts_by_share(path: str, found: Arrays, test: float) -> dict[str, Arrays]:

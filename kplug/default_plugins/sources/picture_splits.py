@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.splits import stable_share
+from kplug.data.splits import SPLITS, stable_share
 from kplug.errors import SpecError
 from kplug.records import Columns, Split
 
@@ -34,6 +35,11 @@ def share_out(examples: Sequence, keys: Sequence[str], test: float) -> dict[str,
         "train": list(itertools.compress(examples, ~chosen)),
         "test": list(itertools.compress(examples, chosen)),
     }
+
+
+def in_order(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a source by split, in the order train, validation, test; those that hold nothing are left out."""
+    return {split: parts[split] for split in SPLITS if parts.get(split)}
 
 
 def text_column(texts: Sequence[str]) -> np.ndarray:

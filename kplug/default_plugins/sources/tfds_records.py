@@ -190,7 +190,7 @@ def _check_label_feature(name: str, features: tfds.features.FeaturesDict, label:
 
 
 def _replace_labels(
-    name: str, feature: tfds.features.FeatureConnector, label: str, columns: Mapping[str, Arrays]
+    name: str, feature: tfds.features.FeatureConnector, label: str, columns: dict[str, Arrays]
 ) -> tuple[str, ...]:
     """Put `label`, int32, first into every split's columns; return the class names."""
     values = {split: found.pop(label) for split, found in columns.items()}
@@ -206,9 +206,7 @@ def _replace_labels(
                 f"{outside:,} of {len(values[split]):,} examples of {name}'s split for {split} have no label "
                 f"(outside 0 to {len(numbers) - 1}); choose another split, or null"
             )
-        further = dict(found)
-        found.clear()
-        found.update({"label": np.searchsorted(numbers, values[split]).astype(np.int32), **further})
+        columns[split] = {"label": np.searchsorted(numbers, values[split]).astype(np.int32), **found}
     return classes
 
 
