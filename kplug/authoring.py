@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from kplug.console import load_tensorflow as load_tensorflow
     from kplug.console import log as log
     from kplug.data.splits import choose_rows as choose_rows
-    from kplug.inference.predict import restored as restored
     from kplug.inference.run import open_run as open_run
     from kplug.model.class_weights import class_weight_vector as class_weight_vector
     from kplug.model.class_weights import example_weights as example_weights
+    from kplug.model.learner import restored_learner as restored_learner
     from kplug.model.network import Network as Network
     from kplug.model.patches import key_in_files as key_in_files
     from kplug.model.patches import layers_of as layers_of
@@ -52,7 +52,7 @@ _PLACES = {
     "own_variables": "kplug.model.patches",
     "Processes": "kplug.tuning.local_executor",
     "refuse_unknown_classes": "kplug.spec.class_weights",
-    "restored": "kplug.inference.predict",
+    "restored_learner": "kplug.model.learner",
     "steps_of": "kplug.model.patches",
 }
 

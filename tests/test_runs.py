@@ -36,10 +36,10 @@ def run(tmp_path_factory):
 
 
 def weights(run, name="model.weights.h5"):
-    from kplug.inference.predict import restored
+    from kplug.model.learner import restored_learner
     from kplug.model.weights import weights_only
 
-    learner = restored(run)
+    learner = restored_learner(run)
     with weights_only(learner.model):
         learner.model.load_weights(run.path / name)
     return learner.model.get_weights()
@@ -169,11 +169,11 @@ def test_without_validation_the_training_loss_says_what_is_best(tmp_path):
 
 
 def test_mixed_precision_trains_in_bfloat16_and_answers_in_float32(tmp_path):
-    from kplug.inference.predict import restored
+    from kplug.model.learner import restored_learner
 
     made = kplug.train(spec(fit__precision="mixed_bfloat16"), tmp_path / "run")
     assert made.metrics["loss"] < 2.4
-    model = restored(made).model
+    model = restored_learner(made).model
     assert {layer.compute_dtype for layer in model._flatten_layers()} <= {"float32", "uint8"}
 
 

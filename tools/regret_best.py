@@ -17,7 +17,7 @@ from results_specs import data_dirs
 from kplug.spec import Spec, load, loads, steps_in
 from kplug.spec.tree import plain
 from kplug.spec.yaml12 import dump
-from kplug.storage.files import write_whole
+from kplug.storage.files import write
 
 CELL = "search-cell"  # the spec whose searches are looked through
 MOST = 300_000  # parameters
@@ -60,8 +60,8 @@ def write_specs(
     width = nearest_width(lambda width: count(_put(other, WIDTH, width)), winner["parameters"], base[WIDTH])
     other = _put(other, WIDTH, width)
     found = winner | {"base": {"width": width, "parameters": count(other)}}
-    write_whole(specs / "searched-cell.yaml", _note_of_the_winner(found) + dump(cell))
-    write_whole(specs / "searched-cell-base.yaml", _note_of_the_base(found) + dump(other))
+    write(specs / "searched-cell.yaml", _note_of_the_winner(found) + dump(cell))
+    write(specs / "searched-cell-base.yaml", _note_of_the_base(found) + dump(other))
     return found
 
 

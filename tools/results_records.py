@@ -17,7 +17,7 @@ from results_specs import comparable, filled
 from kplug.errors import SpecError
 from kplug.inference.run import Run
 from kplug.spec import Spec, load, loads
-from kplug.storage.files import write_whole
+from kplug.storage.files import write
 from kplug.storage.run_directory import RESULT
 
 VERSIONS = ("kplug", "keras", "tensorflow")
@@ -171,7 +171,7 @@ class Records:
         """Write a record, whole or not at all; a value a line."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items())
-        write_whole(self.folder / file_name(record), "{\n" + lines + "\n}\n")
+        write(self.folder / file_name(record), "{\n" + lines + "\n}\n")
 
     def of_today(self, specs: Path) -> list[dict[str, Any]]:
         """The good records whose spec still says what was run; the others are problems."""

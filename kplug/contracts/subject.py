@@ -20,7 +20,7 @@ from kplug.spec.yaml12 import Marks
 
 
 def demand(condition: Any, message: str) -> None:
-    """What a contract says, or AssertionError: an `assert` that `python -O` keeps."""
+    """Raise AssertionError where a condition of a contract does not hold: an `assert` that `python -O` keeps."""
     if not condition:
         raise AssertionError(message)
 
@@ -52,7 +52,7 @@ class Subject:
         return {"type": f"{self.component.distribution}/{self.component.name}", **self.small}
 
     def make(self, given: Mapping[type, Any] | None = None, small: Mapping[str, Any] | None = None) -> Any:
-        """What the component returns.
+        """Build the component and return what it makes.
 
         Args:
             given: what is injected; by default that of tiny data.
@@ -83,19 +83,19 @@ class Subject:
 
 
 def for_pictures(shape: tuple[int, ...]) -> dict[type, Any]:
-    """What is injected where the pictures have this shape; of features that are no picture, nothing is said."""
+    """The injected `DataInfo` for pictures of this shape; nothing for inputs that are no pictures."""
     if len(shape) != 3:
         return {}
     return {DataInfo: tiny_given((shape[0], shape[1], shape[2]))[DataInfo]}
 
 
 def weights_of(model: Any) -> dict[str, np.ndarray]:
-    """What training changed; by number too, since Keras names the layers of a second build otherwise."""
+    """The weights that training changed; by number too, since Keras names the layers of a second build otherwise."""
     return {f"weight {n} ({weight.name})": weight.numpy() for n, weight in enumerate(model.trainable_variables)}
 
 
 def same(one: Any, other: Any) -> bool:
-    """True where two trees of arrays are equal to the bit."""
+    """Return True where two trees of arrays are equal to the bit."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.spec import is_marked
 from kplug.spec.tree import nodes
-from kplug.storage.files import digest_of, naming_errors, sync
+from kplug.storage.files import digest_of, naming_errors, writing_folder
 from kplug.storage.notes import NOTES, Notes
 from kplug.storage.run_directory import BEST, KEPT, RunDirectory
 
@@ -124,20 +123,13 @@ def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
         return
     final, temporary = run.path / PARTS, run.path / f".{PARTS}"
     folders: dict[Path, str] = {}
-    with naming_errors(final):
-        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
-        try:
-            for source in sources.values():
-                if (real := source.path.resolve()) not in folders:
-                    folders[real] = str(len(folders) + 1)
-                    _copy(source.path, temporary / folders[real])
-            index = {path: _entry(temporary, folders[source.path.resolve()]) for path, source in sources.items()}
-            (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n")
-            sync(*temporary.rglob("*"), temporary)
-            os.replace(temporary, final)
-            sync(run.path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with naming_errors(final), writing_folder(final, temporary):
+        for source in sources.values():
+            if (real := source.path.resolve()) not in folders:
+                folders[real] = str(len(folders) + 1)
+                _copy(source.path, temporary / folders[real])
+        index = {path: _entry(temporary, folders[source.path.resolve()]) for path, source in sources.items()}
+        (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n")
 
 
 def _copy_in(owner: RunDirectory, path: str) -> Path:

@@ -7,11 +7,14 @@ from typing import Any
 
 import keras
 
+from kplug.model.from_run import rebuild_of
 from kplug.model.network import dtype_policy
 from kplug.model.patches import fuse_batch_normalization
+from kplug.model.weights import load_kept_weights, refuse_without_weights
 from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.spec.build import build
+from kplug.storage.run_directory import RunDirectory
 
 
 def build_learner(
@@ -34,6 +37,16 @@ def build_learner(
         learner = build(spec, spec["task"], {DataInfo: info, FitInfo: fit, Rebuild: rebuild or Rebuild()})
     if not isinstance(learner, Learner):
         raise TypeError(f"task '{spec['task'].name}' returned {type(learner).__name__}, not a Learner")
+    return learner
+
+
+def restored_learner(run: RunDirectory) -> Learner:
+    """A run's learner in the precision of its export, with the weights it kept; nothing of its source is touched."""
+    refuse_without_weights(run)
+    spec = run.kept_spec
+    fit = FitInfo(steps=1, epochs=1)
+    learner = build_learner(spec, run.info, fit, spec["export.precision"], rebuild=rebuild_of(run))
+    load_kept_weights(run, learner.model)
     return learner
 
 

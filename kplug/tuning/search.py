@@ -1,26 +1,23 @@
-"""A search: trials asked for, trained by an executor, told to the oracle; all of it kept in a directory."""
+"""The search of a spec: trials are asked for, trained by an executor, told to the oracle, and kept in a directory."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kplug.console import log
-from kplug.errors import Problem, SpecError
 from kplug.model.machine import free_on_machine, in_words
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.plugins import host
 from kplug.spec.search.objectives import COUNTED, MEASURED, Objectives, objectives_of
 from kplug.spec.tree import plain
-from kplug.storage.files import naming_errors, sync, write_whole
-from kplug.storage.journal import FORMAT, Journal
+from kplug.storage.files import lock, naming_errors, write
+from kplug.storage.journal import FORMAT
 from kplug.storage.search_directory import clear, directory_of, journal_in, refuse_directory
 from kplug.tuning.executor import TrialExecutor
 from kplug.tuning.loop import TrialLoop
@@ -38,7 +35,7 @@ Watch = Callable[["Search", TrialLoop], None]
 
 
 class Search:
-    """A search's directory, and what is known of its trials.
+    """A search: its directory, and its trials as the journal tells them.
 
     Args:
         path: the directory.
@@ -58,7 +55,7 @@ class Search:
 
     @property
     def kept(self) -> TrialFiles:
-        """Its files: `kept.run(trial)` is where a trial's run is."""
+        """The files of the search: `kept.run(trial)` is where a trial's run is."""
         return TrialFiles(self.path, self.study, plain(self.study.spec["search"])["keep"])
 
 
@@ -81,7 +78,7 @@ def search(
     spec, path = spec.absolute(), directory_of(spec, directory)
     journal = journal_in(path)
     refuse_directory(path, spec, resume)
-    with _owned(path) as lock:
+    with lock(path, "another process searches here", LOCK_PATIENCE, LOCK_SILENCE) as held:
         if refuse_directory(path, spec, resume):  # as it is now that no other process can change it
             if journal.path.exists():
                 log(f"{path}: nothing was trained there with the spec of before; the search begins anew")
@@ -89,7 +86,7 @@ def search(
         if sentence := journal.repair():
             log(sentence)
         executor: TrialExecutor = build(spec, spec["search"].arguments["executor"])
-        executor.held = (lock,)
+        executor.held = (held,)
         if executor.is_here:
             _refuse_too_many(spec, executor.workers)
         began = next(iter(journal), None)
@@ -100,9 +97,12 @@ def search(
         trials = TrialLoop(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, trials))
         if began:
             replay(journal, trials)
-        _write_spec(path, spec)
+        with naming_errors(path):
+            write(path / "spec.yaml", spec.filled().dump())
         if not began:
-            _begin(path, spec, journal, threads)
+            with naming_errors(path):
+                (path / "trials").mkdir(exist_ok=True)
+            journal.append("search", format=FORMAT, name=spec.name, threads=threads)
         with contextlib.ExitStack() as ending:
             ending.callback(host().manager.hook.searched, search=found)
             ending.callback(kept.tidy)
@@ -113,7 +113,7 @@ def search(
 
 
 def threads_of(spec: Spec, executor: TrialExecutor) -> int | None:
-    """With how many threads a trial computes that leaves it open: its share of the processors, where there are several.
+    """Threads per trial where `fit.threads` is null: the processors shared among the workers.
 
     A search keeps to it: sums depend on it, and a run that has begun cannot change it.
     """
@@ -141,36 +141,20 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 
 
 def objectives_of_spec(spec: Spec) -> Objectives:
-    """What a spec's search is for."""
+    """The objectives of a spec's search."""
     return objectives_of(plain(spec["search"]), spec["fit.best"])
 
 
 def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
-    """What each training of a point changes in its spec: the seed, the fold."""
+    """Yield the changes that each training of a point makes to its spec: the seed, the fold."""
     section = plain(spec["search"])["repeats"]
     folds = [{"data.validation": {"fold": n, "of": section["folds"]}} for n in range(section["folds"] or 0)] or [{}]
     for fold, number in itertools.product(folds, range(section["seeds"])):
         yield fold | ({"seed": spec["seed"] + number} if number else {})
 
 
-# --- the directory ---------------------------------------------------------------------------------------------------
-
-
-def _write_spec(path: Path, spec: Spec) -> None:
-    with naming_errors(path):
-        write_whole(path / "spec.yaml", spec.filled().dump())
-        sync(path / "spec.yaml")
-
-
-def _begin(path: Path, spec: Spec, journal: Journal, threads: int | None) -> None:
-    with naming_errors(path):
-        (path / "trials").mkdir(exist_ok=True)
-        journal.append("search", format=FORMAT, name=spec.name, threads=threads)
-        sync(path)
-
-
 def _refuse_too_many(spec: Spec, workers: int) -> None:
-    """SpecError where the trainings do not fit into memory side by side."""
+    """Refuse more workers than fit into memory side by side."""
     if workers == 1:
         return
     each = (spec["search"].arguments["trial_memory"] or LEAST_MEMORY) * 2**30
@@ -181,30 +165,3 @@ def _refuse_too_many(spec: Spec, workers: int) -> None:
             f"{in_words(free)} free; {max(1, int(free / each)):,} fit"
         )
         raise spec.error("search.executor", message)
-
-
-@contextlib.contextmanager
-def _owned(path: Path) -> Iterator[int]:
-    """The directory, for this process and those it starts; those of a search that was killed are waited for.
-
-    Raises:
-        SpecError: another process searches there.
-    """
-    with naming_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        file = open(path / "lock", "w")  # noqa: SIM115  closed below
-    with file:
-        began, silent = time.monotonic(), True
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waited = time.monotonic() - began
-                if waited > LOCK_PATIENCE:
-                    raise SpecError([Problem("another process searches here", where=str(path))]) from None
-                if silent and waited > LOCK_SILENCE:
-                    silent = False
-                    log(f"{path}: another process searches here; waiting {LOCK_PATIENCE:.0f} seconds for its end")
-                time.sleep(0.1)
-        yield file.fileno()

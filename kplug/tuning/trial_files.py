@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kplug.storage.files import naming_errors, write_whole
+from kplug.storage.files import naming_errors, write
 from kplug.tuning.study import Study, Trial
 
 HEAVY = ("*.weights.h5", "checkpoints", "parts", "samples", "tensorboard")  # what only the best trials keep
@@ -39,7 +39,7 @@ class TrialFiles:
         """A trial's spec, from when it is asked for."""
         if trial.spec is not None:
             with naming_errors(self.path):
-                write_whole(self.path / "trials" / f"{trial.number:04}.yaml", trial.spec.dump())
+                write(self.path / "trials" / f"{trial.number:04}.yaml", trial.spec.dump())
 
     def tidy(self) -> None:
         """Write the table and the best spec; leave weights with the best trials, and with those that may go on."""
@@ -49,11 +49,11 @@ class TrialFiles:
 
     def _write_tables(self) -> None:
         rows = [json.dumps(self.row(trial)) for trial in self.study.trials]
-        write_whole(self.path / "trials.jsonl", "".join(f"{row}\n" for row in rows))
+        write(self.path / "trials.jsonl", "".join(f"{row}\n" for row in rows))
         best, names = self.study.best, self.study.aim.names
         if best is not None and best.spec is not None:
             gave = ", ".join(f"{name} {best.numbers[name]:.6g}" for name in names if name in best.numbers)
-            write_whole(self.path / "best.yaml", f"# trial {best.number} of {self.path}: {gave}\n{best.spec.dump()}")
+            write(self.path / "best.yaml", f"# trial {best.number} of {self.path}: {gave}\n{best.spec.dump()}")
 
     def _lighten_others(self) -> None:
         kept = {trial.origin for trial in self.study.ranked()[: self.keep]}

@@ -115,7 +115,7 @@ def _scalar(name: str, value: float) -> Summary:
 
 
 def _write_events(folder: Path, summaries: list[tuple[int, Summary]]) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
     with open(folder / f"events.out.tfevents.{math.floor(now):010}.search", "wb") as file:
         records = RecordWriter(file)

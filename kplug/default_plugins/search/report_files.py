@@ -1,13 +1,12 @@
-"""The files that show a search, written whole or not at all."""
+"""The pictures and tables that show a search, each written whole or not at all."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 
 from kplug.console import log
-from kplug.storage.files import write_whole
+from kplug.storage.files import write, writing_folder
 from kplug.tuning.search import Search
 
 
@@ -23,39 +22,34 @@ def write_reports(search: Search) -> None:
 
 
 def write_pictures(search: Search) -> None:
-    """plots/history.png, plots/parallel.png and, of several objectives, plots/front.png."""
+    """Draw plots/history.png, plots/parallel.png and, for several objectives, plots/front.png."""
     from kplug.default_plugins.search.parallel_coordinates import draw_parallel
     from kplug.default_plugins.search.pictures import draw_front, draw_history
 
     for name, draw in (("history", draw_history), ("parallel", draw_parallel), ("front", draw_front)):
         if picture := draw(search.study):
-            write_whole(search.path / "plots" / f"{name}.png", picture)
+            write(search.path / "plots" / f"{name}.png", picture)
 
 
 def write_importance(search: Search) -> None:
-    """importance.json, and plots/importance.png where it is known."""
+    """Write importance.json, and plots/importance.png where the importance is known."""
     from kplug.default_plugins.search.importance import importance
     from kplug.default_plugins.search.pictures import draw_importance
 
     found = importance(search.study)
-    write_whole(search.path / "importance.json", (json.dumps(found, indent=2) + "\n").encode())
+    write(search.path / "importance.json", json.dumps(found, indent=2) + "\n")
     picture = search.path / "plots" / "importance.png"
     if "reason" in found:
         picture.unlink(missing_ok=True)
     else:
-        write_whole(picture, draw_importance(found, search.study))
+        write(picture, draw_importance(found, search.study))
 
 
 def write_tensorboard(search: Search) -> None:
-    """tensorboard/: a session for each trial that counts."""
+    """Write the folder tensorboard/, a session for each trial that counts."""
     from kplug.default_plugins.search.hparams import write_sessions
 
     final = search.path / "tensorboard"
     new, old = final.with_name(".tensorboard.new"), final.with_name(".tensorboard.old")
-    for left_over in (new, old):
-        shutil.rmtree(left_over, ignore_errors=True)
-    write_sessions(search.study, new)
-    if final.exists():
-        final.rename(old)
-    new.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
+    with writing_folder(final, new, old):
+        write_sessions(search.study, new)
