@@ -82,7 +82,8 @@ class SearchInfo:
         seed: a number other than 0, which Keras Tuner takes for none.
         epochs: of a whole training.
         points: of the space; infinite where a range is an interval.
-        first: so many points the spec gives: before those of `populate_space`; `by_epochs`, before `_random_values`.
+        first: how many trials `search.first` gives before the oracle proposes its own.
+        space: the ranges in order, each with its `path`; `space.sample(rng)` is a random point, path to value.
     """
 
     hyperparameters: Any
@@ -91,6 +92,24 @@ class SearchInfo:
     epochs: int
     points: float = float("inf")
     first: int = 0
+    space: Any = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A point that an oracle proposes, where more is to be said of it than its values.
+
+    Args:
+        point: path to value.
+        epochs: of the whole training, which the trial is to have; None: all.
+        origin: number of the trial that it goes on from; None where it begins.
+        values: the point in the oracle's own words, kept in the journal and given to it where a search goes on.
+    """
+
+    point: Mapping[str, Any]
+    epochs: int | None = None
+    origin: int | None = None
+    values: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

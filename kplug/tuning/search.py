@@ -25,13 +25,14 @@ from kplug.storage.search_directory import clear, directory_of, journal_in, refu
 from kplug.tuning.executor import TrialExecutor
 from kplug.tuning.loop import TrialLoop
 from kplug.tuning.replay import replay
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 from kplug.tuning.trial_files import TrialFiles
 
 DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
 LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
-LOCK_SILENCE = 2.0  # of them, before a person is told what is waited for
+LOCK_SILENCE = 2.0  # seconds of waiting before a person is told of it
 
 
 Watch = Callable[["Search", TrialLoop], None]
@@ -113,12 +114,13 @@ def search(
 
 
 def threads_of(spec: Spec, executor: TrialExecutor) -> int | None:
-    """With how many threads a trial computes that leaves it open: its share of the processors, where there are several.
+    """The threads of each trial where `fit.threads` is null: the processors shared among several workers; else None.
 
     A search keeps to it: sums depend on it, and a run that has begun cannot change it.
     """
-    several = spec["fit.threads"] is None and executor.workers > 1
-    return max(1, (os.cpu_count() or 1) // executor.workers) if several else None
+    if spec["fit.threads"] is not None or executor.workers == 1:
+        return None
+    return max(1, (os.cpu_count() or 1) // executor.workers)
 
 
 def make_study(spec: Spec, threads: int | None = None) -> Study:
@@ -141,12 +143,12 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 
 
 def objectives_of_spec(spec: Spec) -> Objectives:
-    """What a spec's search is for."""
+    """The objectives and limits of a spec's search."""
     return objectives_of(plain(spec["search"]), spec["fit.best"])
 
 
 def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
-    """What each training of a point changes in its spec: the seed, the fold."""
+    """For each training of a point, what it changes in the spec: the seed, the fold."""
     section = plain(spec["search"])["repeats"]
     folds = [{"data.validation": {"fold": n, "of": section["folds"]}} for n in range(section["folds"] or 0)] or [{}]
     for fold, number in itertools.product(folds, range(section["seeds"])):

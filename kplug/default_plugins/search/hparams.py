@@ -19,7 +19,8 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from kplug.default_plugins.search.figures import number_of
 from kplug.spec.search.names import shortened
 from kplug.spec.search.ranges import Range
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 
 Value = bool | float | str
 

@@ -16,7 +16,6 @@ import numpy as np
 from kplug.default_plugins.search.figures import fence, scored
 from kplug.spec.search.ranges import Range
 from kplug.spec.search.space import Space
-from kplug.tuning.executor import FINISHED
 from kplug.tuning.study import Study
 
 LEAST = 10  # trials
@@ -38,7 +37,7 @@ def importance(study: Study) -> dict[str, Any]:
     1999).
     """
     trials = scored(study)
-    whole = [one for one in trials if one[0].status == FINISHED]
+    whole = [one for one in trials if one[0].is_finished]
     trials = whole if len(whole) >= LEAST else trials  # of one epoch and of nine are not alike
     if len(trials) < LEAST:
         return {"reason": f"trials with a score: {len(trials)}; importance needs at least {LEAST}"}

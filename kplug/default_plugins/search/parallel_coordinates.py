@@ -20,7 +20,8 @@ from kplug.default_plugins.classification.report_pictures import as_png
 from kplug.default_plugins.search.figures import fence, number_in_words, scored
 from kplug.spec.search.names import shortened
 from kplug.spec.search.ranges import Range
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 
 ABSENT = -0.16  # the height of what is not there; axes go from 0 to 1
 SPREAD = 0.05  # over which lines that would lie on each other at a choice are spread, the best on top

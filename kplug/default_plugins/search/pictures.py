@@ -14,16 +14,16 @@ from kplug.default_plugins.classification.report_pictures import as_png
 from kplug.default_plugins.search.figures import better, fence, has_all, number_in_words, number_of
 from kplug.spec.search.names import shortened
 from kplug.spec.search.objectives import COUNTED, MEASURED, Limit, Objective
-from kplug.tuning.executor import FAILED, FINISHED, PAUSED, REFUSED
-from kplug.tuning.study import PRUNED, SAME, Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial, TrialState
 
 MARKS: dict[str, dict[str, Any]] = {
-    FINISHED: {"marker": "o", "color": "tab:blue"},
-    PAUSED: {"marker": "s", "color": "tab:cyan"},
-    PRUNED: {"marker": "v", "color": "tab:gray"},
-    SAME: {"marker": "o", "color": "tab:blue", "markerfacecolor": "white"},
+    TrialState.FINISHED: {"marker": "o", "color": "tab:blue"},
+    TrialState.PAUSED: {"marker": "s", "color": "tab:cyan"},
+    TrialState.PRUNED: {"marker": "v", "color": "tab:gray"},
+    TrialState.SAME: {"marker": "o", "color": "tab:blue", "markerfacecolor": "white"},
 }
-TICKS = {REFUSED: "tab:gray", FAILED: "tab:red"}
+TICKS = {TrialState.REFUSED: "tab:gray", TrialState.FAILED: "tab:red"}
 WIDE = 30.0  # times the least of some sizes: beyond it their scale is in orders of magnitude
 BEST_COLOR = "tab:orange"
 FRONT: dict[str, Any] = {"color": BEST_COLOR, "markeredgecolor": "black", "markersize": 7}
@@ -34,7 +34,7 @@ FRONT: dict[str, Any] = {"color": BEST_COLOR, "markeredgecolor": "black", "marke
 
 def draw_history(study: Study) -> bytes | None:
     """What every trial gave, in the order of asking, and the best so far; a panel for each objective."""
-    if not any(trial.status for trial in study.trials):
+    if all(trial.is_under_way for trial in study.trials):
         return None
     objectives = study.aim.objectives
     figure = Figure(figsize=(8.5, 1.3 + 2.9 * len(objectives)), layout="constrained")
@@ -168,7 +168,7 @@ def draw_front(study: Study) -> bytes | None:
     trials = [trial for trial in study.ranked() if has_all(trial, study)]
     if not others or not trials:
         return None
-    refused = [t for t in study.trials if t.status == REFUSED and has_all(t, study)]
+    refused = [t for t in study.trials if t.status == TrialState.REFUSED and has_all(t, study)]
     front = {trial.number for trial in study.front()}
     figure = Figure(figsize=(0.6 + 6.4 * len(others), 5.2), layout="constrained")
     panels = figure.subplots(1, len(others), squeeze=False)[0]
@@ -197,8 +197,8 @@ def _draw_pair(
     for what, mark, some, marks in (
         ("refused", "x", refused, {"color": "tab:gray", "markersize": 5}),
         ("beaten", "o", behind, {"color": "tab:blue", "alpha": 0.5, "markersize": 5}),
-        ("front", "o", [trial for trial in on_front if trial.status == FINISHED], FRONT),
-        ("front, not trained in full", "o", [t for t in on_front if t.status != FINISHED], FRONT | {"mfc": "white"}),
+        ("front", "o", [trial for trial in on_front if trial.is_finished], FRONT),
+        ("front, not trained in full", "o", [t for t in on_front if not t.is_finished], FRONT | {"mfc": "white"}),
     ):
         if some:
             draw(some, mark, label=f"{what} ({len(some)})", **marks)

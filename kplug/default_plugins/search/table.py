@@ -22,7 +22,8 @@ from kplug.spec.search.space import spec_at
 from kplug.spec.tree import plain
 from kplug.tuning.loop import Running, TrialLoop
 from kplug.tuning.search import Search, make_study, threads_of
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 
 SHOWN = 5  # trials of a dry run
 DRAWN = 200  # points by which a dry run says how many are refused
