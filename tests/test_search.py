@@ -16,7 +16,7 @@ from rich.console import Console
 
 import kplug
 from kplug import Executor, hookimpl
-from kplug.default_plugins.search import report_files
+from kplug.default_plugins.search import reports as search_reports
 from kplug.default_plugins.search.table import answer, first_trials, table
 from kplug.errors import SearchStopped, SpecError
 from kplug.storage.journal import Journal
@@ -127,7 +127,7 @@ class Played(TrialExecutor):
 def play(tmp_path, monkeypatch):
     """Search a spec with played trainings; everything that follows a directory's name is one search."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report_files, "write_reports", lambda search: None)  # test_search_reports.py has them drawn
+    monkeypatch.setattr(search_reports, "write_reports", lambda search: None)  # test_search_reports.py has them drawn
     far = {}
 
     def played(spec, directory="search", resume=False, workers=1, ends=None, plugins=(), watch=None):

@@ -133,7 +133,7 @@ class TrialLoop:
         return not self.is_asking
 
     def _say_that_none_is_left(self) -> None:
-        most, asked = self.study.oracle.max_trials, len(self.study.trials)
+        most, asked = self.study.max_trials, len(self.study.trials)
         if most and asked < most:
             log(f"the oracle finds no point that it has not proposed; it ends after {asked} of {most} trials")
 

@@ -47,19 +47,16 @@ class Study:
         self._by_form: dict[tuple[str, int], int] = {}  # of what trained: its canonical form and epochs to its number
         self._first = first_points(spec, space)
         self.oracle: Any = self._make_oracle(spec["search"].arguments["oracle"])
-        self._refuse_too_many_points()
+        self.max_trials: int | None = getattr(self.oracle, "max_trials", None)  # None: nobody knows
+        if self.max_trials and len(self._first) > self.max_trials:
+            message = f"has {len(self._first)} points, and the oracle makes no more trials than {self.max_trials}"
+            raise spec.error("search.first", message)
         self._falls_behind = build(spec, spec["search"].arguments["prune"])
 
     def _make_oracle(self, node: Node) -> Any:
         direction, seed = self.aim.first.direction, self.spec["seed"]
         info = search_info(self.space, self.score_name, direction, seed, self.epochs, len(self._first))
         return adapted(build(self.spec, node, {SearchInfo: info}), self.space, node.component.function)
-
-    def _refuse_too_many_points(self) -> None:
-        most = getattr(self.oracle, "max_trials", None)
-        if most and len(self._first) > most:
-            message = f"has {len(self._first)} points, and the oracle makes no more trials than {most}"
-            raise self.spec.error("search.first", message)
 
     @property
     def score_name(self) -> str:
