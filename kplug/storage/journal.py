@@ -44,7 +44,7 @@ class Journal:
             raise SpecError([Problem(message, where=str(self.path))]) from error
 
     def repair(self) -> str:
-        """Cut off a last line that a crash left torn; what was done, in a sentence, or nothing."""
+        """Cut off a last line that a crash left torn, and return a sentence that says so; else an empty one."""
         content = self.path.read_bytes() if self.path.exists() else b""
         whole = content.rfind(b"\n") + 1
         if whole == len(content):
@@ -55,7 +55,7 @@ class Journal:
         return f"{self.path}: its last line was torn and is left out; what it told of is done again"
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The lines, but for a last one that is torn.
+        """Give the events in order, without a last line that is torn.
 
         Raises:
             SpecError: one is no event.
@@ -71,6 +71,6 @@ class Journal:
 
 
 def no_event(path: Path, number: int) -> SpecError:
-    """For a line of a journal, counted from 1, that nobody can have written there."""
+    """The error for a line of a journal, counted from 1, that is no event or cannot come there."""
     message = "is no event of a search; put the file back as it was, or search anew in another directory"
     return SpecError([Problem(message, where=f"{path}:{number}")])

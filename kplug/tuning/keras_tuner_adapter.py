@@ -47,7 +47,7 @@ class KerasTunerOracle:
 
     def __init__(self, oracle: keras_tuner.Oracle, space: Space, by_epochs: bool) -> None:
         self.oracle, self.space, self.by_epochs = oracle, space, by_epochs
-        self._made: list[Any] = []  # by number, Keras Tuner's own trials
+        self._made: list[Any] = []  # Keras Tuner's own trials, by number
         oracle.verbose = 0
         oracle.save = oracle._save_trial = lambda *trial: None  # the journal keeps it all; Keras Tuner writes files
 

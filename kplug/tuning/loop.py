@@ -74,11 +74,11 @@ class TrialLoop:
         self.journal, self.executor, self.watch = journal, executor, watch
         self.section = plain(study.spec["search"])
         self.wanted = tuple(name for name in study.aim.names if name in (*COUNTED, *MEASURED))
-        self.under_way: dict[str, Running] = {}  # by the job's name
-        self.ended: dict[int, list[Ended]] = {}  # by trial: how each of its trainings ended
-        self.unfinished: list[Trial] = []  # of a search that is gone on with
+        self.under_way: dict[str, Running] = {}  # job name -> training
+        self.ended: dict[int, list[Ended]] = {}  # trial number -> how each of its trainings ended
+        self.unfinished: list[Trial] = []  # trials that had not ended when the search that goes on was left
         self.told_to_stop: set[str] = set()  # trainings that were to end by what they had reported
-        self.counted: dict[int, dict[str, float]] = {}  # by trial
+        self.counted: dict[int, dict[str, float]] = {}  # trial number -> what was counted before it began
         self.is_asking = True  # until the oracle has no other trial, or the time is over
         self.failed_in_a_row = self.ended_here = 0
         self.began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What proposes the points of a search: the protocol that an oracle keeps to."""
+"""The protocol of an oracle, which proposes the points of a search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search: trials asked for, trained by an executor, told to the oracle; all of it kept in a directory."""
+"""A search: trials asked for, trained by an executor, told to the oracle; all of it is kept in a directory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from kplug.tuning.study import Study
 from kplug.tuning.trial import Trial
 from kplug.tuning.trial_files import TrialFiles
 
-DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
+DEFAULT_BEST = {"minimize": "val_loss"}  # `fit.best` where nobody wrote it; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
 LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
 LOCK_SILENCE = 2.0  # seconds of waiting before a person is told of it
@@ -43,7 +43,7 @@ class Search:
 
     Args:
         path: the directory.
-        study: what its journal tells.
+        study: all that its journal tells.
     """
 
     def __init__(self, path: Path, study: Study) -> None:
@@ -59,7 +59,7 @@ class Search:
 
     @property
     def kept(self) -> TrialFiles:
-        """Its files: `kept.run(trial)` is where a trial's run is."""
+        """The files of its trials: `kept.run(trial)` is where a trial's run is."""
         return TrialFiles(self.path, self.study, plain(self.study.spec["search"])["keep"])
 
 
@@ -104,7 +104,7 @@ def search(
         _write_spec(path, spec)
         if not began:
             _begin(path, spec, journal, threads)
-        with contextlib.ExitStack() as ending:
+        with contextlib.ExitStack() as ending:  # the last of them comes first, however the search ends
             ending.callback(host().manager.hook.searched, search=found)
             ending.callback(kept.tidy)
             ending.callback(executor.stop)
@@ -128,7 +128,7 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 
     Args:
         spec: with a `search`.
-        threads: of every trial; None leaves them as the spec has them.
+        threads: for every trial; None leaves them as the spec has them.
     """
     space = spec.space()
     assert space is not None
@@ -187,7 +187,7 @@ def _refuse_too_many(spec: Spec, workers: int) -> None:
 
 @contextlib.contextmanager
 def _owned(path: Path) -> Iterator[int]:
-    """The directory, for this process and those it starts; those of a search that was killed are waited for.
+    """Hold a search's directory for this process and those it starts; those of one that was killed are waited for.
 
     Raises:
         SpecError: another process searches there.

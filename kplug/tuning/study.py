@@ -1,4 +1,4 @@
-"""What a search knows: trials, what they reported, what the oracle proposes next. It follows from its events alone.
+"""The state of a search: its trials, what they reported, what the oracle proposes next. It follows from events alone.
 
 No process and no clock is here, so that the events of a journal, put in again in their order, give the same study.
 """
@@ -44,7 +44,7 @@ class Study:
         self.aim, self.epochs, self.repeats = aim, epochs, repeats
         self.trials: list[Trial] = []
         self._begun: set[tuple[int, int]] = set()  # trial and repeat that have reported no epoch since they began
-        self._by_form: dict[tuple[str, int], int] = {}  # of what trained: its canonical form and epochs to its number
+        self._by_form: dict[tuple[str, int], int] = {}  # canonical form and epochs of what trained, to its number
         self._first = first_points(spec, space)
         self.oracle: Any = self._make_oracle(spec["search"].arguments["oracle"])
         self.max_trials: int | None = getattr(self.oracle, "max_trials", None)  # None: nobody knows
@@ -66,7 +66,7 @@ class Study:
     # --- what happens ------------------------------------------------------------------------------------------------
 
     def ask(self, known: Mapping[str, Any] | None = None) -> Trial | Literal["wait", "over"]:
-        """The next trial, or whether the oracle waits for those under way or has no other.
+        """Make the next trial, or say that the oracle waits for those under way, or that the search is over.
 
         Args:
             known: the values that the oracle gave this trial before; one whose proposals are costly may take them.

@@ -12,7 +12,7 @@ from kplug.tuning import executor
 
 
 class TrialState(StrEnum):
-    """How far a trial is, and how it ended: the words of journals and tables of results."""
+    """The words of journals and tables of results for a trial that is under way and for each way to end."""
 
     UNDER_WAY = ""
     FINISHED = executor.FINISHED

@@ -1,4 +1,4 @@
-"""What a search leaves in its directory: a table of its trials, their specs and runs, and the best spec."""
+"""The files of a search: a table of its trials, their specs and runs, and the best spec."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Evolution:
         self.info, self.max_trials = info, max_trials
         self.population, self.sample = population, sample
         self.ended: list[Trial] = []
-        self._seed = info.seed  # of the next value of a random point
+        self._seed = info.seed  # draws the next value of a random point
 
     def ask(self, trials: Sequence[Trial]) -> Proposal | None:
         if len(trials) >= self.max_trials:

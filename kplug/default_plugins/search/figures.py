@@ -1,4 +1,4 @@
-"""What pictures and tables of a search have in common: which trials they show, and names that fit."""
+"""The rules that pictures and tables of a search share: which trials they show, and names that fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of the scores' variance each path of a space explains (functional ANOVA, Hutter et al. 2014).
+"""The share of the scores' variance that each path of a space explains (functional ANOVA, Hutter et al. 2014).
 
 A random forest learns the scores. Over the whole space, drawn evenly, the variance of what it predicts is split: the
 main effect of a path is the variance of the mean prediction at each of its values. A path that is there only under
@@ -22,7 +22,7 @@ LEAST = 10  # trials
 TREES = 64
 DRAWN = 1024  # points for the variance over the whole space
 AROUND = 128  # points for the mean at one value of a path
-VALUES = 16  # of a path, evenly over its range
+VALUES = 16  # values of a path, evenly over its range
 SHUFFLES = 8
 SEED = 0
 ABSENT = -1.0  # in the columns of a path that is not there
@@ -69,7 +69,7 @@ def explained(space: Space, points: Sequence[Mapping[str, Any]], costs: Sequence
     shuffled = _shuffled(table, forest, seen)
     paths = {path: {"main_effect": effects[path], "shuffled": shuffled[path]} for path in effects}
     return {
-        "unseen_r2": float(forest.oob_score_),  # of the forest, on trials that a tree did not learn
+        "unseen_r2": float(forest.oob_score_),  # the forest's, on trials that a tree did not learn
         "interactions": max(0.0, 1 - sum(effects.values())),
         "paths": dict(sorted(paths.items(), key=lambda item: -item[1]["main_effect"])),
     }

@@ -114,7 +114,7 @@ def evolution(info: SearchInfo, trials: Count = 100, population: Count = 20, sam
 
 
 def _common(info: SearchInfo) -> dict:
-    """What every oracle of Keras Tuner gets: the space is declared, and how trials fail is the search's to say."""
+    """The parameters of every oracle of Keras Tuner: the space is declared, and the search says when trials failed."""
     return {
         "objective": info.objective,
         "hyperparameters": info.hyperparameters,

@@ -61,7 +61,7 @@ def _add_legend(figure: Figure, columns: int) -> None:
 
 
 def _draw_trials(panel: Any, trials: Sequence[Trial], objective: Objective) -> None:
-    """What each trial gave of an objective, those far beyond the others and those without a number at the edge."""
+    """A panel with what each trial gave; those far beyond the others, or without a number, are at its edge."""
     name = objective.name
     counted = [trial for trial in trials if trial.counts and number_of(trial, name) is not None]
     worst = math.inf
@@ -246,7 +246,7 @@ def _label(panel: Any, trials: Sequence[Trial], horizontal: str, vertical: str) 
     points = panel.transData.transform(values) * 72 / panel.figure.dpi
     taken = list(points)
     for trial, value, point in zip(trials, values, points, strict=True):
-        half = 3.0 * len(str(trial.number))  # of the text's width
+        half = 3.0 * len(str(trial.number))  # half the width of the text, in points
         for side in ((5 + half, 8), (5 + half, -8), (-5 - half, 8), (-5 - half, -8)):
             middle = point + side
             if all(abs(middle[0] - x) > half + 4 or abs(middle[1] - y) > 6 for x, y in taken):

@@ -1,4 +1,4 @@
-"""What a search shows: pictures of its trials, what each path explains, and TensorBoard's table of them."""
+"""The reports of a search: pictures of its trials, what each path explains, and TensorBoard's table of them."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def watching() -> Iterator[Callable[[Search, Any], None] | None]:
 
 
 def table(search: Search, trials: TrialLoop, seconds: float) -> Any:
-    """What is left, the trials under way with what they reported last, and the best so far."""
+    """A table of the trials under way with what they reported last, and of the best so far, below what is left."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text  # as it is: in a string, rich takes the label of a path for a style
