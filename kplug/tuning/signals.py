@@ -13,7 +13,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM wait for the end of what is done inside, which is short; the main thread alone gets any."""
+    """Have Ctrl-C and SIGTERM wait for the end of what is done inside, which is short; only the main thread gets them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
