@@ -47,13 +47,10 @@ class KerasTunerOracle:
 
     def __init__(self, oracle: keras_tuner.Oracle, space: Space, by_epochs: bool) -> None:
         self.oracle, self.space, self.by_epochs = oracle, space, by_epochs
+        self.max_trials: int | None = oracle.max_trials
         self._made: list[Any] = []  # Keras Tuner's own trials, by number
         oracle.verbose = 0
         oracle.save = oracle._save_trial = lambda *trial: None  # the journal keeps it all; Keras Tuner writes files
-
-    @property
-    def max_trials(self) -> int | None:
-        return self.oracle.max_trials
 
     def ask(self, trials: Sequence[Trial]) -> Answer:
         made = self.oracle.create_trial(f"trial {len(trials)}")

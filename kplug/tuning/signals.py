@@ -13,7 +13,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM wait for the end of what is done inside, which is short; only the main thread gets them."""
+    """Have Ctrl-C and SIGTERM wait for the end of what is done inside, which is short.
+
+    Only the main thread gets any.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

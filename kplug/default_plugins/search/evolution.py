@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras_tuner
@@ -69,32 +69,37 @@ class Evolution:
         space = self.info.hyperparameters.copy()
         space.values = values
         chosen = rng.choice([hp for hp in space.space if space.is_active(hp) and _has_others(hp)])
-        child = keras_tuner.HyperParameters()
-        for hp in space.space:
-            child.merge([hp])
-            if not child.is_active(hp):
-                child.values.pop(hp.name, None)
-            elif hp.name == chosen.name:
-                child.values[hp.name] = _other_value(hp, values[hp.name], rng)
-            else:
-                child.values[hp.name] = values[hp.name] if hp.name in values else hp.random_sample(rng.getrandbits(32))
-        return dict(child.values)
+
+        def value_of(hp: Any) -> Any:
+            if hp.name == chosen.name:
+                return _other_value(hp, values[hp.name], rng)
+            return values[hp.name] if hp.name in values else hp.random_sample(rng.getrandbits(32))
+
+        return self._point(value_of)
 
     def _random_point(self, tried: list[Values]) -> Values | None:
         """A point that was not tried, or None after many attempts, with a seed of its own for each value.
 
         These are the draws of `keras_tuner.Oracle`, so that a seed gives the points that it always gave.
         """
-        for _ in range(1 + ATTEMPTS):
-            point = keras_tuner.HyperParameters()
-            for hp in self.info.hyperparameters.space:
-                point.merge([hp])
-                if point.is_active(hp):
-                    point.values[hp.name] = hp.random_sample(self._seed)
-                    self._seed += 1
-            if point.values not in tried:
-                return dict(point.values)
-        return None
+
+        def value_of(hp: Any) -> Any:
+            self._seed += 1
+            return hp.random_sample(self._seed - 1)
+
+        drawn = (self._point(value_of) for _ in range(1 + ATTEMPTS))
+        return next((values for values in drawn if values not in tried), None)
+
+    def _point(self, value_of: Callable[[Any], Any]) -> Values:
+        """The point that gets each value from a function; of a range that is not active by those before it, none."""
+        point = keras_tuner.HyperParameters()
+        for hp in self.info.hyperparameters.space:
+            point.merge([hp])
+            if point.is_active(hp):
+                point.values[hp.name] = value_of(hp)
+            else:
+                point.values.pop(hp.name, None)
+        return dict(point.values)
 
 
 def _has_others(hp: Any) -> bool:
