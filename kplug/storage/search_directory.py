@@ -47,22 +47,24 @@ def refuse_directory(path: Path, spec: Spec, resume: bool) -> bool:
     refuse_without_search(spec)
     if not journal_in(path).path.exists():
         if resume:
-            message = f"holds no search; without --resume, one begins{_found_beside(path)}"
-            raise SpecError([Problem(message, where=str(path))])
+            raise _refused(path, f"holds no search; without --resume, one begins{_found_beside(path)}")
         _refuse_something_else(path)
         return True
     changed = _changed(path, spec)
     if changed and not _has_trained(path):
         return True
     if not resume:
-        message = "already holds a search; --resume goes on with it, --to DIR begins another elsewhere"
-        raise SpecError([Problem(message, where=str(path))])
+        raise _refused(path, "already holds a search; --resume goes on with it, --to DIR begins another elsewhere")
     if changed:
         raise SpecError(changed)
     if not any(journal_in(path)) and _holds_trials(path):
         message = "is empty, but there are trials beside it; put it back as it was, or search anew with --to DIR"
-        raise SpecError([Problem(message, where=str(journal_in(path).path))])
+        raise _refused(journal_in(path).path, message)
     return False
+
+
+def _refused(path: Path, message: str) -> SpecError:
+    return SpecError([Problem(message, where=str(path))])
 
 
 def clear(path: Path) -> None:
@@ -89,8 +91,7 @@ def _refuse_something_else(path: Path) -> None:
     names = {item.name for item in path.iterdir()} if path.is_dir() else set()
     begun = names <= {"lock", "trials", "spec.yaml"} and not _holds_trials(path)  # and killed at once
     if path.is_file() or not begun:
-        message = "already holds something else; name another directory with --to DIR"
-        raise SpecError([Problem(message, where=str(path))])
+        raise _refused(path, "already holds something else; name another directory with --to DIR")
 
 
 def _changed(path: Path, spec: Spec) -> list[Problem]:

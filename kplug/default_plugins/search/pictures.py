@@ -46,18 +46,18 @@ def draw_history(study: Study) -> bytes | None:
         panel.margins(y=0.1)
     panels[-1].set(xlabel="trial", xlim=(-0.8, len(study.trials) - 0.2))
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    _add_legend(figure, columns=4)
-    figure.suptitle(study.spec.name)
-    return as_png(figure)
+    return _with_legend(figure, study.spec.name, 4)
 
 
-def _add_legend(figure: Figure, columns: int) -> None:
-    """Explain the marks of all panels below them, each once."""
+def _with_legend(figure: Figure, title: str, columns: int) -> bytes:
+    """The picture of a figure, with a title, and below the panels a legend of all their marks, each once."""
     found: dict[str, Any] = {}
     for panel in figure.axes:
         handles, labels = panel.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
     figure.legend(found.values(), found.keys(), frameon=False, loc="outside lower center", ncols=columns)
+    figure.suptitle(title)
+    return as_png(figure)
 
 
 def _draw_trials(panel: Any, trials: Sequence[Trial], objective: Objective) -> None:
@@ -150,9 +150,7 @@ def draw_importance(found: Mapping[str, Any], study: Study) -> bytes:
         panel.grid(axis="x", alpha=0.3)
         panel.set_axisbelow(True)
     panel.set(xlabel="share of the variance")
-    _add_legend(figure, columns=2)
-    figure.suptitle(f"{study.spec.name}: importance of each path, {found['trials']} trials")
-    return as_png(figure)
+    return _with_legend(figure, f"{study.spec.name}: importance of each path, {found['trials']} trials", 2)
 
 
 def _trust(one: Mapping[str, Any]) -> str:
@@ -178,9 +176,7 @@ def draw_front(study: Study) -> bytes | None:
     panels = figure.subplots(1, len(others), squeeze=False)[0]
     for panel, other in zip(panels, others, strict=True):
         _draw_pair(panel, study, trials, refused, front, other)
-    _add_legend(figure, columns=3)
-    figure.suptitle(study.spec.name)
-    return as_png(figure)
+    return _with_legend(figure, study.spec.name, 3)
 
 
 def _draw_pair(
