@@ -11,7 +11,6 @@ from kplug.hookspecs import hookimpl
 from kplug.kinds import Count, Seed, Size, Source
 from kplug.records import Columns, DataInfo, Field, FitInfo, SearchInfo, Split
 from kplug.spec.search.space import read_space
-from kplug.tuning.oracle_space import search_info
 
 TINY_SEARCH = """
 name: tiny
@@ -212,6 +211,8 @@ def tiny_given(
 
 def tiny_search() -> SearchInfo:
     """A `SearchInfo` of three paths, one of them below a label; what is best is the highest val_accuracy."""
+    from kplug.tuning.oracle_space import search_info
+
     kinds = {"kind": {"choice": {"wide": 1, "deep": 2}}, "kind[deep].depth": {"int": [1, 9]}}
     space = read_space(kinds | {"rate": {"log": [1e-4, 1e-1]}})
     return search_info(space, "val_accuracy", "maximize", seed=0, epochs=9)
