@@ -52,7 +52,7 @@ Schedule = Annotated[Any, Kind("schedule", "a keras.optimizers.schedules.Learnin
 Metric = Annotated[Any, Kind("metric", "a keras.metrics.Metric")]
 Callback = Annotated[Any, Kind("callback", "a keras.callbacks.Callback; state() and restore(state) where it remembers")]
 Strategy = Annotated[Any, Kind("strategy", "a tf.distribute.Strategy")]
-Oracle = Annotated[Any, Kind("oracle", "a keras_tuner Oracle")]
+Oracle = Annotated[Any, Kind("oracle", "ask(trials) -> point or None, tell(trial); or a keras_tuner Oracle")]
 Pruner = Annotated[Any, Kind("pruner", "(values, others) -> bool: whether a trial stops early")]
 Executor = Annotated[Any, Kind("executor", "a kplug.tuning.executor.TrialExecutor: where trials are trained")]
 

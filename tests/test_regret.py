@@ -15,7 +15,7 @@ import pytest
 
 import kplug
 from kplug import Executor
-from kplug.default_plugins.search import report_files
+from kplug.default_plugins.search import reports as search_reports
 from kplug.testing import plugged
 from kplug.tuning.executor import FINISHED, PAUSED, REFUSED, Ended, Reported, TrialExecutor
 from kplug.tuning.search import search
@@ -142,7 +142,7 @@ def play(tool, place, name, seed, finished=True):
     job = Job(name, seed, file, oracle, place / "searches" / f"{name}-{seed}")
     values = {"seed": seed, "search.oracle": oracle, "search.executor": "plays"}
     with plugged(plays, kplug_nas), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_files, "write_reports", lambda search: None)  # test_search_reports.py has them drawn
+        patch.setattr(search_reports, "write_reports", lambda search: None)  # test_search_reports.py has them drawn
         search(kplug.load(file).at(values), job.directory)
     note_command(job, 0 if finished else None, 90.0)
     return job

@@ -74,11 +74,11 @@ class Subject:
 
         return tiny_given() | {SearchInfo: tiny_search()}
 
-    def of_class(self, made: Any, wanted: type, name: str) -> None:
-        """Demand that what was made is of the class that the kind promises."""
+    def of_class(self, made: Any, wanted: type, name: str, also: str = "") -> None:
+        """Demand that what was made is of the class that the kind promises; `also` says more of what was made."""
         demand(
             isinstance(made, wanted),
-            f"{_a(self.kind)} returns {_a(name)}; '{self.component.name}' returned {_a(type(made).__name__)}",
+            f"{_a(self.kind)} returns {_a(name)}; '{self.component.name}' returned {_a(type(made).__name__)}{also}",
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from kplug.hookspecs import hookimpl
 from kplug.kinds import Count, Seed, Size, Source
 from kplug.records import Columns, DataInfo, Field, FitInfo, Rebuild, SearchInfo, Split
+from kplug.spec.search.space import read_space
 
 TINY_SEARCH = """
 name: tiny
@@ -194,12 +195,9 @@ def tiny_given(
 
 
 def tiny_search() -> SearchInfo:
-    """A `SearchInfo` with a space of three paths, one of them below a label."""
-    import keras_tuner
+    """A `SearchInfo` of three paths, one of them below a label; what is best is the highest val_accuracy."""
+    from kplug.tuning.oracle_space import search_info
 
-    space = keras_tuner.HyperParameters()
-    space.Choice("kind", ["wide", "deep"])
-    space.Float("rate", 1e-4, 1e-1, sampling="log")
-    with space.conditional_scope("kind", ["deep"]):
-        space.Int("kind[deep].depth", 1, 9)
-    return SearchInfo(space, keras_tuner.Objective("val_accuracy", "max"), 7, 9)
+    kinds = {"kind": {"choice": {"wide": 1, "deep": 2}}, "kind[deep].depth": {"int": [1, 9]}}
+    space = read_space(kinds | {"rate": {"log": [1e-4, 1e-1]}})
+    return search_info(space, "val_accuracy", "maximize", seed=0, epochs=9)

@@ -35,7 +35,7 @@ class Journal:
             append(self.path, json.dumps({"event": event, "at": round(time.time(), 3), **content}))
 
     def repair(self) -> str:
-        """Cut off a last line that a crash left torn; return what was done, in a sentence, or nothing."""
+        """Cut off a last line that a crash left torn, and return a sentence that says so; else an empty one."""
         content = self.path.read_bytes() if self.path.exists() else b""
         whole = content.rfind(b"\n") + 1
         if whole == len(content):
@@ -62,6 +62,6 @@ class Journal:
 
 
 def no_event(path: Path, number: int) -> SpecError:
-    """The error for a line of a journal that is no event; lines are counted from 1."""
+    """The error for a line of a journal, counted from 1, that is no event or cannot come there."""
     message = "is no event of a search; put the file back as it was, or search anew in another directory"
     return SpecError([Problem(message, where=f"{path}:{number}")])

@@ -1,4 +1,4 @@
-"""The search of a spec: trials are asked for, trained by an executor, told to the oracle, and kept in a directory."""
+"""A search: trials asked for, trained by an executor, told to the oracle; all of it is kept in a directory."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from kplug.storage.search_directory import clear, directory_of, journal_in, refu
 from kplug.tuning.executor import TrialExecutor
 from kplug.tuning.loop import TrialLoop
 from kplug.tuning.replay import replay
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 from kplug.tuning.trial_files import TrialFiles
 
-DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
+DEFAULT_BEST = {"minimize": "val_loss"}  # `fit.best` where nobody wrote it; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
 LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
-LOCK_SILENCE = 2.0  # of them, before a person is told what is waited for
+LOCK_SILENCE = 2.0  # seconds of waiting before a person is told of it
 
 
 Watch = Callable[["Search", TrialLoop], None]
@@ -39,7 +40,7 @@ class Search:
 
     Args:
         path: the directory.
-        study: what its journal tells.
+        study: all that its journal tells.
     """
 
     def __init__(self, path: Path, study: Study) -> None:
@@ -55,7 +56,7 @@ class Search:
 
     @property
     def kept(self) -> TrialFiles:
-        """The files of the search: `kept.run(trial)` is where a trial's run is."""
+        """The files of its trials: `kept.run(trial)` is where a trial's run is."""
         return TrialFiles(self.path, self.study, plain(self.study.spec["search"])["keep"])
 
 
@@ -103,7 +104,7 @@ def search(
             with naming_errors(path):
                 (path / "trials").mkdir(exist_ok=True)
             journal.append("search", format=FORMAT, name=spec.name, threads=threads)
-        with contextlib.ExitStack() as ending:
+        with contextlib.ExitStack() as ending:  # the last of them comes first, however the search ends
             ending.callback(host().manager.hook.searched, search=found)
             ending.callback(kept.tidy)
             ending.callback(executor.stop)
@@ -113,12 +114,13 @@ def search(
 
 
 def threads_of(spec: Spec, executor: TrialExecutor) -> int | None:
-    """Threads per trial where `fit.threads` is null: the processors shared among the workers.
+    """The threads of each trial where `fit.threads` is null: the processors shared among several workers; else None.
 
     A search keeps to it: sums depend on it, and a run that has begun cannot change it.
     """
-    several = spec["fit.threads"] is None and executor.workers > 1
-    return max(1, (os.cpu_count() or 1) // executor.workers) if several else None
+    if spec["fit.threads"] is not None or executor.workers == 1:
+        return None
+    return max(1, (os.cpu_count() or 1) // executor.workers)
 
 
 def make_study(spec: Spec, threads: int | None = None) -> Study:
@@ -126,7 +128,7 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 
     Args:
         spec: with a `search`.
-        threads: of every trial; None leaves them as the spec has them.
+        threads: for every trial; None leaves them as the spec has them.
     """
     space = spec.space()
     assert space is not None
@@ -141,7 +143,7 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 
 
 def objectives_of_spec(spec: Spec) -> Objectives:
-    """The objectives of a spec's search."""
+    """The objectives and limits of a spec's search."""
     return objectives_of(plain(spec["search"]), spec["fit.best"])
 
 
