@@ -1,4 +1,4 @@
-"""A documented, annotated Python function read as a component, and the registry of all of them."""
+"""A documented, annotated Python function read as a component."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from kplug.errors import listed
 from kplug.kinds import INJECTED, KINDS, Kind, Known
+from kplug.spec.forms import Form, Unfillable, named_kind, read_form
 
 REQUIRED = inspect.Parameter.empty
 KPLUG = "kplug"  # the distribution whose names win
@@ -28,7 +29,7 @@ class Parameter:
     """One parameter of a component: what may fill it, and what fills it where nothing is said."""
 
     name: str
-    annotation: Any
+    form: Form
     default: Any = REQUIRED
 
     @property
@@ -36,9 +37,38 @@ class Parameter:
         return self.default is REQUIRED
 
 
+@dataclass(frozen=True)
+class Told:
+    """A function that is told values of a component's parameters: a rule, or what another mark was given.
+
+    Args:
+        function: takes them by name.
+        parameters: the names of all that it takes.
+        of_the_data: those among them that are annotated `Known`, and get what is known of the data.
+    """
+
+    function: Callable[..., Any]
+    parameters: tuple[str, ...]
+    of_the_data: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Component:
-    """A typed function with a name. A section of the spec is one too: a dataclass without a kind."""
+    """A typed function with a name. A section of the spec is one too: a dataclass without a kind.
+
+    Args:
+        function: makes what the component is.
+        name: as YAML writes it.
+        kind: what the function makes; None for a section.
+        parameters: what a spec may say, by name.
+        injected: what kplug gives beside, by name.
+        distribution: owns the component.
+        version: of the distribution.
+        rules: what `@rule` was given: checks over several parameters.
+        known: what `@known` was given: it tells what a source knows of its data unopened.
+        canonical: what `@canonical` was given: equal calls have equal answers of it.
+        by_epochs: `@by_epochs`: an oracle that compares trials at equal numbers of epochs.
+    """
 
     function: Callable[..., Any]
     name: str
@@ -47,7 +77,10 @@ class Component:
     injected: Mapping[str, type]
     distribution: str = KPLUG
     version: str = ""
-    rules: tuple[Callable[..., None], ...] = ()
+    rules: tuple[Told, ...] = ()
+    known: Told | None = None
+    canonical: Told | None = None
+    by_epochs: bool = False
 
     @property
     def required(self) -> list[str]:
@@ -68,7 +101,7 @@ class Component:
 
 
 def read_component(function: Callable[..., Any], distribution: str = KPLUG, version: str = "") -> Component:
-    """A function (or a dataclass, for a section) as a `Component`.
+    """Read a function (or a dataclass, for a section) as a `Component`.
 
     Raises:
         BadComponent: it takes `type`, `*args` or `**kwargs`, an annotation is missing or nothing in YAML can fill it.
@@ -82,79 +115,27 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
     parameters, injected = {}, {}
     for p in signature.parameters.values():
         _refuse_odd_parameter(p, hints, name)
-        if hints[p.name] in INJECTED:
+        if any(hints[p.name] is record for record in INJECTED):
             injected[p.name] = hints[p.name]
         else:
-            parameters[p.name] = Parameter(p.name, hints[p.name], _default(function, p))
-    rules = tuple(getattr(function, "kplug_rules", ()))
-    marks = ("kplug_known", "kplug_canonical")
-    tells = tuple(filter(None, [getattr(function, mark, None) for mark in marks]))
-    for check in (*rules, *tells):
-        if unknown := [key for key in inspect.signature(check).parameters if key not in parameters]:
-            unknown = [key for key in unknown if key not in knowing(check)]
-        if unknown:
-            raise BadComponent(f"{name}: its rule takes {listed(unknown)}, which is no parameter of it")
-    return Component(function, name, kind, parameters, injected, distribution, version, rules)
+            parameters[p.name] = Parameter(p.name, _form(hints[p.name], p.name, name), _default(function, p))
+    component = Component(function, name, kind, parameters, injected, distribution, version)
+    return dataclasses.replace(component, **_marks(component))
 
 
-def knowing(check: Callable[..., None]) -> list[str]:
-    """The parameters of a rule that want to know the data."""
-    annotated = inspect.signature(check).parameters.values()
-    return [p.name for p in annotated if p.annotation in (Known, "Known", "kplug.Known")]
+section = functools.cache(read_component)  # the component of a dataclass
 
 
-# --- what an annotation says ---------------------------------------------------------------------------------------
+def form_of(annotation: Any) -> Form:
+    """The form that an annotation stands for.
 
-UNIONS = (typing.Union, types.UnionType)
-_PLAIN = (bool, int, float, str, type(None), Any)
-_read_section = functools.cache(read_component)
-
-
-def section(annotation: Any) -> Component | None:
-    """The component of a section (a dataclass), which needs no `type`; None for anything else."""
-    is_section = isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
-    return _read_section(annotation) if is_section else None
+    Raises:
+        Unfillable: nothing in YAML can fill it.
+    """
+    return read_form(annotation, section)
 
 
-def kind_of(annotation: Any) -> Kind | None:
-    """The kind that an annotation names; of `Callable[[], Kind]` too."""
-    if is_maker(annotation):
-        annotation = typing.get_args(annotation)[-1]
-    marks = getattr(annotation, "__metadata__", ())
-    return next((mark for mark in marks if isinstance(mark, Kind)), None)
-
-
-def is_maker(annotation: Any) -> bool:
-    """True of `Callable[[], Kind]`: the component gets a function that makes another object at each call."""
-    return typing.get_origin(annotation) is Callable
-
-
-@functools.cache
-def holds_nodes(annotation: Any) -> bool:
-    """True where a kind or a section stands anywhere in the annotation."""
-    if kind_of(annotation) or section(annotation):
-        return True
-    return any(holds_nodes(a) for a in typing.get_args(annotation) if not isinstance(a, str | int))
-
-
-@functools.cache
-def _is_fillable(annotation: Any) -> bool:
-    """True of what the checker reads: plain values, kinds, records, and lists, mappings and unions of them."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation in _PLAIN or origin is typing.Literal or kind_of(annotation) or section(annotation):
-        return True
-    if origin in UNIONS:
-        return all(map(_is_fillable, arguments)) and sum(kind_of(member) is not None for member in arguments) < 2
-    if origin is typing.Annotated:
-        return _is_fillable(arguments[0]) and not holds_nodes(arguments[0])
-    if origin in (list, dict):
-        return all(map(_is_fillable, arguments)) and not (origin is dict and holds_nodes(arguments[0]))
-    if origin is tuple and arguments[-1] is not Ellipsis:
-        return all(_is_fillable(item) and not holds_nodes(item) for item in arguments)
-    return origin is tuple and _is_fillable(arguments[0])
-
-
-# --- how a component is read ----------------------------------------------------------------------------------------
+# --- the parts of a signature ----------------------------------------------------------------------------------------
 
 
 def _hints(function: Callable[..., Any], signature: inspect.Signature, name: str) -> dict[str, Any]:
@@ -170,8 +151,8 @@ def _hints(function: Callable[..., Any], signature: inspect.Signature, name: str
 
 
 def _kind(annotation: Any, name: str) -> Kind:
-    if found := kind_of(annotation):
-        return found
+    if kind := named_kind(annotation):
+        return kind
     raise BadComponent(
         f"{name}: the return annotation must be a kind, such as kplug.Loss (all: {listed(KINDS, 20)}); received "
         f"{annotation!r}"
@@ -185,15 +166,16 @@ def _refuse_odd_parameter(p: inspect.Parameter, hints: Mapping[str, Any], name: 
         raise BadComponent(f"{name}: a parameter may not be called 'type', the word that names a component in YAML")
     if p.name not in hints:
         raise BadComponent(f"{name}: parameter '{p.name}' has no annotation")
+
+
+def _form(annotation: Any, parameter: str, name: str) -> Form:
     try:
-        good = hints[p.name] in INJECTED or _is_fillable(hints[p.name])
-    except TypeError:  # without a hash, no validator can be kept for it
-        good = False
-    if not good:
+        return form_of(annotation)
+    except Unfillable:
         raise BadComponent(
-            f"{name}: parameter '{p.name}' is annotated {hints[p.name]!r}, which a spec cannot fill; use a kind, bool, "
+            f"{name}: parameter '{parameter}' is annotated {annotation!r}, which a spec cannot fill; use a kind, bool, "
             "int, float, str, None, Literal, a dataclass, or list[...], tuple[...], dict[str, ...] and unions of these"
-        )
+        ) from None
 
 
 def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
@@ -201,6 +183,25 @@ def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
     if p.name in fields and fields[p.name].default_factory is not dataclasses.MISSING:
         return fields[p.name].default_factory()
     return p.default
+
+
+def _marks(component: Component) -> dict[str, Any]:
+    """The fields of a component that the decorators `rule`, `known`, `canonical` and `by_epochs` say."""
+    marks = dict(getattr(component.function, "kplug_marks", {}))
+    for mark, given in marks.items():
+        if mark == "rules":
+            marks[mark] = tuple(_told(component, check) for check in given)
+        elif mark != "by_epochs":
+            marks[mark] = _told(component, given)
+    return marks
+
+
+def _told(component: Component, function: Callable[..., Any]) -> Told:
+    annotations = {p.name: p.annotation for p in inspect.signature(function).parameters.values()}
+    of_the_data = tuple(name for name, a in annotations.items() if a in (Known, "Known", "kplug.Known"))
+    if unknown := [name for name in annotations if name not in component.parameters and name not in of_the_data]:
+        raise BadComponent(f"{component.name}: its rule takes {listed(unknown)}, which is no parameter of it")
+    return Told(function, tuple(annotations), of_the_data)
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.kinds import KINDS
-from kplug.spec.check import wanted
-from kplug.spec.component import KPLUG, Component, Parameter, kind_of
+from kplug.spec.component import KPLUG, Component, Parameter
+from kplug.spec.forms import kind_of, wanted
 from kplug.spec.plugins import Host
 from kplug.spec.registry import Registry
 from kplug.spec.tree import plain
@@ -41,20 +41,12 @@ def _in_full(name: str, component: Component) -> str:
     lines = [head, f"    {component.summary}"]
     for p in component.parameters.values():
         said = component.documentation[1].get(p.name, "")
-        lines.append(f"      {p.name}{_default(p)} ({wanted(p.annotation)}): {said}")
+        lines.append(f"      {p.name}{_default(p)} ({wanted(p.form)}): {said}")
     return "\n".join(lines)
 
 
 def _default(p: Parameter) -> str:
-    return "" if p.required else f" = {json.dumps(_plain_default(p))}"
-
-
-def _plain_default(p: Parameter) -> Any:
-    default = plain(p.default)
-    if hasattr(default, "arguments"):
-        named = {"type": default.type} if default.type else {}
-        return named | {key: plain(value) for key, value in default.arguments}
-    return default
+    return "" if p.required else f" = {json.dumps(plain(p.default))}"
 
 
 def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
@@ -62,11 +54,11 @@ def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
     parameters = [
         {
             "name": p.name,
-            "kind": k.name if (k := kind_of(p.annotation)) else None,
-            "takes": wanted(p.annotation),
+            "kind": k.name if (k := kind_of(p.form)) else None,
+            "takes": wanted(p.form),
             "documentation": documented.get(p.name),
         }
-        | ({} if p.required else {"default": _plain_default(p)})
+        | ({} if p.required else {"default": plain(p.default)})
         for p in component.parameters.values()
     ]
     return {

@@ -5,7 +5,6 @@ No process and no clock is here, so that the events of a journal, put in again i
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import statistics
@@ -106,7 +105,7 @@ class Study:
         self.oracle = build(spec, search.arguments["oracle"], {SearchInfo: info})
         self.oracle.verbose = 0
         self.oracle.save = self.oracle._save_trial = lambda *trial: None  # the journal keeps it all
-        by_epochs = getattr(search.arguments["oracle"].component.function, "kplug_by_epochs", False)
+        by_epochs = search.arguments["oracle"].component.by_epochs
         try:
             begin_with(self.oracle, [values_of(space, point) for point in first], by_epochs)
         except ValueError as error:
@@ -271,9 +270,8 @@ def canonical(spec: Spec) -> str:
 def _canonical(tree: Any) -> Any:
     if isinstance(tree, Node):
         arguments = dict(tree.arguments)
-        if form := getattr(tree.component.function, "kplug_canonical", None):
-            wanted = inspect.signature(form).parameters
-            told = form(**{name: plain(arguments.pop(name)) for name in wanted})
+        if form := tree.component.canonical:
+            told = form.function(**{name: plain(arguments.pop(name)) for name in form.parameters})
             arguments = {**arguments, "": told}
         return [tree.name, _canonical(arguments)]
     if isinstance(tree, dict):

@@ -35,7 +35,7 @@ class Space:
         return [found for found in self.ranges if found.is_active(point)]
 
     def is_of(self, point: Mapping[str, Any], paths: Iterable[str]) -> bool:
-        """Whether one of these paths is at, above or below one that a point sets."""
+        """Return True where one of these paths is at, above or below one that a point sets."""
         targets = [found.target for found in self.active(point)]
         return any(
             f"{one}.".startswith(f"{two}.") or f"{two}.".startswith(f"{one}.") for one in paths for two in targets
@@ -62,7 +62,7 @@ class Space:
         return total
 
     def changes(self, point: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What a point sets in the spec: path to value, in groups of which one stands below what another sets."""
+        """The values that a point sets in the spec, by path, in groups: each below what the last one sets."""
         groups: dict[int, dict[str, Any]] = {0: {}}
         for found in (found for found in self.active(point) if found.path in point):
             groups.setdefault(len(found.conditions), {})[found.target] = found.in_spec(point[found.path])
@@ -110,7 +110,7 @@ def check_space(spec: Any, space: Space) -> None:
     for one in space:
         tried = [(value, _refused(spec, space, one, value)) for value in one.to_try]
         if len({tuple((p.message, p.path) for p in found) for _, found in tried}) == 1:  # whatever the value: the path
-            here = spec.marks.where(("search", "space", one.path), key=True)
+            here = spec.where(("search", "space", one.path), key=True)
             problems += [Problem(p.message, p.path, here) for p in tried[0][1]]
             continue
         for value, found in tried:
@@ -122,7 +122,7 @@ def check_space(spec: Any, space: Space) -> None:
 
 
 def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[Problem, ...]:
-    """What is wrong with a candidate; nothing where some point has it."""
+    """The problems of a candidate; none where the spec takes it in some point."""
     rng = random.Random(0)
     first = dict(one.conditions) | {one.path: value}
     for point in (first, *(_with(space, first, rng) for _ in range(DRAWS))):
@@ -140,7 +140,7 @@ def _with(space: Space, fixed: Mapping[str, Any], rng: random.Random) -> Point:
     point: Point = {}
     for one in space:
         if one.is_active(point):
-            value = one.sample(rng)
+            value = one.sample(rng)  # drawn always, so that the others are the same whatever is fixed
             point[one.path] = fixed.get(one.path, value)
     return point
 
