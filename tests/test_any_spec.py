@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kplug import Loss, Metric, Name, SpecError, Text, hookimpl, loads
 from kplug.spec.component import form_of
-from kplug.spec.forms import Section, holds_nodes, kind_of
+from kplug.spec.forms import OfKind, Section, holds_nodes
 from kplug.spec.plugins import host, using
 from kplug.spec.schema import schema
 from kplug.spec.sections import SpecSection
@@ -103,9 +103,9 @@ NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True) | st.sample
 def values(annotation, depth=0):
     """What may stand where an annotation is."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if kind := kind_of(form_of(annotation)):
-        return st.deferred(lambda: nodes(kind.name, depth))
-    if isinstance(form := form_of(annotation), Section):
+    if isinstance(form := form_of(annotation), OfKind):
+        return st.deferred(lambda: nodes(form.kind.name, depth))
+    if isinstance(form, Section):
         return arguments_of(form.component, depth)
     if annotation == Name or annotation in PLAIN:
         return NAMES if annotation == Name else PLAIN[annotation]

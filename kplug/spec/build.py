@@ -7,7 +7,7 @@ from typing import Any
 
 from kplug.errors import SpecError, dotted
 from kplug.spec import Spec
-from kplug.spec.forms import Form, Maker, item_of, members_of
+from kplug.spec.forms import Form, OfKind, item_of, members_of
 from kplug.spec.tree import ANYTHING, Node
 
 
@@ -33,7 +33,7 @@ def _made(spec: Spec, tree: Any, form: Form, given: Mapping[type, Any]) -> Any:
         return {key: _made(spec, item, item_of(form), given) for key, item in tree.items()}
     if not isinstance(tree, Node):
         return tree
-    if tree.component.kind and any(isinstance(member, Maker) for member in members_of(form)):
+    if tree.component.kind and any(isinstance(member, OfKind) and member.is_maker for member in members_of(form)):
         return lambda: build(spec, tree, given)
     parameters = tree.component.parameters
     arguments = {name: _made(spec, value, parameters[name].form, given) for name, value in tree.arguments.items()}

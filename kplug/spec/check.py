@@ -8,20 +8,7 @@ from typing import Any
 from kplug.errors import Path, Problem, SpecError, did_you_mean, listed, shown_value, with_article
 from kplug.kinds import Call, Kind
 from kplug.spec.component import Component, Told
-from kplug.spec.forms import (
-    Form,
-    ListOf,
-    Maker,
-    MapOf,
-    OfKind,
-    OneOf,
-    Section,
-    either,
-    holds_nodes,
-    kind_of,
-    one_of,
-    wanted,
-)
+from kplug.spec.forms import Form, ListOf, MapOf, OfKind, OneOf, Section, either, holds_nodes, one_of, wanted
 from kplug.spec.registry import Registry
 from kplug.spec.tree import Node, plain
 from kplug.spec.values import read_leaf
@@ -45,7 +32,7 @@ class Checker:
         if not holds_nodes(form):
             return self._leaf(form, value, path)
         match form:
-            case OfKind(kind=kind) | Maker(kind=kind):
+            case OfKind(kind=kind):
                 return self._node(kind, value, path)
             case Section(component=component) if isinstance(value, dict):
                 return self._call(component, "", value, path)
@@ -78,11 +65,13 @@ class Checker:
             read, problems = read_leaf(one_of(plain_ones), value)
             if not problems:
                 return read
-        for member in sorted(members, key=lambda m: kind_of(m) is not None):  # sections first: they have no type
+        for member in sorted(
+            members, key=lambda member: isinstance(member, OfKind)
+        ):  # sections first: they have no type
             match member, value:
-                case ((OfKind(kind=kind) | Maker(kind=kind)), str() | dict()):
+                case OfKind(kind=kind), str() | dict():
                     return self._node(kind, value, path, [wanted(other) for other in plain_ones])
-                case (Section(), dict()) | (MapOf(), dict()) if "type" not in value and holds_nodes(member):
+                case Section() | MapOf(), dict() if "type" not in value and holds_nodes(member):
                     return self.check(member, value, path)
                 case ListOf(), list() | tuple() if holds_nodes(member):
                     return self.check(member, value, path)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import functools
 import inspect
 import types
 import typing
+from collections import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import NoneType
 from typing import Any
 
 from kplug.errors import listed
-from kplug.kinds import INJECTED, KINDS, Kind, Known
-from kplug.spec.forms import Form, Unfillable, named_kind, read_form
+from kplug.kinds import INJECTED, KINDS, NOUNS, Kind, Known
+from kplug.spec.forms import Form, Leaf, ListOf, MapOf, OfKind, OneOf, Section, among, holds_nodes, one_of
 
 REQUIRED = inspect.Parameter.empty
 KPLUG = "kplug"  # the distribution whose names win
@@ -125,14 +128,72 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
 
 section = functools.cache(read_component)  # the component of a dataclass
 
+# --- what an annotation says -----------------------------------------------------------------------------------------
+
+_NOUNS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    NoneType: "null",
+    Any: "anything",
+}
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+# By identity: `int | None` and `None | int` are equal, but differ in words. A form keeps its annotation, so that no
+# other gets its id.
+_forms: dict[int, Form] = {}
+
 
 def form_of(annotation: Any) -> Form:
-    """The form that an annotation stands for.
+    """The form that an annotation stands for; each is read once.
 
     Raises:
-        Unfillable: nothing in YAML can fill it.
+        TypeError: nothing that is written in YAML fits, or it has no hash, by which a validator could be kept.
     """
-    return read_form(annotation, section)
+    if id(annotation) not in _forms:
+        _forms[id(annotation)] = _read_form(annotation)
+    return _forms[id(annotation)]
+
+
+def _read_form(annotation: Any) -> Form:
+    hash(annotation)
+    if kind := _kind_named(annotation):
+        return OfKind(annotation=annotation, marks=annotation.__metadata__, kind=kind)
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return Section(annotation=annotation, component=section(annotation))
+    if annotation in _NOUNS:
+        return Leaf(annotation=annotation, noun=_NOUNS[annotation])
+    match typing.get_origin(annotation), typing.get_args(annotation):
+        case typing.Annotated, (base, *marks) if not holds_nodes(form := form_of(base)):
+            return _marked(form, annotation, tuple(marks))
+        case typing.Literal, choices:
+            return Leaf(annotation=annotation, noun=among(choices), choices=choices)
+        case typing.Union | types.UnionType, alternatives:
+            members = tuple(map(form_of, alternatives))
+            if sum(isinstance(member, OfKind) for member in members) < 2:
+                return OneOf(annotation=annotation, members=members)
+        case abc.Callable, (_, made) if kind := _kind_named(made):
+            return OfKind(annotation=annotation, kind=kind, is_maker=True)
+        case builtins.dict, (words, item) if not holds_nodes(key := form_of(words)):
+            return MapOf(annotation=annotation, key=key, item=form_of(item))
+        case (builtins.list, (item,)) | (builtins.tuple, (item, builtins.Ellipsis)):
+            return ListOf(annotation=annotation, item=form_of(item))
+        case builtins.tuple, (_, *_) as items if not holds_nodes(form := one_of([form_of(item) for item in items])):
+            return ListOf(annotation=annotation, item=form, length=len(items))
+    raise TypeError(f"a spec cannot fill {annotation!r}")
+
+
+def _kind_named(annotation: Any) -> Kind | None:
+    return next((mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Kind)), None)
+
+
+def _marked(form: Form, annotation: Any, marks: tuple[Any, ...]) -> Form:
+    if isinstance(form, Leaf):
+        limits = [(sign, getattr(mark, key, None)) for mark in marks for key, sign in _SIGNS.items()]
+        said = " and ".join(f"{sign} {limit}" for sign, limit in limits if limit is not None)
+        form = dataclasses.replace(form, noun=NOUNS.get(annotation, f"{form.noun} {said}".rstrip()))
+    return dataclasses.replace(form, annotation=annotation, marks=marks)
 
 
 # --- the parts of a signature ----------------------------------------------------------------------------------------
@@ -151,7 +212,7 @@ def _hints(function: Callable[..., Any], signature: inspect.Signature, name: str
 
 
 def _kind(annotation: Any, name: str) -> Kind:
-    if kind := named_kind(annotation):
+    if kind := _kind_named(annotation):
         return kind
     raise BadComponent(
         f"{name}: the return annotation must be a kind, such as kplug.Loss (all: {listed(KINDS, 20)}); received "
@@ -171,7 +232,7 @@ def _refuse_odd_parameter(p: inspect.Parameter, hints: Mapping[str, Any], name: 
 def _form(annotation: Any, parameter: str, name: str) -> Form:
     try:
         return form_of(annotation)
-    except Unfillable:
+    except TypeError:
         raise BadComponent(
             f"{name}: parameter '{parameter}' is annotated {annotation!r}, which a spec cannot fill; use a kind, bool, "
             "int, float, str, None, Literal, a dataclass, or list[...], tuple[...], dict[str, ...] and unions of these"

@@ -8,7 +8,7 @@ from typing import Any
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.kinds import KINDS
 from kplug.spec.component import KPLUG, Component, Parameter
-from kplug.spec.forms import kind_of, wanted
+from kplug.spec.forms import OfKind, wanted
 from kplug.spec.plugins import Host
 from kplug.spec.registry import Registry
 from kplug.spec.tree import plain
@@ -54,7 +54,7 @@ def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
     parameters = [
         {
             "name": p.name,
-            "kind": k.name if (k := kind_of(p.form)) else None,
+            "kind": p.form.kind.name if isinstance(p.form, OfKind) else None,
             "takes": wanted(p.form),
             "documentation": documented.get(p.name),
         }

@@ -6,7 +6,7 @@ from typing import Any
 
 from kplug.kinds import KINDS, Call
 from kplug.spec.component import KPLUG, Component, section
-from kplug.spec.forms import Form, ListOf, Maker, MapOf, OfKind, OneOf, Section, holds_nodes
+from kplug.spec.forms import Form, MapOf, OfKind, OneOf, Section, holds_nodes, item_of
 from kplug.spec.registry import Registry
 from kplug.spec.sections import SpecSection
 from kplug.spec.tree import plain
@@ -63,16 +63,15 @@ def _form(form: Form) -> dict[str, Any]:
     if not holds_nodes(form):
         return _draft_7(adapter(form.annotation).json_schema())
     match form:
-        case OfKind(kind=kind) | Maker(kind=kind):
+        case OfKind(kind=kind):
             return {"$ref": f"#/definitions/{kind.name}"}
         case Section(component=component):
             return _component(component)
         case OneOf(members=members):
             return {"anyOf": [_form(member) for member in members]}
-        case ListOf(item=item):
-            return {"type": "array", "items": _form(item)}
         case MapOf(item=item):
             return {"type": "object", "additionalProperties": _form(item)}
+    return {"type": "array", "items": _form(item_of(form))}
 
 
 def _draft_7(schema: Any) -> Any:
