@@ -1,4 +1,4 @@
-"""A tree of nodes made real: every function called, innermost first."""
+"""Nodes are made real here: every function is called, innermost first."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class BadComponent(Exception):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a component: what may fill it, and what fills it where nothing is said."""
+    """One parameter of a component, with the form of what may fill it and what fills it where nothing is said."""
 
     name: str
     form: Form
@@ -122,8 +122,7 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
             injected[p.name] = hints[p.name]
         else:
             parameters[p.name] = Parameter(p.name, _form(hints[p.name], p.name, name), _default(function, p))
-    component = Component(function, name, kind, parameters, injected, distribution, version)
-    return dataclasses.replace(component, **_marks(component))
+    return _with_marks(Component(function, name, kind, parameters, injected, distribution, version))
 
 
 section = functools.cache(read_component)  # the component of a dataclass
@@ -246,15 +245,12 @@ def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
     return p.default
 
 
-def _marks(component: Component) -> dict[str, Any]:
-    """The fields of a component that the decorators `rule`, `known`, `canonical` and `by_epochs` say."""
-    marks = dict(getattr(component.function, "kplug_marks", {}))
-    for mark, given in marks.items():
-        if mark == "rules":
-            marks[mark] = tuple(_told(component, check) for check in given)
-        elif mark != "by_epochs":
-            marks[mark] = _told(component, given)
-    return marks
+def _with_marks(component: Component) -> Component:
+    """The component with what the decorators `rule`, `known`, `canonical` and `by_epochs` said of its function."""
+    marks = getattr(component.function, "kplug_marks", {})
+    rules = tuple(_told(component, check) for check in marks.get("rules", ()))
+    told: dict[str, Any] = {mark: _told(component, marks[mark]) for mark in ("known", "canonical") if mark in marks}
+    return dataclasses.replace(component, rules=rules, by_epochs="by_epochs" in marks, **told)
 
 
 def _told(component: Component, function: Callable[..., Any]) -> Told:

@@ -1,4 +1,4 @@
-"""The rules that want to know the data, checked before it is opened: what the source tells of itself."""
+"""Rules that want to know the data are checked here before it is opened, against what the source tells of itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_against_data(root: Node, problems: Problems) -> None:
 
 
 def known_data(section: Node) -> Known:
-    """What the section `data` of a spec tells: its source, and the form that it gives the images."""
+    """The facts that the section `data` of a spec tells: its source's, in the form that it gives the images."""
     found = _of_source(section.arguments["source"])
     wanted = plain(section.arguments["image"])
     height, width, channels = found.image

@@ -1,4 +1,4 @@
-"""What may fill a parameter: the few forms that an annotation is read into, and what they say in words."""
+"""The few forms that an annotation is read into: what may fill a parameter, and how that is said in words."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def item_of(form: Form) -> Form:
 
 @functools.cache
 def holds_nodes(form: Form) -> bool:
-    """True where a kind or a section stands anywhere in the form."""
+    """Return True where a kind or a section stands anywhere in the form."""
     match form:
         case ListOf(item=item) | MapOf(item=item):
             return holds_nodes(item)
@@ -118,7 +118,7 @@ def holds_nodes(form: Form) -> bool:
 
 
 def is_marked(form: Form, text: Any, mark: type) -> bool:
-    """True where the text stands for what the mark says, a path, and is no word that the form names beside."""
+    """Return True where the text stands for what the mark says, a path, and is no word that the form names beside."""
     members = members_of(form)
     is_named = any(text in member.choices for member in members if isinstance(member, Leaf))
     return not is_named and any(isinstance(own, mark) for member in members for own in member.marks)
@@ -128,7 +128,7 @@ def is_marked(form: Form, text: Any, mark: type) -> bool:
 
 
 def wanted(form: Form) -> str:
-    """What a form asks for, in words: `a schedule or a number > 0`."""
+    """A form in words: `a schedule or a number > 0`."""
     match form:
         case Leaf(noun=noun):
             return noun

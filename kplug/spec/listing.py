@@ -1,4 +1,4 @@
-"""What is installed, as a person or a program reads it."""
+"""Lists of the installed components and plugins, for a person or, as JSON, for a program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kplug.spec.tree import plain
 
 
 def components_listing(registry: Registry, kind: str | None, as_json: bool) -> str:
-    """The components of a kind, or of all.
+    """The components of a kind, or of all, in words or as JSON.
 
     Raises:
         SpecError: there is no such kind.
@@ -27,13 +27,10 @@ def components_listing(registry: Registry, kind: str | None, as_json: bool) -> s
     if as_json:
         return json.dumps([_as_data(k, name, component) for k, name, component in found], indent=2)
     if kind is None:
-        return "\n".join(_overview(registry, k) for k in kinds) + "\n\nkplug components KIND shows their parameters."
+        names = {k: [name for other, name, _ in found if other == k] for k in kinds}
+        lines = [f"{k} ({len(names[k])}): {', '.join(names[k]) or 'none'}" for k in kinds]
+        return "\n".join(lines) + "\n\nkplug components KIND shows their parameters."
     return "\n\n".join(_in_full(name, component) for _, name, component in found) or f"no {kind} is installed"
-
-
-def _overview(registry: Registry, kind: str) -> str:
-    names = [name for name, _ in registry.of_kind(kind)]
-    return f"{kind} ({len(names)}): {', '.join(names) or 'none'}"
 
 
 def _in_full(name: str, component: Component) -> str:

@@ -31,7 +31,7 @@ def schema(registry: Registry) -> dict[str, Any]:
 
 
 def _names(component: Component, name: str) -> list[str]:
-    """How YAML may write it: a stranger's name with its owner too."""
+    """The names by which YAML may call a component: a stranger's with its owner too."""
     full = f"{component.distribution}/{component.name}"
     return [name] if component.distribution == KPLUG or name == full else [name, full]
 
@@ -75,7 +75,7 @@ def _form(form: Form) -> dict[str, Any]:
 
 
 def _draft_7(schema: Any) -> Any:
-    """Pydantic writes draft 2020-12; tuples are what differs."""
+    """A schema as draft 7 has it: pydantic writes draft 2020-12, where tuples differ."""
     if isinstance(schema, list):
         return [_draft_7(item) for item in schema]
     if not isinstance(schema, dict):

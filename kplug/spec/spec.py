@@ -33,7 +33,7 @@ OF_THE_RUN = {  # what a stage of it cannot change
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """What a spec is read from.
+    """The document that a spec is read from.
 
     Args:
         data: plain data.
@@ -47,7 +47,7 @@ class Written:
     kept: bool = False
 
     def put(self, overrides: Mapping[Path, tuple[Any, str]]) -> Written:
-        """The same with other values at some paths: path to (value, place)."""
+        """The same document with other values at some paths: path to (value, place)."""
         data, marks = copy.deepcopy(self.data), self.marks
         for path, (value, where) in sorted(overrides.items(), key=lambda item: len(item[0])):
             inside: Any = data
@@ -77,11 +77,9 @@ class Spec:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self.data == other.data
 
-    __hash__ = None  # type: ignore[assignment]
-
     @property
     def data(self) -> dict[str, Any]:
-        """What was written, as plain data."""
+        """The plain data that was written."""
         return self.written.data
 
     @property
@@ -94,11 +92,7 @@ class Spec:
 
     def filled(self) -> Spec:
         """The same spec with every default written out."""
-        return replace(self, written=self._filled)
-
-    @property
-    def _filled(self) -> Written:
-        return replace(self.written, data=plain(self.root))
+        return replace(self, written=replace(self.written, data=plain(self.root)))
 
     def at(self, values: Mapping[str, Any]) -> Spec:
         """The filled spec with other values at some paths, parents before children.
@@ -109,7 +103,7 @@ class Spec:
         Raises:
             SpecError: a path does not exist, or a value does not fit.
         """
-        return _whole_spec(self._filled.put(_overrides(values)))
+        return _whole_spec(self.filled().written.put(_overrides(values)))
 
     def absolute(self) -> Spec:
         """The filled spec with every file path made absolute."""
@@ -133,7 +127,7 @@ class Spec:
                 if {path[:1], path[:2]} & OF_THE_RUN:
                     message = f"a stage cannot change {dotted(path)}, which belongs to the run as a whole"
                     raise self.error((*here, dotted(path)), message)
-            found.append((stage["epochs"], _spec(self._filled.put(values))))
+            found.append((stage["epochs"], _spec(self.filled().written.put(values))))
         return found
 
     def space(self) -> Space | None:
@@ -155,12 +149,12 @@ class Spec:
         return self.written.marks.where(path, key)
 
     def problem(self, path: str | Path, message: str, key: bool = False) -> Problem:
-        """What is wrong at a path, dotted or in steps, with the place where the value, or its key, was written."""
+        """The problem at a path, dotted or in steps, with the place where the value, or its key, was written."""
         steps = steps_in(path) if isinstance(path, str) else path
         return Problem(message, steps, self.where(steps, key))
 
     def error(self, path: str | Path, message: str) -> SpecError:
-        """The error that tells what is wrong at a path."""
+        """The error that tells of a problem at a path."""
         return SpecError([self.problem(path, message)])
 
 
@@ -181,12 +175,12 @@ def load(path: str | os.PathLike[str], values: Mapping[str, Any] | None = None) 
 
 
 def load_with(path: str | os.PathLike[str], changes: Iterable[str]) -> Spec:
-    """As `load`, with changes as they are typed after `--set`: `path=value`, the value in YAML."""
+    """Read a spec from a YAML file with changes as they are typed after `--set`: `path=value`, the value in YAML."""
     return loads(_read_file(path), str(path), settings(changes))
 
 
 def load_kept(path: str | os.PathLike[str]) -> Spec:
-    """As `load`, from the file that a run or a search keeps: the source may be another by now, or gone."""
+    """Read a spec from the file that a run or a search keeps: its source may be another by now, or gone."""
     return loads_kept(_read_file(path), str(path))
 
 
@@ -201,7 +195,7 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def loads(text: str | bytes, source: str = "spec", overrides: Mapping[Path, tuple[Any, str]] | None = None) -> Spec:
-    """A spec from YAML text; `source` stands for the file's name in messages."""
+    """Read a spec from YAML text; `source` stands for the file's name in messages."""
     written = Written(*parse(text, source))
     if overrides:
         root, problems = _read(written)
@@ -212,7 +206,7 @@ def loads(text: str | bytes, source: str = "spec", overrides: Mapping[Path, tupl
 
 
 def loads_kept(text: str | bytes, source: str = "spec") -> Spec:
-    """As `loads`, from text that a run or a search keeps."""
+    """Read a spec from YAML text that a run or a search keeps."""
     return _whole_spec(Written(*parse(text, source), kept=True))
 
 
@@ -221,7 +215,7 @@ def _overrides(values: Mapping[str, Any]) -> dict[Path, tuple[Any, str]]:
 
 
 def settings(texts: Iterable[str]) -> dict[Path, tuple[Any, str]]:
-    """`path=value` as typed after `--set`, to path, value (YAML) and place."""
+    """Read texts such as `path=value`, typed after `--set` with the value in YAML: path to (value, place)."""
     found: dict[Path, tuple[Any, str]] = {}
     for text in texts:
         path, equals, value = text.partition("=")
@@ -235,6 +229,11 @@ def settings(texts: Iterable[str]) -> dict[Path, tuple[Any, str]]:
     return found
 
 
+def values_of(texts: Iterable[str]) -> dict[str, Any]:
+    """The values that texts such as `path=value` say, by dotted path."""
+    return {dotted(path): value for path, (value, _) in settings(texts).items()}
+
+
 def steps_in(path: str) -> Path:
     """The steps of a dotted path."""
     return tuple(int(step) if step.isdecimal() else step for step in path.split("."))
@@ -244,7 +243,7 @@ def steps_in(path: str) -> Path:
 
 
 def _inside(holder: Any, path: Path, where: str) -> Any:
-    """What the last step of a path leads to; a bare name becomes a node, so that its parameters can be reached."""
+    """The value that the last step of a path leads to; a bare name becomes a node, to reach its parameters."""
     step: Any = path[-1]
     if (isinstance(holder, dict) and step in holder) or (
         isinstance(holder, list) and isinstance(step, int) and step < len(holder)

@@ -43,12 +43,12 @@ def plain(tree: Any) -> Any:
 
 
 def walk(tree: Any, path: Path = (), form: Form = ANYTHING) -> Iterator[tuple[Path, Form, Any]]:
-    """(path, form of what may stand there, value) of everything in a tree, what holds before what is held.
+    """Yield (path, form, value) of everything in a tree, what holds before what is held.
 
     Args:
         tree: a node, which knows its path, or what stands in one.
-        path: of a tree that is no node.
-        form: of the tree.
+        path: the path of a tree that is no node.
+        form: says what may stand where the tree stands.
     """
     path = tree.path if isinstance(tree, Node) else path
     yield path, form, tree
@@ -59,7 +59,7 @@ def walk(tree: Any, path: Path = (), form: Form = ANYTHING) -> Iterator[tuple[Pa
 
 
 def leaves(tree: Any) -> Iterator[tuple[Path, Form, Any]]:
-    """(path, form, value) of everything in a tree that holds nothing, empty lists among them."""
+    """Yield (path, form, value) of everything in a tree that holds nothing, empty lists among them."""
     for path, form, value in walk(tree):
         if not isinstance(value, Node) and not (value and isinstance(value, dict | list | tuple)):
             yield path, form, value
@@ -109,7 +109,7 @@ def value_at(tree: Any, path: Path) -> Any:
 
 
 def differences(before: Any, now: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
-    """(path, before, now) of every value that differs between two trees of plain data."""
+    """Yield (path, before, now) of every value that differs between two trees of plain data."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in {**before, **now}:
             yield from differences(before.get(key), now.get(key), (*path, key))

@@ -1,4 +1,4 @@
-"""Values that hold no node, checked by pydantic in strict mode, with its errors in our words."""
+"""Plain values are checked here by pydantic in strict mode, and its errors put into our words."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_leaf(form: Form, value: Any) -> tuple[Any, list[tuple[str, Path]]]:
 
 
 def _union_problems(form: Form, members: list[Form], value: Any) -> list[tuple[str, Path]]:
-    """What is wrong inside the member that the value is nearest to, or that it is none of them."""
+    """The problems inside the member that the value is nearest to or, where none is near, that it is none of them."""
     found = [(member, read_leaf(member, value)[1]) for member in members]
     shape = MapOf if isinstance(value, dict) else ListOf if isinstance(value, list) else ()
     alike = [problems for member, problems in found if isinstance(member, shape)]
@@ -107,13 +107,13 @@ def _words(error: Any, noun: str | None) -> str:
 
 
 def _choices(error: Any) -> list[str]:
-    """What pydantic writes as `'pad', 'crop' or 'stretch'`."""
+    """The choices of a Literal, which pydantic writes as `'pad', 'crop' or 'stretch'`."""
     found = re.findall(r"'([^']*)'|([^\s,]+)", error.get("ctx", {}).get("expected", ""))
     return [text or word for text, word in found if word != "or"] or [""]
 
 
 def _hint(error: Any, value: Any) -> str:
-    """What to do, where that is clear."""
+    """A hint at what to write instead; empty where that is not clear."""
     if error["type"] == "literal_error":
         return did_you_mean(value, _choices(error))
     if error["type"] == "string_type" and isinstance(value, int | float):

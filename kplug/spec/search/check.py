@@ -1,4 +1,4 @@
-"""What is checked of a search before TensorFlow is loaded: its space, its objectives, what they need of the spec."""
+"""A search is checked here before TensorFlow is loaded: its space, its objectives, what they need of the spec."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _STEP = re.compile(r"([^.\[\]]+)(?:\[([^\[\]]+)\])?")
 
 @dataclass(frozen=True)
 class Range:
-    """What one path of a spec may hold.
+    """The values that one path of a spec may hold.
 
     Args:
         path: as it was written: steps, and in brackets the labels under which it is there at all.
@@ -110,24 +110,21 @@ class Range:
 
 
 def steps_of(path: str) -> list[tuple[str, str | None]]:
-    """(name, label or None) of every step of a path.
+    """The steps of a path, each as (name, label or None).
 
     Raises:
         SpecError: it is not written as a path.
     """
     steps: list[tuple[str, str | None]] = []
     at = 0
-    while True:
-        match = _STEP.match(path, at)
-        if not match:
-            raise SpecError(f"{path!r} is no path; write steps with dots between, such as task.model[vit].patch")
+    while match := _STEP.match(path, at):
         steps.append((match[1], match[2]))
-        at = match.end()
-        if at == len(path):
+        at = match.end() + 1
+        if at > len(path):
             return steps
-        if path[at] != ".":
-            raise SpecError(f"{path!r} is no path: after {path[:at]!r} a dot must follow")
-        at += 1
+        if path[at - 1] != ".":
+            raise SpecError(f"{path!r} is no path: after {path[: at - 1]!r} a dot must follow")
+    raise SpecError(f"{path!r} is no path; write steps with dots between, such as task.model[vit].patch")
 
 
 def read_ranges(written: Mapping[str, Any]) -> tuple[list[Range], list[Problem]]:
@@ -241,7 +238,7 @@ def _is_number(value: Any, kind: str) -> bool:
 
 
 def _misplaced(path: str, one: Range, others: Mapping[str, Range]) -> str:
-    """What is wrong with where a range stands, among the others; empty if nothing is."""
+    """The reason why a range may not stand where it does, among the others; empty where it may."""
     for outside, reason in OUTSIDE.items():
         if f"{one.target}.".startswith(f"{outside}."):
             return f"a search does not change {outside}: {reason}"

@@ -41,16 +41,17 @@ class Space:
             f"{one}.".startswith(f"{two}.") or f"{two}.".startswith(f"{one}.") for one in paths for two in targets
         )
 
-    def sample(self, rng: random.Random) -> Point:
-        """A random point, each range by itself."""
+    def sample(self, rng: random.Random, fixed: Mapping[str, Any] | None = None) -> Point:
+        """A random point, each range by itself; some of its values may be fixed."""
         point: Point = {}
         for found in self.ranges:
             if found.is_active(point):
-                point[found.path] = found.sample(rng)
+                value = found.sample(rng)  # drawn always, so that the others are the same whatever is fixed
+                point[found.path] = (fixed or {}).get(found.path, value)
         return point
 
     def size(self, conditions: tuple[tuple[str, str], ...] = ()) -> float:
-        """How many points there are; infinite where a range is an interval of numbers."""
+        """The number of points; infinite where a range is an interval of numbers."""
         total = 1.0
         for found in self.ranges:
             if found.conditions != conditions:
@@ -125,7 +126,7 @@ def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[Problem, 
     """The problems of a candidate; none where the spec takes it in some point."""
     rng = random.Random(0)
     first = dict(one.conditions) | {one.path: value}
-    for point in (first, *(_with(space, first, rng) for _ in range(DRAWS))):
+    for point in (first, *(space.sample(rng, first) for _ in range(DRAWS))):
         try:
             spec_at(spec, space, point)
             return ()
@@ -133,16 +134,6 @@ def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[Problem, 
             if point is first:
                 found = error.problems
     return found
-
-
-def _with(space: Space, fixed: Mapping[str, Any], rng: random.Random) -> Point:
-    """A random point that has some values."""
-    point: Point = {}
-    for one in space:
-        if one.is_active(point):
-            value = one.sample(rng)  # drawn always, so that the others are the same whatever is fixed
-            point[one.path] = fixed.get(one.path, value)
-    return point
 
 
 def _place(one: Range, value: Any) -> Path:
