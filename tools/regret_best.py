@@ -14,7 +14,7 @@ from regret_page import cost, in_percent, number
 from results_records import NoRow
 from results_specs import data_dirs
 
-from kplug.spec import Spec, load, loads, steps_in
+from kplug.spec import Spec, load, load_kept, loads, steps_in
 from kplug.spec.tree import plain
 from kplug.spec.yaml12 import dump
 from kplug.storage.files import write
@@ -85,7 +85,7 @@ def _at_point(tree: dict[str, Any], base: Spec, search: Path, trial: int) -> dic
     for changes in space.changes(point):
         for path, value in changes.items():
             tree = _put(tree, path, value)
-    trained = load(search / "trials" / f"{trial:04}.yaml", of_a_run=True)
+    trained = load_kept(search / "trials" / f"{trial:04}.yaml")
     if plain(loads(dump(tree))["task"]) != plain(trained["task"]):
         raise NoRow(f"{search}: trial {trial} does not come out of {CELL}.yaml as it was trained")
     return tree

@@ -11,7 +11,7 @@ from typing import Any
 from regret_running import commands, spans_of
 from results_records import NoRow, leaves, machine_in_words, noting
 
-from kplug.spec import loads
+from kplug.spec import loads, loads_kept
 from kplug.spec.yaml12 import dump, parse
 from kplug.storage.journal import Journal
 
@@ -75,8 +75,8 @@ def _refuse_changed(text: str, name: str, file: Path) -> None:
         raise NoRow(f"{name}: left out: {file} is gone")
     if not text:
         raise NoRow(f"{name}: left out: its figures do not say what its spec was; search anew")
-    then = _compared(text, name, of_a_run=True)
-    now = _compared(file.read_text(), str(file), of_a_run=False)
+    then = _compared(text, name, kept=True)
+    now = _compared(file.read_text(), str(file), kept=False)
     if changed := sorted(then.items() ^ now.items()):
         where = changed[0][0]
         before, after = then.get(where, "not there"), now.get(where, "not there")
@@ -84,9 +84,9 @@ def _refuse_changed(text: str, name: str, file: Path) -> None:
 
 
 @functools.cache
-def _compared(text: str, where: str, of_a_run: bool) -> dict[str, str]:
+def _compared(text: str, where: str, kept: bool) -> dict[str, str]:
     """What of a filled spec is the same in all its searches, by path."""
-    filled = loads(text, where, of_a_run=of_a_run).filled().data
+    filled = (loads_kept if kept else loads)(text, where).filled().data
     return {path: value for path, value in leaves(filled).items() if not _is_varied(path)}
 
 

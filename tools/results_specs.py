@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -12,7 +12,7 @@ from kplug.errors import Problem, SpecError, dotted
 from kplug.kinds import Located
 from kplug.spec import Spec
 from kplug.spec.component import Parameter
-from kplug.spec.spec import is_marked
+from kplug.spec.forms import is_marked, item_of
 from kplug.spec.tree import Node
 
 NOTE_LINE = re.compile(r"# ?(paper|data|shows|baseline):(.*)")
@@ -92,13 +92,14 @@ def _placed(tree: Any, without_places: bool, parameter: Parameter | None = None,
         parameters = tree.component.parameters
         named = {} if tree.component.kind is None else {"type": tree.name}
         return named | {k: _placed(v, without_places, parameters[k], (*path, k)) for k, v in tree.arguments.items()}
+    inside = parameter and replace(parameter, form=item_of(parameter.form))
     if isinstance(tree, dict):
-        return {key: _placed(value, without_places, parameter, path) for key, value in tree.items()}
+        return {key: _placed(value, without_places, inside, path) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_placed(item, without_places, parameter, path) for item in tree]
-    if parameter and path[-1] == DATA_DIR and is_marked(parameter.annotation, "", Located) and not parameter.required:
+        return [_placed(item, without_places, inside, path) for item in tree]
+    if parameter and path[-1] == DATA_DIR and is_marked(parameter.form, "", Located) and not parameter.required:
         return parameter.default
-    if parameter and isinstance(tree, str) and is_marked(parameter.annotation, tree, Located) and "://" not in tree:
+    if parameter and isinstance(tree, str) and is_marked(parameter.form, tree, Located) and "://" not in tree:
         return "" if without_places and path[0] == "data" else last_name(tree)
     return tree
 
@@ -113,7 +114,7 @@ def data_dirs(tree: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
     """The dotted paths of a spec's parameters that say where datasets stand."""
     if isinstance(tree, Node):
         for key, value in tree.arguments.items():
-            if key == DATA_DIR and is_marked(tree.component.parameters[key].annotation, "", Located):
+            if key == DATA_DIR and is_marked(tree.component.parameters[key].form, "", Located):
                 yield dotted((*path, key))
             yield from data_dirs(value, (*path, key))
 
@@ -126,7 +127,7 @@ def in_words(source: Node) -> str:
         if isinstance(value, Node):
             inner.append(in_words(value))
         elif key != DATA_DIR and (parameter.required or inner or value != parameter.default):
-            text = last_name(value) if is_marked(parameter.annotation, str(value), Located) else str(value)
+            text = last_name(value) if is_marked(parameter.form, str(value), Located) else str(value)
             own.append(text if parameter.required else f"{key} {text}")
     if inner:
         return ", ".join([*inner, " ".join([source.name, *own])])

@@ -38,7 +38,7 @@ def _played(subject: Subject) -> list[dict[str, Any]]:
     made = subject.make({SearchInfo: info})
     if not (hasattr(made, "ask") and hasattr(made, "tell")):
         subject.of_class(made, keras_tuner.Oracle, "keras_tuner.Oracle", ", without ask(trials) and tell(trial)")
-    oracle, trials = adapted(made, info.space, subject.component.function), list[Trial]()
+    oracle, trials = adapted(made, info.space, subject.component.by_epochs), list[Trial]()
     for number in range(ASKED):
         answer = oracle.ask(trials)
         demand(answer != "wait", "with no trial under way it proposes a point, or None where there is no other")

@@ -13,8 +13,9 @@ from kplug.records import DataInfo, SearchInfo
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.check import Checker, Problems
-from kplug.spec.component import Component
+from kplug.spec.component import Component, form_of
 from kplug.spec.plugins import host
+from kplug.spec.spec import Written
 from kplug.spec.tree import Node
 from kplug.spec.yaml12 import Marks
 
@@ -61,11 +62,11 @@ class Subject:
         written = self.written if small is None else {"type": self.written["type"], **small}
         marks = Marks(f"check({self.component.name})")
         problems = Problems(marks)
-        node = Checker(host().registry, problems).check(Annotated[Any, self.component.kind], written, ())
-        said = "\n".join(str(problem) for problem in problems)
-        demand(not problems, f"these arguments do not fit the component:\n{said}")
+        node = Checker(host().registry, problems).check(form_of(Annotated[Any, self.component.kind]), written, ())
+        said = "\n".join(str(problem) for problem in problems.found)
+        demand(not problems.found, f"these arguments do not fit the component:\n{said}")
         assert isinstance(node, Node)
-        return build(Spec(written, marks, node), node, self._given() | dict(given or {}))
+        return build(Spec(Written(written, marks), node), node, self._given() | dict(given or {}))
 
     def _given(self) -> dict[type, Any]:
         if self.kind != "oracle":

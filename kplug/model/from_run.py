@@ -19,8 +19,8 @@ from kplug.model.weights import load_kept_weights, refuse_without_weights
 from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.spec.build import build
-from kplug.spec.spec import is_marked
-from kplug.spec.tree import nodes
+from kplug.spec.forms import is_marked
+from kplug.spec.tree import leaves
 from kplug.storage.files import digest_of, naming_errors, writing_folder
 from kplug.storage.notes import NOTES, Notes
 from kplug.storage.run_directory import BEST, KEPT, RunDirectory
@@ -105,11 +105,9 @@ def find_parts(spec: Spec) -> dict[str, RunDirectory]:
 
 def _run_paths(tree: Any) -> Iterator[tuple[str, Place]]:
     """Yield each path of another run in a tree, by the marks of the components' parameters, and where it stands."""
-    for node in nodes(tree):
-        for name, value in node.arguments.items():
-            annotation = node.component.parameters[name].annotation
-            if isinstance(value, str) and is_marked(annotation, value, TrainedRun):
-                yield value, (*node.path, name)
+    for path, form, value in leaves(tree):
+        if isinstance(value, str) and is_marked(form, value, TrainedRun):
+            yield value, path
 
 
 def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:

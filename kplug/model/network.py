@@ -29,6 +29,8 @@ class Network(keras.Layer):
         name: the layer's name, the first part of its weights' paths; a second network of the name becomes `name_1`.
     """
 
+    spec_place: tuple[Path, str] = ((), "")  # where the spec has it, which `build` says once the layer is made
+
     def __init__(self, function: Callable[[Any], Any], name: str) -> None:
         count = keras.backend.get_uid(name)  # afresh in each build; a network with two of a name is refused by Keras
         super().__init__(name=name if count == 1 else f"{name}_{count - 1}")
@@ -40,19 +42,15 @@ class Network(keras.Layer):
             try:
                 outputs = self.function(inputs)
             except SpecError as error:
-                raise error.located(*self._place) from error.__cause__
+                raise error.located(*self.spec_place) from error.__cause__
             except ValueError as error:
                 if not is_of_keras(error):
                     raise
-                raise SpecError(f"cannot be built: {error}").located(*self._place) from error
+                raise SpecError(f"cannot be built: {error}").located(*self.spec_place) from error
             outputs, pyramid = outputs if isinstance(outputs, tuple) else (outputs, {})
             self.network = keras.Model(inputs, outputs, name=self.name)
             self.pyramid_outputs = pyramid
         self.built = True
-
-    @property
-    def _place(self) -> tuple[Path, str]:
-        return getattr(self, "spec_place", ((), ""))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)

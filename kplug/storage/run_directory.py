@@ -17,7 +17,7 @@ from typing import Any, Self
 from kplug.errors import Problem, SpecError
 from kplug.kinds import injected
 from kplug.records import DataInfo
-from kplug.spec import Spec, load
+from kplug.spec import Spec, load_kept
 from kplug.storage import files
 from kplug.storage.environment import packages, plugins
 from kplug.storage.files import lock, naming_errors
@@ -72,7 +72,7 @@ class RunDirectory:
 
     @cached_property
     def spec(self) -> Spec:
-        return load(self.path / "spec.yaml", of_a_run=True)
+        return load_kept(self.path / "spec.yaml")
 
     @cached_property
     def info(self) -> DataInfo:

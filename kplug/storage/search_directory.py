@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from kplug.errors import Problem, SpecError
-from kplug.spec import Spec, load
+from kplug.spec import Spec, load_kept
 from kplug.spec.tree import differences, plain
 from kplug.storage.files import naming_errors
 from kplug.storage.journal import Journal
@@ -96,7 +96,7 @@ def _refuse_something_else(path: Path) -> None:
 
 def _changed(path: Path, spec: Spec) -> list[Problem]:
     """Problems where the spec that a search began with differs from this one in a key that must not change."""
-    before = load(path / "spec.yaml", of_a_run=True)
+    before = load_kept(path / "spec.yaml")
     problems = []
     for steps, then, now in differences(plain(before.root), plain(spec.root)):
         raised = steps in MORE and isinstance(now, int) and isinstance(then, int) and now > then

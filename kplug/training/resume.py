@@ -54,7 +54,7 @@ def refuse_changes(began: Spec, spec: Spec) -> None:
     for path, before, now in differences(plain(began.root), plain(spec.root)):
         if path == last_epochs(spec) and now > before:
             notes.append(f"{dotted(path)}: {now} instead of {before}; schedules are computed anew over all {now}")
-        elif path[:2] != ("fit", "checkpoint") and path[0] not in FREE and not spec.is_file_path(path):
+        elif path[:2] != ("fit", "checkpoint") and path[0] not in FREE and path not in spec.file_paths:
             message = f"cannot change from {before!r} to {now!r} in a run that has begun; train a new one"
             problems.append(spec.problem(path, message))
     if problems:

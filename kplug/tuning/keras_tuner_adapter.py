@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras_tuner
@@ -23,17 +23,17 @@ from kplug.tuning.oracle_space import point_of, values_of
 from kplug.tuning.trial import Trial
 
 
-def adapted(oracle: Any, space: Space, component: Callable[..., Any]) -> Any:
+def adapted(oracle: Any, space: Space, by_epochs: bool) -> Any:
     """The oracle that a component made, as `kplug.tuning.oracle.Oracle` says it: Keras Tuner's in an adapter.
 
     Args:
         oracle: that was made.
         space: that it searches.
-        component: the function; it is marked where the oracle compares trials at equal epoch counts.
+        by_epochs: it compares trials at equal epoch counts (`kplug.by_epochs`).
     """
     if not isinstance(oracle, keras_tuner.Oracle):
         return oracle
-    return KerasTunerOracle(oracle, space, getattr(component, "kplug_by_epochs", False))
+    return KerasTunerOracle(oracle, space, by_epochs)
 
 
 class KerasTunerOracle:

@@ -5,7 +5,6 @@ No process and no clock is here, so that the events of a journal, put in again i
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import statistics
@@ -56,7 +55,7 @@ class Study:
     def _make_oracle(self, node: Node) -> Any:
         direction, seed = self.aim.first.direction, self.spec["seed"]
         info = search_info(self.space, self.score_name, direction, seed, self.epochs, len(self._first))
-        return adapted(build(self.spec, node, {SearchInfo: info}), self.space, node.component.function)
+        return adapted(build(self.spec, node, {SearchInfo: info}), self.space, node.component.by_epochs)
 
     @property
     def score_name(self) -> str:
@@ -215,9 +214,8 @@ def canonical(spec: Spec) -> str:
 def _canonical(tree: Any) -> Any:
     if isinstance(tree, Node):
         arguments = dict(tree.arguments)
-        if form := getattr(tree.component.function, "kplug_canonical", None):
-            wanted = inspect.signature(form).parameters
-            told = form(**{name: plain(arguments.pop(name)) for name in wanted})
+        if form := tree.component.canonical:
+            told = form.function(**{name: plain(arguments.pop(name)) for name in form.parameters})
             arguments = {**arguments, "": told}
         return [tree.name, _canonical(arguments)]
     if isinstance(tree, dict):
