@@ -103,8 +103,7 @@ def _opening(entries: list[Entry]) -> str:
 
 Written by `tools/results`, which trains the specs of this folder and measures them on the test split; do not edit. Each
 figure is from a record in [results](results), which is made of a run directory alone; `tools/results --check` sees that
-this page, the records, the specs and the runs agree (`--without-runs` in a clone, where there are none). A row whose
-spec has changed since is left out.
+this page, the records and the specs agree. A row whose spec has changed since is left out.
 
 The weights are those that `fit.best` of the spec kept. With several seeds: mean ± standard deviation. In brackets: the
 mean difference to the baseline over the seeds that both have. Minutes are of the epochs alone, with their validation:
