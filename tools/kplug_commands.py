@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from kplug.errors import Terminated
 
+TOOLS = Path(__file__).resolve().parent
 INTERRUPTED, TERMINATED = 130, 143  # exit codes
 
 
@@ -61,6 +62,7 @@ def say(line: str) -> None:
 def told(problems: Iterable[str]) -> int:
     """Say all problems, at the end, where they are seen; the exit code."""
     problems = list(dict.fromkeys(problems))
+    tool = Path(sys.argv[0]).resolve().relative_to(TOOLS.parent)
     for problem in problems:
-        say(f"tools/{Path(sys.argv[0]).name}: {problem}")
+        say(f"{tool}: {problem}")
     return 1 if problems else 0

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from regret_running import minutes_in
 from results_records import NoRow
+from studies.oracles.running import minutes_in
 
 SECTION_OF, FIGURES = "search.md", "searches.json"
-BEGIN, END = "<!-- made by tools/regret -->", "<!-- end -->"
+BEGIN, END = "<!-- made by tools/studies/oracles/regret -->", "<!-- end -->"
 REFERENCE = "random"  # what other oracles are compared with
 TITLES = {"search-training": "How a network is trained", "search-cell": "Which cell it is made of"}
 NOTHING = "—"
@@ -124,9 +124,9 @@ def _opening(searches: list[Search]) -> str:
     names = sorted({machine for search in searches for machine in search["machines"]})
     machines = "\n".join(f"- {name}" for name in names)
     made = (
-        f"Made by `tools/regret` of {len(searches)} searches of {dates}, run {order}, each with {at_once} at once: "
-        f"{minutes:.0f} minutes in all. The raw figures are in [{FIGURES}]({FIGURES}), and `tools/regret check` sees "
-        "that this section and its pictures say what they say."
+        f"Made by `tools/studies/oracles/regret` of {len(searches)} searches of {dates}, run {order}, each with "
+        f"{at_once} at once: {minutes:.0f} minutes in all. The raw figures are in [{FIGURES}]({FIGURES}), and "
+        "`regret check` sees that this section and its pictures say what they say."
     )
     meant = (
         "A trial's value is that of the epoch whose weights it keeps. Epochs are counted as they are trained: of a "

@@ -1,4 +1,4 @@
-"""The figures that `tools/regret` keeps of searches, made of their directories alone."""
+"""The figures that `tools/studies/oracles/regret` keeps of searches, made of their directories alone."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from regret_running import commands, spans_of
-from results_records import NoRow, leaves, machine_in_words, noting
+from results_records import NoRow, leaves, noting
+from studies.oracles.running import commands, spans_of
 
+from kplug.default_plugins.runs.listing import machine_in_words
 from kplug.spec import loads
 from kplug.spec.yaml12 import dump, parse
 from kplug.storage.journal import Journal
@@ -49,7 +50,7 @@ def search_in(path: Path, specs: Path) -> dict[str, Any]:
     """The figures of a search; NoRow where it is not finished or is not of the spec of today."""
     ended = commands(path)
     if not ended or ended[-1]["code"] != 0:
-        raise NoRow(f"{path}: left out: it is not finished; tools/regret run goes on with it")
+        raise NoRow(f"{path}: left out: it is not finished; regret run goes on with it")
     written = parse((path / "spec.yaml").read_bytes(), str(path / "spec.yaml"))[0]
     name, direction = objective_of(written, path)
     del written["search"]["executor"]  # it may be of a plugin that is gone

@@ -1,4 +1,4 @@
-"""Running the searches that `tools/regret` compares, and going on with those that were stopped."""
+"""Running the searches that `tools/studies/oracles/regret` compares, and going on with those that were stopped."""
 
 from __future__ import annotations
 
