@@ -136,7 +136,8 @@ def _note_of_the_winner(found: dict[str, Any]) -> str:
     text = (
         f"The best cell under {found['most']:,} parameters that tools/studies/oracles/regret found: trial "
         f"{found['trial']} of {found['search']}, with {found['objective']} {value} after "
-        f"{found['epochs_of_a_trial']} epochs of {found['pictures']['train']:,} pictures (../docs/search.md). Here it is trained in full, beside the cell "
+        f"{found['epochs_of_a_trial']} epochs of "
+        f"{found['pictures']['train']:,} pictures (../docs/search.md). Here it is trained in full, beside the cell "
         f"that was written by hand. It has {found['parameters']:,} parameters, that one has "
         f"{found['base']['parameters']:,}."
     )
