@@ -25,7 +25,7 @@ class Module:
     left_out: Mapping[str, str]
 
     def passed_to_all(self, name: str, signature: Mapping[str, Any]) -> dict[str, str]:
-        """What Keras is told in every call of this kind."""
+        """Return the arguments that Keras gets in every call of this kind."""
         if self.kind == "Loss" and "from_logits" in signature:
             return {"from_logits": "True"}
         if self.kind == "Metric":  # without it the second precision of a process is called precision_1

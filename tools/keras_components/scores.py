@@ -127,7 +127,7 @@ def over_classes(summary: str, name: str) -> Entry:
 
 
 def score(summary: str, **further: object) -> Entry:
-    """Of one number: Keras's default average, None, reports one for each class."""
+    """A metric of one number: Keras's default average, None, reports one for each class."""
     types = {"average": AVERAGE, "threshold": THRESHOLD, "beta": ("Positive", "how much more recall counts.")}
     return Entry(summary, types=types, defaults={"average": "'macro'"}, **further)  # type: ignore[arg-type]
 

@@ -65,7 +65,7 @@ def write_specs(
 
 
 def _in_full(base: Spec, name: str, epochs: int) -> dict[str, Any]:
-    """What stands in the search's spec, without its search, on the whole train set and all cores."""
+    """The search's spec without its search, on the whole train set and all cores."""
     tree = {key: copy.deepcopy(value) for key, value in base.data.items() if key != "search"}
     tree["name"] = name
     tree["data"]["validation"] = VALIDATION
@@ -102,7 +102,7 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 def _counting(data_dir: str | None) -> Callable[[dict[str, Any]], int]:
-    """What counts a tree's parameters, as a dry run does; what was counted is not built again."""
+    """Make a function that counts a tree's parameters, as a dry run does; what was counted is not built again."""
     from kplug.console import load_tensorflow
 
     load_tensorflow()

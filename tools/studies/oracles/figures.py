@@ -71,7 +71,7 @@ def objective_of(written: dict[str, Any], path: Path) -> tuple[str, str]:
 
 
 def _refuse_changed(text: str, name: str, file: Path) -> None:
-    """NoRow where a search was not of what its spec says today."""
+    """Refuse a search that was not of what its spec says today."""
     if not file.is_file():
         raise NoRow(f"{name}: left out: {file} is gone")
     if not text:
@@ -86,7 +86,7 @@ def _refuse_changed(text: str, name: str, file: Path) -> None:
 
 @functools.cache
 def _compared(text: str, where: str, of_a_run: bool) -> dict[str, str]:
-    """What of a filled spec is the same in all its searches, by path."""
+    """The values of a filled spec that are the same in all its searches, by path."""
     filled = loads(text, where, of_a_run=of_a_run).filled().data
     return {path: value for path, value in leaves(filled).items() if not _is_varied(path)}
 
@@ -96,7 +96,7 @@ def _is_varied(where: str) -> bool:
 
 
 def _of_its_runs(path: Path) -> dict[str, Any]:
-    """Where, when and on how many pictures the trials were trained."""
+    """Say where, when and on how many pictures the trials were trained."""
     environments = [json.loads(file.read_text()) for file in sorted(path.glob("trials/*/environment.json"))]
     if not environments:
         raise NoRow(f"{path}: left out: no trial was trained")
@@ -137,7 +137,7 @@ def trials_of(path: Path, direction: str) -> list[dict[str, Any]]:
 
 
 def _seconds(run: Path, epochs: Iterable[int]) -> float | None:
-    """How long some epochs of a run took, with their validation; None where that is not known."""
+    """The seconds that some epochs of a run took, with their validation; None where that is not known."""
     file = run / "timings.jsonl"
     times = {row["epoch"]: row["seconds"] for row in rows_in(file)} if file.is_file() else {}
     try:
