@@ -37,7 +37,7 @@ ALL = {
     kind: {f.__name__: f for f in importlib.import_module(f"kplug.default_plugins.{module}").COMPONENTS}
     for kind, module in PARTS.items()
 }
-# The augmentations that are compiled: one in three by default, and not those that keep their contract in test_contract.py.
+# The augmentations that are compiled: one in three by default, others than those that test_contract.py takes.
 COMPILED = sorted(ALL["augmentation"])[slice(None) if os.environ.get("KPLUG_TEST_ALL") == "1" else slice(1, None, 3)]
 EVERY = [(kind, name) for kind, functions in ALL.items() for name in functions]
 CLASSES = 4
