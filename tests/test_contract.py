@@ -1,5 +1,5 @@
 """Every component that is installed keeps its contract: kplug's own, of its architectures one a file and of what is
-generated of Keras one in three, and with KPLUG_TEST_ALL=1 all, those of plugins too, which have tests of their own."""
+generated of Keras one in six, and with KPLUG_TEST_ALL=1 all, those of plugins too, which have tests of their own."""
 
 import os
 from pathlib import Path
@@ -162,7 +162,7 @@ def few_of_each_file(every):
         if kind == "architecture":
             yield next((entry for entry in entries if entry[1] == ONE_OF_FILE.get(file)), entries[0])
         else:
-            yield from entries[:: 3 if "keras_" in file else 1]
+            yield from entries[:: 6 if "keras_" in file else 1]
 
 
 # --- files for sources -----------------------------------------------------------------------------------------------
