@@ -48,7 +48,7 @@ class RunDirectory:
             path = Path(directory)
             path.mkdir(parents=True, exist_ok=True)
         else:
-            path = _next_number(Path("runs") / spec.name)
+            path = next_number(Path("runs") / spec.name)
         run = cls(path)
         run.write("spec.yaml", spec.dump())
         return run
@@ -172,7 +172,8 @@ def refuse_existing(directory: str | os.PathLike[str]) -> None:
         raise SpecError([Problem(f"{directory} {what}; name a new directory{hint}", where="--run")])
 
 
-def _next_number(parent: Path) -> Path:
+def next_number(parent: Path) -> Path:
+    """Make the directory that has the next free number in a folder."""
     with naming_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         number = max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0)
