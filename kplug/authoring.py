@@ -1,4 +1,4 @@
-"""For the Keras side of a plugin: what its components may use of kplug, beside `kplug` and `kplug.kinds`.
+"""Tools for the Keras side of a plugin: what its components may use beside `kplug` and `kplug.kinds`.
 
     from kplug.authoring import Network
 

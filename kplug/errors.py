@@ -51,7 +51,7 @@ class SpecError(Exception):
 
 
 class NoMemory(SpecError):
-    """What is asked for does not fit into memory."""
+    """The training or model that is asked for does not fit into memory."""
 
 
 class Terminated(BaseException):

@@ -1,4 +1,4 @@
-"""What a plugin can do: the table of contents of kplug.
+"""The hooks that a plugin can implement: the table of contents of kplug.
 
 A plugin is a module that an entry point of the group `kplug` names. It implements any of these with `@hookimpl`
 and imports neither TensorFlow nor Keras at its top; its components import them in their bodies.

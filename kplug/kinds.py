@@ -1,4 +1,4 @@
-"""What a component's signature is written in: kinds, constrained types, default calls, rules, and injected records.
+"""The words of a component's signature: kinds, constrained types, default calls, rules, and injected records.
 
     def focal(gamma: NonNegative = 2.0) -> Loss: ...
 
@@ -32,7 +32,7 @@ from kplug.records import (  # noqa: F401  so are these
 
 @dataclass(frozen=True)
 class Kind:
-    """What a component makes. A type checker sees `Any`; the host reads this mark."""
+    """The kind of thing that a component makes. A type checker sees `Any`; the host reads this mark."""
 
     name: str
     promise: str
@@ -56,13 +56,13 @@ Oracle = Annotated[Any, Kind("oracle", "ask(trials) -> point or None, tell(trial
 Pruner = Annotated[Any, Kind("pruner", "(values, others) -> bool: whether a trial stops early")]
 Executor = Annotated[Any, Kind("executor", "a kplug.tuning.executor.TrialExecutor: where trials are trained")]
 
-KINDS: dict[str, Kind] = {
-    kind.__metadata__[0].name: kind.__metadata__[0]
-    for kind in (
-        *(Architecture, Loss, Augmentation, Sampler, Source, Task),
-        *(Optimizer, Schedule, Metric, Callback, Strategy, Oracle, Pruner, Executor),
-    )
-}
+# fmt: off
+_KINDS = (
+    Architecture, Loss, Augmentation, Sampler, Source, Task, Optimizer, Schedule, Metric, Callback, Strategy, Oracle,
+    Pruner, Executor,
+)
+# fmt: on
+KINDS: dict[str, Kind] = {kind.__metadata__[0].name: kind.__metadata__[0] for kind in _KINDS}
 
 # --- constrained types ---------------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ ImageArchitecture = Annotated[Architecture, SeesImages()]
 
 @dataclass(frozen=True)
 class Known:
-    """What a spec says of its data, and its source of itself, before anything is opened: `kplug check` goes by it.
+    """The facts that a spec tells of its data, and its source of itself, before anything is opened, for `kplug check`.
 
     Args:
         image: height, width and channels of the images that a network gets, None where one is not known; for a node

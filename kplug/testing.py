@@ -1,4 +1,4 @@
-"""For the tests of plugins: a component checked against the contract of its kind, plugins for one test, tiny data.
+"""Tools for the tests of plugins: a component checked against its kind's contract, plugins for one test, tiny data.
 
     from kplug.testing import check, no_tensorflow, plugged
 

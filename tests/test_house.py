@@ -230,7 +230,7 @@ def test_docstrings_say_their_subject():
         f"{place}: {text.splitlines()[0]}"
         for path in (*KPLUG, *OF_PLUGINS)
         for place, text in docstrings(path)
-        if re.match(r"(Of|What|Whether|As|By|For|From|To|In) ", text)
+        if re.match(r"(Of|What|Whether|As|By|For|From|To|In|How|Which|Where|Who) ", text)
     ]
     assert found == []
 

@@ -1,4 +1,4 @@
-"""How many operations a model takes: the multiplications and additions of its products, counted in its graph."""
+"""The operations that a model takes: the multiplications and additions of its products, counted in its graph."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from kplug.errors import Problem, SpecError, did_you_mean, listed
 
 
 def refuse_unknown_classes(parameter: str, weights: Any, classes: tuple[str, ...] | None) -> None:
-    """What rules on weights of classes are made of.
+    """Checks of the class names in weights, for the rules of components.
 
     Args:
         parameter: of the component, that holds the weights.

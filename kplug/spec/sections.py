@@ -34,7 +34,7 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSection:
-    """How pictures are brought to one size, in training and in what is served.
+    """The size that pictures are brought to, in training and in what is served.
 
     Args:
         size: [height, width] in pixels; null: as the source has it.
@@ -68,7 +68,7 @@ class FoldSection:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSection:
-    """Where the pictures come from, and in which order and form they reach the model.
+    """The data: where pictures come from, and in which order and form they reach the model.
 
     Args:
         source: where the pictures come from.
@@ -118,7 +118,7 @@ class StageSection:
 
 @dataclass(frozen=True, kw_only=True)
 class FitSection:
-    """How the model is trained.
+    """The training of the model.
 
     Args:
         epochs: how often every training example is seen; 0 makes a run of the initial weights.
@@ -151,7 +151,7 @@ class FitSection:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSection:
-    """What an export offers.
+    """The export: what it offers to those who serve it.
 
     Args:
         signatures: the names of the task's signatures, or all.
@@ -187,7 +187,7 @@ class ObjectiveSection:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitSection:
-    """What a trial's number must keep to.
+    """The limits that a trial's number must keep to.
 
     Args:
         at_least: its least.
@@ -200,7 +200,7 @@ class LimitSection:
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatsSection:
-    """How often a point is trained; its objective is the mean, and the spread is told beside it.
+    """The trainings of each point; its objective is their mean, and the spread is told beside it.
 
     Args:
         seeds: with the seed of the spec and those that follow.
@@ -213,7 +213,7 @@ class RepeatsSection:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSection:
-    """Which values of a spec are tried, and what the best is.
+    """The search: which values of a spec are tried, and what is best.
 
     Args:
         space: path to range: {choice: [...]}, {choice: {LABEL: sub-tree}}, {int: [LOW, HIGH]}, {float: [LOW, HIGH]},

@@ -1,4 +1,4 @@
-"""How files and folders are written so that a crash leaves them whole or as they were before."""
+"""Files and folders written so that a crash leaves them whole or as they were before."""
 
 from __future__ import annotations
 

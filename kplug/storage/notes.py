@@ -1,4 +1,4 @@
-"""What the components of a run found outside of it when it began, such as a configuration on the network."""
+"""Notes of what a run's components found outside of it when it began, such as a configuration on the network."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a spec to a finished run."""
+"""The way from a spec to a finished run."""

@@ -1,4 +1,4 @@
-"""What a training will do, resolved once from its spec, so that what follows need not read it again."""
+"""The plan of a training, resolved once from its spec, so that what follows need not read it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run keeps of every epoch: a row of metrics, the weights of the best epoch and of the last."""
+"""The record of every epoch in a run: a row of metrics, the weights of the best epoch and of the last."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How the fields of the built-in features are read."""
+"""The reading of the built-in features' fields: pictures are decoded, resized and rounded."""

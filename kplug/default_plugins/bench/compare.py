@@ -1,4 +1,4 @@
-"""How fast a spec trains on this machine: alternatives of `fit` timed in turn, the input, the processor's best."""
+"""A spec's speed on this machine: alternatives of `fit` timed in turn, the input, the processor's best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Keras components are typed with: names that YAML writes for Keras objects, and the objects they stand for.
+"""Types of the Keras components' parameters: names that YAML writes for Keras objects, and the objects themselves.
 
 Free of TensorFlow: Keras is imported inside the functions.
 """

@@ -1,4 +1,4 @@
-"""What a run's files say of it, as a row of a table; free of TensorFlow, and nothing is checked or loaded."""
+"""A run as a row of a table, told by its files alone; free of TensorFlow, and nothing is checked or loaded."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def bayesian(
     beta: NonNegative = 2.6,
     alpha: Positive = 1e-4,
 ) -> Oracle:
-    """Where a Gaussian process over the trials so far expects most, or knows least (Srinivas et al. 2010; Keras Tuner).
+    """Points where a Gaussian process over the trials expects most or knows least (Srinivas et al. 2010; Keras Tuner).
 
     Args:
         trials: how many.

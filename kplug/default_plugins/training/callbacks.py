@@ -39,7 +39,7 @@ def best_checkpoints(
 
 @dataclass(frozen=True, kw_only=True)
 class GoBack:
-    """How a training that diverged goes on: from its last good checkpoint, slower from there on.
+    """The way on for a training that diverged: from its last good checkpoint, slower from there on.
 
     Args:
         rate: what all learning rates are multiplied by, each time.

@@ -1,4 +1,4 @@
-"""What a search is for: one number of a trial, or several with a front of trials that no other beats in all of them."""
+"""The objectives of a search: one number of a trial, or several with a front of trials that no other beats in all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Objective(Monitor):
 
 @dataclass(frozen=True)
 class Limit:
-    """What a number must keep to."""
+    """A constraint: the limits that a number must keep to."""
 
     name: str
     at_least: float = -math.inf
@@ -69,7 +69,7 @@ class Objectives:
 
     @property
     def names(self) -> list[str]:
-        """Of objectives and constraints."""
+        """The names of objectives and constraints, each once."""
         return list(dict.fromkeys([*self.objective_names, *(limit.name for limit in self.limits)]))
 
     def score(self, numbers: Numbers) -> float:
@@ -95,7 +95,7 @@ class Objectives:
         return "; ".join(filter(None, (limit.broken_by(numbers) for limit in self.limits)))
 
     def front(self, numbers: Sequence[Numbers]) -> list[int]:
-        """Which of some trials no other beats: is no worse in every objective and better in one (Pareto)."""
+        """The positions of the trials that no other beats: no worse in every objective, better in one (Pareto)."""
         costs = [tuple(o.cost(n) for o in self.objectives) for n in numbers]
         return [i for i, mine in enumerate(costs) if not any(_beats(theirs, mine) for theirs in costs)]
 
@@ -105,7 +105,7 @@ def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def objectives_of(search: Mapping[str, Any], best: Any) -> Objectives:
-    """What a spec's `search` section, as plain data, is for.
+    """The objectives and limits that a spec's `search` section, as plain data, sets.
 
     Args:
         search: the section.
