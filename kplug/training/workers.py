@@ -132,7 +132,7 @@ class Agreeing(keras.callbacks.Callback):
             self.average()
 
     def any(self, step: int, *wishes: bool) -> list[bool]:
-        """Tell of each wish whether any worker has it; at most steps of a cluster nothing is asked, and none granted."""
+        """Tell of each wish if any worker has it; at most steps of a cluster nothing is asked, and none granted."""
         if not self.cluster.is_multi_worker:
             return list(wishes)
         if step % self.EVERY:

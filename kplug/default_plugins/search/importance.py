@@ -86,7 +86,7 @@ def _main_effect(table: Table, forest: Any, one: Range) -> float:
 
 
 def _shuffled(table: Table, forest: Any, seen: np.ndarray) -> dict[str, float]:
-    """The importance of each path: half the mean squared change where it is shuffled, as a share of the predictions' variance."""
+    """Half the mean squared change where a path is shuffled, for each, as a share of the predictions' variance."""
     before = forest.predict(seen)
     rng = np.random.default_rng(SEED)
     shares = {}
