@@ -28,7 +28,7 @@ class Field:
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What the data is, known before a model is built and kept with the run as `data.json`.
+    """The facts of the data, known before a model is built and kept with the run as `data.json`.
 
     Args:
         fields: feature name to `Field`, of one example as the batch holds it (after the resize).
@@ -68,7 +68,7 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class FitInfo:
-    """How long the training is: all optimizer steps, and epochs."""
+    """The length of the training: all optimizer steps, and epochs."""
 
     steps: int
     epochs: int
@@ -76,7 +76,7 @@ class FitInfo:
 
 @dataclass(frozen=True)
 class SearchInfo:
-    """What an oracle searches.
+    """The space that an oracle searches, and its objective.
 
     Args:
         hyperparameters: a `keras_tuner.HyperParameters` that declares the space.
@@ -125,7 +125,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """What a part of a network may know of the run that it is built for; `Rebuild()` is of a network without a run.
+    """The run that a network is built for, as far as its parts may know it; `Rebuild()` is of a network without a run.
 
     A run builds its network again for each evaluation, export, checkpoint and further stage. What its parts read from
     files or from the network when it began may be gone by then, and is not needed: the run has kept it.
@@ -227,7 +227,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Learner:
-    """What a task makes, and all that training, evaluation and export need.
+    """A model and all that training, evaluation and export need.
 
     Args:
         model: a compiled keras.Model; an unusual objective overrides `train_step` or `compute_loss`.

@@ -78,7 +78,7 @@ def _part(learner: Learner, name: str) -> keras.Layer:
 
 
 def rebuild_of(run: RunDirectory, weights_follow: Callable[[Iterable[Any]], bool] = lambda weights: True) -> Rebuild:
-    """What the parts of a run's network may know when it is built again.
+    """The record by which the parts of a run's network know the run when it is built again.
 
     Args:
         run: keeps what its parts found when it began, and copies of the runs that they were taken from.

@@ -1,4 +1,4 @@
-"""Which weights a stage trains, by which optimizers, and which it takes over from the stage before."""
+"""The weights of a stage: which are trained, taken over from the stage before, kept and loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the components of a run found outside of it when it began, such as a configuration on the network."""
+"""Notes of a run on what its components found outside of it when it began, such as a configuration on a server."""
 
 from __future__ import annotations
 

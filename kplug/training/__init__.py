@@ -1,1 +1,1 @@
-"""From a spec to a finished run."""
+"""Training: from a spec to a finished run."""

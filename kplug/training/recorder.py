@@ -1,4 +1,4 @@
-"""What a run keeps of every epoch: a row of metrics, the weights of the best epoch and of the last."""
+"""The recorder of a run: it keeps a row of metrics of every epoch, the weights of the best and of the last."""
 
 from __future__ import annotations
 

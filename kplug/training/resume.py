@@ -97,7 +97,7 @@ def newest_checkpoint(run: Run, plan: Plan) -> Checkpoint | None:
 
 
 def threads_of(run: Run) -> int:
-    """How many threads a run computes with."""
+    """The number of threads that a run computes with."""
     return run.read_json("environment.json")["chosen"]["threads"]
 
 

@@ -142,7 +142,7 @@ class Agreeing(keras.callbacks.Callback):
             self.average()
 
     def any(self, step: int, *wishes: bool) -> list[bool]:
-        """For each wish, whether any worker has it; at most steps of a cluster nothing is asked, and none granted."""
+        """True for each wish that any worker has; at most steps of a cluster nothing is asked, and none is granted."""
         if not self.cluster.is_multi_worker:
             return list(wishes)
         if step % self.EVERY:

@@ -1,4 +1,4 @@
-"""Which examples stand in which batch."""
+"""Samplers: which examples stand in which batch."""
 
 from kplug import Columns, Count, Sampler, hookimpl
 

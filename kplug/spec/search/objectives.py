@@ -1,4 +1,4 @@
-"""What a search is for: one number of a trial, or several with a front of trials that no other beats in all of them."""
+"""The aim of a search: one number of a trial, or several with a front of trials that no other beats in all of them."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Objective(Monitor):
 
 @dataclass(frozen=True)
 class Limit:
-    """What a number must keep to."""
+    """The ends between which a number must stay."""
 
     name: str
     at_least: float = -math.inf
     at_most: float = math.inf
 
     def broken_by(self, numbers: Numbers) -> str:
-        """Why a trial does not keep to it; nothing where it does, or where the number is not known yet."""
+        """The reason why a trial does not keep to it; nothing where it does, or where the number is not known yet."""
         value = numbers.get(self.name)
         if value is None or self.at_least <= value <= self.at_most:
             return ""
@@ -69,7 +69,7 @@ class Objectives:
 
     @property
     def names(self) -> list[str]:
-        """Of objectives and constraints."""
+        """The names of all numbers that objectives and constraints are about."""
         return list(dict.fromkeys([*self.objective_names, *(limit.name for limit in self.limits)]))
 
     def score(self, numbers: Numbers) -> float:
@@ -91,11 +91,11 @@ class Objectives:
         return self.score(numbers) * (1 if self.first.direction == "minimize" else -1)
 
     def broken_by(self, numbers: Numbers) -> str:
-        """Why a trial is not allowed, all limits that it breaks; nothing where it is."""
+        """The reason why a trial is not allowed, all limits that it breaks; nothing where it is."""
         return "; ".join(filter(None, (limit.broken_by(numbers) for limit in self.limits)))
 
     def front(self, numbers: Sequence[Numbers]) -> list[int]:
-        """Which of some trials no other beats: is no worse in every objective and better in one (Pareto)."""
+        """The trials that no other beats: none is no worse in every objective and better in one (Pareto)."""
         costs = [tuple(o.cost(n) for o in self.objectives) for n in numbers]
         return [i for i, mine in enumerate(costs) if not any(_beats(theirs, mine) for theirs in costs)]
 
@@ -105,7 +105,7 @@ def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def objectives_of(search: Mapping[str, Any], best: Any) -> Objectives:
-    """What a spec's `search` section, as plain data, is for.
+    """The objectives and limits of a spec's `search` section, as plain data.
 
     Args:
         search: the section.

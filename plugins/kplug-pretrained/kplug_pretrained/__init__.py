@@ -2,21 +2,8 @@
 
 from typing import Literal
 
-from kplug import (
-    Architecture,
-    DataInfo,
-    FilePath,
-    Known,
-    Natural,
-    Positive,
-    Rebuild,
-    Size,
-    Source,
-    Text,
-    hookimpl,
-    known,
-    rule,
-)
+from kplug import Architecture, DataInfo, FilePath, Natural, Positive, Rebuild, Size, Source, Text, hookimpl
+from kplug.kinds import Known, known, rule
 
 kplug_api = 1
 
@@ -132,10 +119,7 @@ def pretrained(
 
 
 def hub(
-    preset: Text,
-    weights: bool = True,
-    pooling: Literal["mean", "max"] | None = None,
-    rebuild: Rebuild = Rebuild(),
+    rebuild: Rebuild, preset: Text, weights: bool = True, pooling: Literal["mean", "max"] | None = None
 ) -> Architecture:
     """An image backbone of KerasHub, by its preset; it needs the extra: `pip install 'kplug-pretrained[hub]'`.
 
