@@ -119,7 +119,10 @@ def pretrained(
 
 
 def hub(
-    rebuild: Rebuild, preset: Text, weights: bool = True, pooling: Literal["mean", "max"] | None = None
+    preset: Text,
+    weights: bool = True,
+    pooling: Literal["mean", "max"] | None = None,
+    rebuild: Rebuild = Rebuild(),
 ) -> Architecture:
     """An image backbone of KerasHub, by its preset; it needs the extra: `pip install 'kplug-pretrained[hub]'`.
 

@@ -33,7 +33,7 @@ def preset(backbone, tmp_path):
 @pytest.mark.skipif(HERE, reason="KerasHub is installed")
 def test_without_keras_hub():
     with pytest.raises(kplug.SpecError, match=r"pip install 'kplug-pretrained\[hub\]'"):
-        hub(kplug.Rebuild(), "resnet_50_imagenet")
+        hub("resnet_50_imagenet")
 
 
 def pictures(*shape):
