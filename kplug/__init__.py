@@ -7,6 +7,7 @@ run.evaluate(), run.predict(["picture.png"]), run.export()
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from kplug.errors import SpecError
@@ -59,6 +60,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# `from kplug import *` brings what is imported above but for modules; it spares what loads TensorFlow.
+__all__ = [name for name, thing in globals().items() if name[0] != "_" and type(thing) is not type(sys)]
+__all__ = [name for name in __all__ if name not in ("Any", "TYPE_CHECKING", "annotations")]
+
+
 _BELOW_THE_LINE = {  # TensorFlow comes with them; `import *` spares them
     "train": "kplug.training.fit",
     "Run": "kplug.inference.run",
@@ -73,56 +79,3 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_BELOW_THE_LINE[name]), name)
-
-
-__all__ = [
-    "Architecture",
-    "Augmentation",
-    "Callback",
-    "Columns",
-    "Count",
-    "DataInfo",
-    "Executor",
-    "Field",
-    "FilePath",
-    "FitInfo",
-    "Fraction",
-    "ImageArchitecture",
-    "Known",
-    "Learner",
-    "Loss",
-    "Metric",
-    "Name",
-    "Natural",
-    "NonNegative",
-    "Odd",
-    "Optimizer",
-    "Oracle",
-    "Positive",
-    "Pruner",
-    "Rebuild",
-    "RunDirectory",
-    "RunPath",
-    "Sampler",
-    "Schedule",
-    "SearchInfo",
-    "Seed",
-    "Signature",
-    "Size",
-    "Source",
-    "Spec",
-    "SpecError",
-    "Split",
-    "Strategy",
-    "Task",
-    "Text",
-    "Unit",
-    "by_epochs",
-    "call",
-    "canonical",
-    "hookimpl",
-    "known",
-    "load",
-    "loads",
-    "rule",
-]

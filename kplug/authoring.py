@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from kplug.console import load_tensorflow as load_tensorflow
     from kplug.console import log as log
     from kplug.data.splits import choose_rows as choose_rows
-    from kplug.inference.predict import restored as restored
     from kplug.inference.run import open_run as open_run
     from kplug.model.class_weights import class_weight_vector as class_weight_vector
     from kplug.model.class_weights import example_weights as example_weights
+    from kplug.model.learner import restored_learner as restored_learner
     from kplug.model.network import Network as Network
+    from kplug.model.patches import key_in_files as key_in_files
+    from kplug.model.patches import layers_of as layers_of
+    from kplug.model.patches import own_variables as own_variables
+    from kplug.model.patches import steps_of as steps_of
     from kplug.model.trained_part import names_as_if_alone as names_as_if_alone
     from kplug.model.weights import finalize as finalize
     from kplug.spec.build import build as build
@@ -32,20 +36,24 @@ if TYPE_CHECKING:
 
 # Each name stays in the module whose noun it is; this table is the whole of what plugins may lean on.
 _PLACES = {
-    "Network": "kplug.model.network",
-    "Processes": "kplug.tuning.local_executor",
     "build": "kplug.spec.build",
     "choose_rows": "kplug.data.splits",
     "class_weight_vector": "kplug.model.class_weights",
     "example_weights": "kplug.model.class_weights",
     "finalize": "kplug.model.weights",
     "inherited_environment": "kplug.console",
-    "log": "kplug.console",
+    "key_in_files": "kplug.model.patches",
+    "layers_of": "kplug.model.patches",
     "load_tensorflow": "kplug.console",
+    "log": "kplug.console",
     "names_as_if_alone": "kplug.model.trained_part",
+    "Network": "kplug.model.network",
     "open_run": "kplug.inference.run",
+    "own_variables": "kplug.model.patches",
+    "Processes": "kplug.tuning.local_executor",
     "refuse_unknown_classes": "kplug.spec.class_weights",
-    "restored": "kplug.inference.predict",
+    "restored_learner": "kplug.model.learner",
+    "steps_of": "kplug.model.patches",
 }
 
 

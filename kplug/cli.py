@@ -13,13 +13,17 @@ import click
 
 from kplug import __version__
 from kplug.console import load_tensorflow
-from kplug.errors import BlownUp, Problem, SearchStopped, SpecError, Terminated, WorkerLost
+from kplug.errors import INPUT_IS_WRONG, INTERRUPTED, BlownUp, Problem, SearchStopped, SpecError, Terminated, WorkerLost
 from kplug.spec.plugins import PluginError, host
+from kplug.spec.spec import load, load_with, values_of
 
-INPUT_IS_WRONG, BROKE, WORKER_LOST, INTERRUPTED, TERMINATED = 2, 1, 75, 130, 143
 
+def changes(help: str) -> Any:
+    return click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help=help)
+
+
+changed_spec = changes("Change the spec, value in YAML.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
-changes = click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help="Change the spec, value in YAML.")
 
 
 class Commands(click.Group):
@@ -53,13 +57,12 @@ def cli() -> None:
 @as_json
 def check(specs: tuple[str, ...], as_json: bool) -> None:
     """Say what is wrong with specs, without loading TensorFlow."""
-    from kplug.spec import load
-
     problems: list[Problem] = []
     for path in specs:
         try:
             load(path)
-            say(f"{path}: good", as_json)
+            if not as_json:
+                print(f"{path}: good")
         except SpecError as error:
             problems += error.problems
             complain(error)
@@ -72,15 +75,15 @@ def check(specs: tuple[str, ...], as_json: bool) -> None:
 
 @cli.command()
 @click.argument("spec")
-@changes
+@changed_spec
 def fill(spec: str, changes: tuple[str, ...]) -> None:
     """Print a spec with every default written out."""
-    print(read(spec, changes).filled().dump(), end="")
+    print(load_with(spec, changes).filled().dump(), end="")
 
 
 @cli.command()
 @click.argument("spec", required=False)
-@changes
+@changed_spec
 @click.option("--run", metavar="DIR", help="A new directory for the run.  [default: the next number in runs/NAME]")
 @click.option("--go-on", is_flag=True, help="With --run: where DIR holds an unfinished run of SPEC, go on with it.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that did not finish, instead of SPEC.")
@@ -91,7 +94,7 @@ def train(
     """Train a spec into a run directory, or go on with a run."""
     if bool(spec) == bool(resume) or (resume and run) or (go_on and not run):
         raise click.UsageError("give a SPEC, with or without --run DIR [--go-on], or --resume RUN")
-    checked = read(spec, changes) if spec else None
+    checked = load_with(spec, changes) if spec else None
     load_tensorflow()
     from kplug.training.fit import resume as resume_run
     from kplug.training.fit import train as train_spec
@@ -111,9 +114,7 @@ def train(
     type=click.IntRange(min=1),
     help="Mean over so many views of a picture: itself and others, as data.augment makes them.",
 )
-@click.option(
-    "--set", "changes", metavar="PATH=VALUE", multiple=True, help="Change data: the source, the augmentation."
-)
+@changes("Change data: the source, the augmentation.")
 @click.option("--name", help="Of an evaluation with --views or --set; part of the names of its files.")
 @as_json
 def evaluate(run: str, split: str, views: int, changes: tuple[str, ...], name: str | None, as_json: bool) -> None:
@@ -183,23 +184,8 @@ def schema() -> None:
     print(json.dumps(make_schema(host().registry), indent=1))
 
 
-def read(spec: str, changes: tuple[str, ...]) -> Any:
-    """The spec in a file, with what `--set` says."""
-    from kplug.spec import load_with
-
-    return load_with(spec, changes)
-
-
-def values_of(changes: tuple[str, ...]) -> dict[str, Any]:
-    """What `--set` says, by dotted path."""
-    from kplug.errors import dotted
-    from kplug.spec import settings
-
-    return {dotted(path): value for path, (value, _) in settings(changes).items()}
-
-
 def open_run(directory: str) -> Any:
-    """A run, with TensorFlow about to be needed."""
+    """The run in a directory, which needs TensorFlow."""
     load_tensorflow()
     from kplug.inference.run import Run
 
@@ -223,11 +209,6 @@ def _in_words(found: dict[str, Any]) -> str:
     return json.dumps({key: value for key, value in found.items() if key not in ("file", "valid")})
 
 
-def say(line: str, as_json: bool) -> None:
-    if not as_json:
-        print(line)
-
-
 def complain(error: BaseException) -> None:
     print(str(error), *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
 
@@ -238,24 +219,21 @@ def main() -> NoReturn:
     try:
         host().add_commands(cli)
         code = cli.main(prog_name="kplug", standalone_mode=False)
-    except (SpecError, PluginError) as error:
+    except (SpecError, PluginError, BlownUp, SearchStopped) as error:
         complain(error)
-        code = INPUT_IS_WRONG
+        code = error.exit_code
     except click.ClickException as error:
         error.show()
         code = INPUT_IS_WRONG
     except (KeyboardInterrupt, click.Abort):
         print("\nstopped by Ctrl-C; what the run holds so far is kept", file=sys.stderr)
         code = INTERRUPTED
-    except (BlownUp, SearchStopped) as error:
-        complain(error)
-        code = BROKE
     except WorkerLost as error:
         print(f"{error}; start all workers again to go on from the last checkpoint", file=sys.stderr)
-        code = WORKER_LOST
-    except Terminated:
+        code = error.exit_code
+    except Terminated as error:
         print("\nterminated; what the run holds so far is kept", file=sys.stderr)
-        code = TERMINATED
+        code = error.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow loaded without its start-up talk, which no environment variable turns off."""
+"""The lines on stderr: kplug's own, and TensorFlow without its start-up talk, which no variable turns off."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def load_tensorflow(look_for_devices: bool = True) -> None:
 
 
 def inherited_environment() -> dict[str, str]:
-    """The environment as it was for this process, for one that loads TensorFlow itself."""
+    """The environment as this process got it, for a process that loads TensorFlow itself."""
     return {name: value for name, value in os.environ.items() if name not in chosen}
 
 

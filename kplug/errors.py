@@ -11,6 +11,8 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
+INPUT_IS_WRONG, BROKE, WORKER_LOST, INTERRUPTED, TERMINATED = 2, 1, 75, 130, 143  # exit codes of the command line
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -37,6 +39,8 @@ class SpecError(Exception):
         problems: a message, or every `Problem` found in one pass.
     """
 
+    exit_code = INPUT_IS_WRONG
+
     def __init__(self, problems: str | Sequence[Problem]) -> None:
         self.problems = (Problem(problems),) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
@@ -53,23 +57,31 @@ class NoMemory(SpecError):
 class Terminated(BaseException):
     """SIGTERM was received."""
 
+    exit_code = TERMINATED
+
 
 class SearchStopped(RuntimeError):
-    """A search cannot go on before something is mended; the command line says it without a traceback, exit code 1."""
+    """A search cannot go on before something is mended; the command line says it without a traceback."""
+
+    exit_code = BROKE
 
 
 class WorkerLost(RuntimeError):
     """Another worker of the cluster is gone; what was checkpointed can be gone on with."""
 
+    exit_code = WORKER_LOST
+
 
 class BlownUp(RuntimeError):
-    """A training diverged; what its run holds is kept. The command line says it without a traceback, exit code 1.
+    """A training diverged; what its run holds is kept. The command line says it without a traceback.
 
     Args:
         message: what was seen, where, and what to do.
         go_back: (what all learning rates are multiplied by, how often at most) where the training may go on from an
             earlier state.
     """
+
+    exit_code = BROKE
 
     def __init__(self, message: str, go_back: tuple[float, int] | None = None) -> None:
         super().__init__(message)

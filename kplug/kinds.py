@@ -42,7 +42,7 @@ Schedule = Annotated[Any, Kind("schedule", "a keras.optimizers.schedules.Learnin
 Metric = Annotated[Any, Kind("metric", "a keras.metrics.Metric")]
 Callback = Annotated[Any, Kind("callback", "a keras.callbacks.Callback; state() and restore(state) where it remembers")]
 Strategy = Annotated[Any, Kind("strategy", "a tf.distribute.Strategy")]
-Oracle = Annotated[Any, Kind("oracle", "a keras_tuner Oracle")]
+Oracle = Annotated[Any, Kind("oracle", "ask(trials) -> point or None, tell(trial); or a keras_tuner Oracle")]
 Pruner = Annotated[Any, Kind("pruner", "(values, others) -> bool: whether a trial stops early")]
 Executor = Annotated[Any, Kind("executor", "a kplug.tuning.executor.TrialExecutor: where trials are trained")]
 
@@ -107,6 +107,16 @@ def call(type: str | None = None, /, **arguments: Any) -> Any:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _marks(function: Callable[..., Any]) -> dict[str, Any]:
+    """The marks that decorators have put on a function so far; `kplug.spec.component` makes fields of them."""
+    return getattr(function, "kplug_marks", {})
+
+
+def _marked(function: F, **marks: Any) -> F:
+    function.kplug_marks = _marks(function) | marks  # type: ignore[attr-defined]
+    return function
+
+
 def rule(check: Callable[..., None]) -> Callable[[F], F]:
     """Add a check over several parameters of a component.
 
@@ -115,12 +125,7 @@ def rule(check: Callable[..., None]) -> Callable[[F], F]:
             reason, or SpecError with problems whose paths begin at the component. It sees plain values; a node is
             seen as a mapping with its `type`. A parameter annotated `Known` gets what is known of the data.
     """
-
-    def add(function: F) -> F:
-        function.kplug_rules = (*getattr(function, "kplug_rules", ()), check)  # type: ignore[attr-defined]
-        return function
-
-    return add
+    return lambda function: _marked(function, rules=(*_marks(function).get("rules", ()), check))
 
 
 # What the host knows and a spec cannot: a component gets it by the annotation of a parameter, which YAML cannot set.
@@ -164,12 +169,7 @@ def known(tell: Callable[..., Known]) -> Callable[[F], F]:
         tell: takes parameters of the source by name, a source among them as its `Known`; free of TensorFlow, quick, and
             without errors: what it cannot find out it leaves None.
     """
-
-    def add(function: F) -> F:
-        function.kplug_known = tell  # type: ignore[attr-defined]
-        return function
-
-    return add
+    return lambda function: _marked(function, known=tell)
 
 
 def canonical(form: Callable[..., Any]) -> Callable[[F], F]:
@@ -179,15 +179,9 @@ def canonical(form: Callable[..., Any]) -> Callable[[F], F]:
         form: takes parameters of the component by name, as plain values (a node is a mapping with its `type`), is free
             of TensorFlow, and returns what equal calls share: plain data, compared in place of those parameters.
     """
-
-    def add(function: F) -> F:
-        function.kplug_canonical = form  # type: ignore[attr-defined]
-        return function
-
-    return add
+    return lambda function: _marked(function, canonical=form)
 
 
 def by_epochs(function: F) -> F:
-    """Say of an oracle that it compares trials after so many epochs, and so needs as many of all."""
-    function.kplug_by_epochs = True  # type: ignore[attr-defined]
-    return function
+    """Mark an oracle that compares trials at equal epoch counts (Hyperband): all trials must have as many epochs."""
+    return _marked(function, by_epochs=True)

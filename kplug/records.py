@@ -85,6 +85,7 @@ class SearchInfo:
         epochs: how many a whole training has.
         points: how many the space has; infinite where a range is an interval.
         first: how many trials `search.first` gives before the oracle proposes its own.
+        space: the ranges in order, each with its `path`; `space.sample(rng)` is a random point, path to value.
     """
 
     hyperparameters: Any
@@ -93,6 +94,24 @@ class SearchInfo:
     epochs: int
     points: float = float("inf")
     first: int = 0
+    space: Any = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A point that an oracle proposes, where more is to be said of it than its values.
+
+    Args:
+        point: path to value.
+        epochs: of the whole training, which the trial is to have; None: all.
+        origin: number of the trial that it goes on from; None where it begins.
+        values: the point in the oracle's own words, kept in the journal and given to it where a search goes on.
+    """
+
+    point: Mapping[str, Any]
+    epochs: int | None = None
+    origin: int | None = None
+    values: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

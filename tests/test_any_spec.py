@@ -2,6 +2,7 @@
 
 import functools
 import json
+import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kplug import Loss, Metric, Name, SpecError, Text, hookimpl, loads
-from kplug.spec.component import UNIONS, holds_nodes, kind_of, section
+from kplug.spec.component import form_of
+from kplug.spec.forms import OfKind, Section, holds_nodes
 from kplug.spec.plugins import host, using
 from kplug.spec.schema import schema
 from kplug.spec.sections import SpecSection
@@ -101,15 +103,15 @@ NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True) | st.sample
 def values(annotation, depth=0):
     """What may stand where an annotation is."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if kind := kind_of(annotation):
-        return st.deferred(lambda: nodes(kind.name, depth))
-    if component := section(annotation):
-        return arguments_of(component, depth)
+    if isinstance(form := form_of(annotation), OfKind):
+        return st.deferred(lambda: nodes(form.kind.name, depth))
+    if isinstance(form, Section):
+        return arguments_of(form.component, depth)
     if annotation == Name or annotation in PLAIN:
         return NAMES if annotation == Name else PLAIN[annotation]
     if origin is Annotated:
         return annotated(arguments[0], arguments[1:], depth)
-    if origin in UNIONS:
+    if origin in (typing.Union, types.UnionType):
         return st.one_of([values(member, depth) for member in arguments])
     if origin is Literal:
         return st.sampled_from(arguments)
@@ -128,9 +130,7 @@ def nodes(kind, depth):
     components = dict(host().registry.of_kind(kind))
     if depth > 1:
         simple = {
-            name: c
-            for name, c in components.items()
-            if not any(holds_nodes(c.parameters[p].annotation) for p in c.required)
+            name: c for name, c in components.items() if not any(holds_nodes(c.parameters[p].form) for p in c.required)
         }
         components = simple or components
 
@@ -154,7 +154,7 @@ RULED = {  # parameters of sections whose rules look at several of them
 
 
 def arguments_of(component, depth):
-    drawn = {p.name: values(p.annotation, depth) for p in component.parameters.values()}
+    drawn = {p.name: values(p.form.annotation, depth) for p in component.parameters.values()}
     drawn |= RULED.get(component.name, {})
     required = {name: drawn.pop(name) for name in {*component.required, *RULED.get(component.name, {})}}
     return st.fixed_dictionaries(required, optional=drawn if depth < 3 else {})

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kplug.cli import INPUT_IS_WRONG, cli
+from kplug.cli import cli
+from kplug.errors import INPUT_IS_WRONG
 from kplug.spec.plugins import using
 
 ROOT = Path(__file__).parents[1]

@@ -154,7 +154,6 @@ def start(tmp_path, text, *arguments, limit=None):
     (tmp_path / "long.yaml").write_text(text)
 
     def before():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
         if limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

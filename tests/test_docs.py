@@ -1,6 +1,8 @@
-"""Every whole spec in the documentation is a good one."""
+"""Every whole spec in the documentation is a good one, and what is made of figures is what they say."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,9 @@ def test_there_are_some():
 @pytest.mark.parametrize("text", SPECS)
 def test_a_spec_is_good(text):
     kplug.loads(text)
+
+
+def test_the_comparison_of_oracles_is_what_its_figures_say():
+    tool = ROOT / "tools" / "studies" / "oracles" / "regret"
+    done = subprocess.run([sys.executable, str(tool), "check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

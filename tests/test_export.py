@@ -21,7 +21,8 @@ from kplug.data.codecs import decoding as images
 from kplug.errors import SpecError
 from kplug.inference import export as exporting
 from kplug.inference.endpoints import endpoints, live_predictions
-from kplug.inference.export import ExportError, export_saved_model
+from kplug.inference.export import export_saved_model
+from kplug.inference.verification import ExportError
 from kplug.kinds import DataInfo, Field, Learner, Signature
 
 SHAPE = (12, 10, 3)
@@ -233,7 +234,7 @@ def test_the_optimizer_is_not_exported(learner, versions):
 
 def fake_verification(monkeypatch):
     """Tests of files need no second process: what it says is tested above."""
-    monkeypatch.setattr(exporting, "_verify", lambda export, cases: {})
+    monkeypatch.setattr(exporting, "verify", lambda export, cases: {})
 
 
 def test_half_precision_leaves_as_float32_and_further_signatures_as_they_are(learner, tmp_path):
@@ -345,7 +346,7 @@ def test_a_version_taken_in_between_is_left_alone(tmp_path, monkeypatch):
     def overtake(export):
         assert (export / "saved_model.pb").exists()
         (export / "added").write_text("by a plugin")
-        count = exporting._next_version
+        count = exporting.next_version
 
         def late(directory):  # the other export comes between the look and the rename
             version = count(directory)
@@ -355,7 +356,7 @@ def test_a_version_taken_in_between_is_left_alone(tmp_path, monkeypatch):
                 (taken[0] / "saved_model.pb").write_text("other")
             return version
 
-        monkeypatch.setattr(exporting, "_next_version", late)
+        monkeypatch.setattr(exporting, "next_version", late)
 
     path = export_saved_model(small_learner(), INFO, tmp_path, pictures(0), before_rename=overtake)
     assert path == tmp_path / "2"
@@ -378,9 +379,9 @@ KILLED = """
 import sys, time
 from pathlib import Path
 import numpy as np, tensorflow as tf
-from kplug import export
+from kplug.inference import export
 from kplug.kinds import DataInfo, Field, Learner, Signature
-export._verify = lambda export, cases: {}
+export.verify = lambda export, cases: {}
 signature = Signature(lambda latent: {"twice": 2 * latent}, {"latent": Field((4,), "float32")}, {"twice": "the latent"})
 def wait(export):
     Path(sys.argv[2]).touch()
@@ -393,14 +394,14 @@ export.export_saved_model(learner, DataInfo({}), sys.argv[1], np.zeros(0), befor
 def test_a_kill_in_the_middle_leaves_no_version(tmp_path):
     directory, ready = tmp_path / "served", tmp_path / "ready"
     command = [sys.executable, "-c", KILLED, str(directory), str(ready)]
-    with subprocess.Popen(command, cwd=Path(exporting.__file__).parents[1], stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=Path(exporting.__file__).parents[2], stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 90
         while not ready.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         assert ready.exists(), process.stderr.read().decode()
     assert [path.name for path in directory.iterdir()] == hidden(directory)
-    assert exporting._next_version(directory) == 1
+    assert exporting.next_version(directory) == 1
 
 
 def test_a_full_disk_is_said_and_leaves_earlier_versions(tmp_path, monkeypatch):

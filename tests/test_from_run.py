@@ -12,11 +12,10 @@ import pytest
 import kplug
 from kplug.contracts.interrupted import killed_after
 from kplug.data.splits import open_data
-from kplug.inference.predict import restored
 from kplug.inference.run import Run
 from kplug.kinds import DataInfo, Field, FitInfo
 from kplug.model.from_run import find_parts, keep_parts, rebuild_of
-from kplug.model.learner import build_learner, build_optimizer
+from kplug.model.learner import build_learner, build_optimizer, restored_learner
 from kplug.model.weights import freeze
 from kplug.spec.yaml12 import parse
 from kplug.testing import check, no_tensorflow, plugged
@@ -45,9 +44,11 @@ fit:
   steps_per_execution: 1
 """
 PATHS = [
-    *("layers/conv2d/kernel", "layers/conv2d/bias"),
+    "layers/conv2d/kernel",
+    "layers/conv2d/bias",
     *(f"layers/batch_normalization/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")),
-    *("linear/scores/kernel", "linear/scores/bias"),
+    "linear/scores/kernel",
+    "linear/scores/bias",
 ]
 
 
@@ -105,14 +106,14 @@ def test_a_part_has_the_values_of_the_file(first):
     assert len(part.weights) == 6
     for weight in part.weights:
         assert any(np.array_equal(weight.numpy(), value) for value in kept), weight.path
-    assert_same(values_of(part), values_of(restored(first).parts["model"]))
+    assert_same(values_of(part), values_of(restored_learner(first).parts["model"]))
     fresh = learner_of(kplug.loads(FIRST)).parts["model"]
     assert not np.array_equal(fresh.weights[0].numpy(), part.weights[0].numpy())
 
 
 def test_a_part_computes_what_it_computed(first):
     x = np.random.default_rng(0).random((3, 8, 8, 1), np.float32)
-    expected = restored(first).parts["model"](x, training=False).numpy()
+    expected = restored_learner(first).parts["model"](x, training=False).numpy()
     np.testing.assert_array_equal(learner_of(second(first)).parts["model"](x, training=False), expected)
 
 
@@ -128,7 +129,7 @@ def test_a_head_is_taken_and_the_model_is_new(first):
     spec = spec.at({"task.head": {"type": "from_run", "run": str(first.path), "part": "head"}})
     learner = learner_of(spec)
     assert list(values_of(learner.model)) == ["conv2d/kernel", "conv2d/bias", *PATHS[-2:]]
-    assert_same(values_of(learner.parts["head"]), values_of(restored(first).parts["head"]))
+    assert_same(values_of(learner.parts["head"]), values_of(restored_learner(first).parts["head"]))
 
 
 def test_several_parts_have_paths_of_their_own(first):
@@ -151,7 +152,7 @@ def test_several_parts_have_paths_of_their_own(first):
 def test_a_part_computes_in_the_precision_of_the_new_run(first):
     learner = learner_of(second(first), precision="mixed_bfloat16")
     assert learner.parts["model"](np.zeros((2, 8, 8, 1), np.float32)).dtype == "bfloat16"
-    assert_same(values_of(learner.parts["model"]), values_of(restored(first).parts["model"]))
+    assert_same(values_of(learner.parts["model"]), values_of(restored_learner(first).parts["model"]))
 
 
 def trained(spec, steps=8):
@@ -165,11 +166,11 @@ def trained(spec, steps=8):
 
 def test_a_frozen_part_stays_to_the_bit(first):
     learner = trained(second(first, fit__trainable=["linear/*"]))
-    assert_same(values_of(learner.parts["model"]), values_of(restored(first).parts["model"]))
+    assert_same(values_of(learner.parts["model"]), values_of(restored_learner(first).parts["model"]))
 
 
 def test_training_goes_on_from_the_part(first):
-    before = values_of(restored(first).parts["model"])
+    before = values_of(restored_learner(first).parts["model"])
     after = values_of(trained(second(first), steps=1).parts["model"])
     for path, value in after.items():
         assert not np.array_equal(value, before[path]), path
@@ -191,11 +192,11 @@ def test_its_contract(first):
 def test_pictures_of_another_size_and_other_classes(first):
     learner = learner_of(second(first), info((20, 12, 1), 3))
     assert learner.model.output_shape == (None, 3)
-    assert_same(values_of(learner.parts["model"]), values_of(restored(first).parts["model"]))
+    assert_same(values_of(learner.parts["model"]), values_of(restored_learner(first).parts["model"]))
     x = np.random.default_rng(0).random((2, 20, 12, 1), np.float32)
     y = learner.parts["model"](x, training=False).numpy()
     assert y.shape == (2, 18, 10, 4)
-    small = restored(first).parts["model"](x[:, 4:12, :8], training=False).numpy()
+    small = restored_learner(first).parts["model"](x[:, 4:12, :8], training=False).numpy()
     np.testing.assert_allclose(y[:, 4:10, :6], small, atol=1e-5)
 
 
@@ -459,12 +460,12 @@ def whole(first, tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_run_is_whole_without_the_one_it_took_from(mine, tmp_path):
-    trained_model = values_of(restored(mine).parts["model"])
+    trained_model = values_of(restored_learner(mine).parts["model"])
     made = kplug.train(second(mine, fit__trainable=["linear/*"]), tmp_path / "second")
     before = made.evaluate("test")
     shutil.rmtree(mine.path)
     run = Run.open(shutil.move(made.path, tmp_path / "moved"))
-    assert_same(values_of(restored(run).parts["model"]), trained_model)
+    assert_same(values_of(restored_learner(run).parts["model"]), trained_model)
     assert run.evaluate("test") == before
     assert run.predict([run.path / "samples/00.png"])[0]["class"] in run.info.classes
     assert run.export().name == "1"
@@ -480,7 +481,7 @@ def test_a_killed_run_goes_on_without_the_one_it_took_from(whole, first, tmp_pat
     shutil.rmtree(source.path)
     run = resume(shutil.move(stopped.path, tmp_path / "moved"))
     assert run.rows("metrics.jsonl") == whole.rows("metrics.jsonl")
-    assert_same(values_of(restored(run).model), values_of(restored(whole).model))
+    assert_same(values_of(restored_learner(run).model), values_of(restored_learner(whole).model))
 
 
 @pytest.mark.slow
@@ -488,7 +489,7 @@ def test_a_part_of_a_run_that_took_a_part(whole, first, tmp_path):
     middle = Run.open(shutil.copytree(whole.path, tmp_path / "middle"))
     last = kplug.train(second(middle, fit__epochs=0), tmp_path / "last")
     shutil.rmtree(middle.path)
-    assert_same(values_of(restored(last).parts["model"]), values_of(restored(whole).parts["model"]))
+    assert_same(values_of(restored_learner(last).parts["model"]), values_of(restored_learner(whole).parts["model"]))
 
 
 def test_nothing_is_made_where_a_later_stage_has_no_run(first, tmp_path):

@@ -206,7 +206,7 @@ def test_a_batch_that_three_cannot_share_is_refused(tmp_path):
 
 def launch(folder, *arguments):
     (folder / "spec.yaml").write_text(CASES["plain"].replace("epochs: 2", "epochs: 30"))
-    command = [sys.executable, str(ROOT / "tools" / "launch_workers"), "2", "spec.yaml", "--run", "run", *arguments]
+    command = [sys.executable, "-m", "kplug", "launch", "2", "spec.yaml", "--run", "run", *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=folder, env=environment, **streams)

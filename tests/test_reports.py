@@ -146,16 +146,16 @@ def test_an_evaluation_reports(run):
 def test_the_accuracy_is_that_of_keras(run):
     """Which comes from another pass over the split."""
     from kplug.data.splits import open_data
-    from kplug.inference.predict import restored
+    from kplug.model.learner import restored_learner
 
-    learner = restored(run)
+    learner = restored_learner(run)
     values = learner.model.evaluate(open_data(run.spec).evaluation(learner, "test"), verbose=0, return_dict=True)
     assert run.evaluate("test")["accuracy"] == pytest.approx(values["accuracy"], abs=1e-6)
 
 
 def test_views_are_the_mean_over_the_picture_and_its_mirror_image(run):
     """Two views under a flip that always flips."""
-    from kplug.inference.predict import restored
+    from kplug.model.learner import restored_learner
 
     class Mirror:
         distribution = "kplug-mirror"
@@ -170,7 +170,7 @@ def test_views_are_the_mean_over_the_picture_and_its_mirror_image(run):
         found = run.evaluate("test", name="mirrored", views=2, changes=changes)
     from kplug.data.splits import open_data
 
-    serve, data = restored(run).serve["images"].function, open_data(run.spec)
+    serve, data = restored_learner(run).serve["images"].function, open_data(run.spec)
     probabilities, labels = [], []
     for batch in data.examples("test"):
         both = [serve(images)["probabilities"] for images in (batch["image"], batch["image"][:, :, ::-1])]

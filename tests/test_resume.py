@@ -15,7 +15,7 @@ import kplug
 from kplug.contracts.interrupted import Killed, contents, killed_after
 from kplug.inference.run import Run
 from kplug.model.variables import reachable_variables
-from kplug.storage.files import owned
+from kplug.storage.run_directory import owned
 from kplug.training.checkpoints import Checkpoints
 from kplug.training.fit import resume, train
 

@@ -10,18 +10,19 @@ import random
 import re
 import signal
 import types
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 import kplug
 from kplug import Executor, hookimpl
-from kplug.default_plugins.search import report_files
+from kplug.default_plugins.search import reports as search_reports
 from kplug.default_plugins.search.table import answer, first_trials, table
 from kplug.errors import SearchStopped, SpecError
 from kplug.storage.journal import Journal
 from kplug.storage.metrics import best_row
-from kplug.testing import plugged
+from kplug.testing import check, plugged
 from kplug.tuning import search as tune
 from kplug.tuning.executor import FINISHED, PAUSED, REFUSED, Ended, Reported, TrialExecutor
 from kplug.tuning.search import make_study, search
@@ -127,7 +128,7 @@ class Played(TrialExecutor):
 def play(tmp_path, monkeypatch):
     """Search a spec with played trainings; everything that follows a directory's name is one search."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report_files, "write_reports", lambda search: None)  # test_search_reports.py has them drawn
+    monkeypatch.setattr(search_reports, "write_reports", lambda search: None)  # test_search_reports.py has them drawn
     far = {}
 
     def played(spec, directory="search", resume=False, workers=1, ends=None, plugins=(), watch=None):
@@ -328,7 +329,7 @@ def test_a_front_of_two_objectives(play):
         assert (number in front) == (not beaten)
     for trial in found.trials:
         product = trial.numbers["val_accuracy"] * (trial.numbers["parameters"] / 1000) ** -0.1
-        assert found.study.score(trial) == pytest.approx(product)
+        assert trial.score == pytest.approx(product)
     assert found.best.number in front
 
 
@@ -756,3 +757,79 @@ def test_a_journal_of_another_format_is_refused(play):
     journal.write_text(journal.read_text().replace('"format": 1', '"format": 2'))
     with pytest.raises(SpecError, match="it is of format 2, and this kplug reads 1"):
         play(RANDOM, resume=True)
+
+
+# --- an oracle of one's own ------------------------------------------------------------------------------------------
+
+
+class Chance:
+    """Random points, one at a time, none beside another that is under way."""
+
+    def __init__(self, info, trials):
+        self.info, self.trials, self.told = info, trials, []
+
+    def ask(self, trials):
+        if len(trials) == self.trials:
+            return None
+        if len(self.told) < len(trials):
+            return "wait"
+        return self.info.space.sample(random.Random(len(trials)))
+
+    def tell(self, trial):
+        self.told.append((trial.number, str(trial.status), trial.score))
+
+
+def chance(info: kplug.SearchInfo, trials: kplug.Count = 6) -> kplug.Oracle:
+    """Random points.
+
+    Args:
+        trials: how many.
+    """
+    return Chance(info, trials)
+
+
+def test_an_oracle_that_is_asked_and_told_keeps_its_contract():
+    check(chance)
+
+
+@pytest.mark.parametrize("first", ["", "  first: [{}, {task.model.layers.0.filters: 8}]\n"])
+def test_an_oracle_that_is_asked_and_told_searches_and_goes_on(play, tmp_path, first):
+    text = SPEC.replace("ORACLE", "{type: chance, trials: 6}").replace("  space:\n", f"{first}  space:\n")
+    text = text.replace("activation: relu}", "activation: tanh}")
+    found, executor = play(text, plugins=[chance], workers=2, ends={"0003-0": ("failed", {}, "it crashed")})
+    assert executor.most == 1
+    assert [trial.number for trial in found.trials] == list(range(6))
+    if first:
+        assert [trial.point["task.model.layers.0.filters"] for trial in found.trials[:2]] == [4, 8]
+    told = found.study.oracle.told
+    assert [status for _, status, _ in told] == ["finished"] * 3 + ["failed"] + ["finished"] * 2
+    assert [score for _, _, score in told] == [trial.numbers.get("val_accuracy") for trial in found.trials]
+    again, executor = play(text, plugins=[chance], resume=True)
+    assert seen(again) == seen(found)
+    assert not executor.started
+
+
+def test_an_oracle_of_keras_tuner_of_somebody_else_searches(play):
+    def other(info: kplug.SearchInfo) -> kplug.Oracle:
+        """Random points of Keras Tuner."""
+        import keras_tuner
+
+        return keras_tuner.oracles.RandomSearchOracle(
+            info.objective, max_trials=4, hyperparameters=info.hyperparameters, seed=info.seed
+        )
+
+    found, _ = play(SPEC.replace("ORACLE", "other"), plugins=[other])
+    assert len(found.trials) == 4
+
+
+PRIVATE = """
+    _random_values populate_space _save_trial _seed_state _tried_so_far _duplicate _max_collisions _populate_next
+    _brackets _get_size _get_num_brackets _get_num_rounds _random_state _get_hp_bounds _vectorize_trials _nonfixed_space
+    ongoing_trials start_order end_order
+""".split()
+
+
+def test_private_names_of_keras_tuner_are_in_one_module():
+    root = Path(kplug.__file__).parent
+    files = [path for path in root.rglob("*.py") if any(name in path.read_text() for name in PRIVATE)]
+    assert [str(path.relative_to(root)) for path in files] == ["tuning/keras_tuner_adapter.py"]

@@ -254,15 +254,9 @@ def descendants(pid):
     return found
 
 
-def hears_signals():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
-
-
 def stopped_when(folder, text, happened, number, code):
     """What a search says that gets a signal once something has happened, and ends with an exit code."""
-    process = subprocess.Popen(
-        command(folder, text), cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=hears_signals
-    )
+    process = subprocess.Popen(command(folder, text), cwd=folder, stderr=subprocess.PIPE, text=True)
     while not happened():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)

@@ -19,7 +19,7 @@ from kplug.spec.search.space import read_space
 from kplug.testing import no_tensorflow
 from kplug.tuning.executor import FAILED, FINISHED, PAUSED, REFUSED
 from kplug.tuning.search import Search, make_study, threads_of
-from kplug.tuning.study import PRUNED
+from kplug.tuning.trial import TrialState
 
 FILTERS = "task.model.layers.0.filters"
 RATE = "task.optimizer.learning_rate"
@@ -60,7 +60,7 @@ def study_of(objective=ONE, trials=0, value=accuracy, status=FINISHED):
     study = make_study(spec, threads_of(spec, executor_of(spec)))
     for number in range(trials):
         trial = study.ask()
-        if status in (FINISHED, PAUSED, PRUNED):
+        if status in (FINISHED, PAUSED, TrialState.PRUNED):
             study.report(trial, 0, 1, {"val_accuracy": value(trial.point), "loss": 1.0})
         measured = {"parameters": 10.0 * trial.point[FILTERS], "latency_ms": 1 + number % 7 / 7}
         study.tell(trial, status, measured, "" if status == FINISHED else "a reason")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import kplug
-from kplug.inference.predict import restored
+from kplug.model.learner import restored_learner
 
 SPEC = """
 name: served
@@ -74,7 +74,7 @@ def test_served_equals_trained(run, pictures, tmp_path, endpoint):
 
     resized = resize(pictures, (12, 10), "pad").numpy()
     files = [as_file(picture) for picture in pictures]
-    model = restored(run).model
+    model = restored_learner(run).model
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict(resized, verbose=0)))
     padded = np.zeros((100, max(map(len, files))), np.uint8)
     for row, file in zip(padded, files, strict=True):
@@ -98,7 +98,7 @@ def test_predict_says_the_same_of_files(run, pictures, tmp_path):
     for number, picture in enumerate(pictures[:10]):
         paths.append(tmp_path / f"{number}.png")
         paths[-1].write_bytes(as_file(picture))
-    logits = restored(run).model.predict(resize(pictures[:10], (12, 10), "pad").numpy(), verbose=0)
+    logits = restored_learner(run).model.predict(resize(pictures[:10], (12, 10), "pad").numpy(), verbose=0)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     scores = [answer["score"] for answer in run.predict(paths)]
     np.testing.assert_allclose(scores, expected.max(1), atol=1e-5)

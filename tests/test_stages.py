@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.inference.predict import restored
+from kplug.model.learner import restored_learner
 from kplug.training.fit import train
 
 SPEC = """
@@ -35,8 +35,8 @@ def test_rows_name_their_stage_and_count_on(tmp_path):
 def test_weights_are_carried_over_and_frozen_ones_stay(tmp_path, capsys):
     run = train(staged("[{epochs: 2, set: {fit.trainable: [linear/*]}}]"), tmp_path / "run")
     first = train(staged("[]"), tmp_path / "first")
-    convolution, *_ = restored(run).model.get_weights()
-    np.testing.assert_array_equal(convolution, restored(first).model.get_weights()[0])
+    convolution, *_ = restored_learner(run).model.get_weights()
+    np.testing.assert_array_equal(convolution, restored_learner(first).model.get_weights()[0])
     assert run.metrics["loss"] < first.metrics["loss"]
     assert "not carried over" not in capsys.readouterr().err
 
@@ -47,7 +47,7 @@ def test_a_stage_may_change_the_model_and_says_what_it_does_not_take(tmp_path, c
     assert "not carried over: layers/conv2d/kernel" in capsys.readouterr().err
     rows = run.rows("metrics.jsonl")
     kept = min(rows, key=lambda row: row["loss"])["stage"]
-    assert restored(run).model.get_weights()[0].shape == (3, 3, 1, 5 if kept else 4)
+    assert restored_learner(run).model.get_weights()[0].shape == (3, 3, 1, 5 if kept else 4)
     assert run.evaluate("test") and run.export(tmp_path / "served")
 
 

@@ -9,31 +9,34 @@ from hypothesis import strategies as st
 
 from kplug.spec.yaml12 import dump, parse
 
+# fmt: off
+SCALARS = [
+    ("1e-3", 1e-3), ("1E5", 1e5), ("1.", 1.0), (".5", 0.5), ("-0.5", -0.5), ("+1", 1), ("010", 10), ("0o10", 8),
+    ("0x1f", 31), ("1_000", "1_000"), ("12:30", "12:30"), ("2024-01-02", "2024-01-02"), ("=", "="),
+    ("yes", "yes"), ("no", "no"), ("on", "on"), ("off", "off"), ("y", "y"), ("true", True), ("False", False),
+    ("~", None), ("null", None), ("", None), ("'~'", "~"), ('"1"', "1"), (".inf", float("inf")), ("inf", "inf"),
+    ("-.INF", float("-inf")), ("nan", "nan"), ("1e", "1e"), ("e3", "e3"), (".", "."), ("-", "-"), ("0x", "0x"),
+    ("[1, [2, {a: b}]]", [1, [2, {"a": "b"}]]), ("|\n  two\n  lines", "two\nlines\n"), (">-\n  a\n  b", "a b"),
+    ("&a [1]", [1]), ("[&a 1, *a, *a]", [1, 1, 1]), ("{1: 2, true: 3}", {"1": 2, "true": 3}),
+]
+# fmt: on
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        *[("1e-3", 1e-3), ("1E5", 1e5), ("1.", 1.0), (".5", 0.5), ("-0.5", -0.5), ("+1", 1), ("010", 10), ("0o10", 8)],
-        *[("0x1f", 31), ("1_000", "1_000"), ("12:30", "12:30"), ("2024-01-02", "2024-01-02"), ("=", "=")],
-        *[("yes", "yes"), ("no", "no"), ("on", "on"), ("off", "off"), ("y", "y"), ("true", True), ("False", False)],
-        *[("~", None), ("null", None), ("", None), ("'~'", "~"), ('"1"', "1"), (".inf", float("inf")), ("inf", "inf")],
-        *[("-.INF", float("-inf")), ("nan", "nan"), ("1e", "1e"), ("e3", "e3"), (".", "."), ("-", "-"), ("0x", "0x")],
-        *[("[1, [2, {a: b}]]", [1, [2, {"a": "b"}]]), ("|\n  two\n  lines", "two\nlines\n"), (">-\n  a\n  b", "a b")],
-        *[("&a [1]", [1]), ("[&a 1, *a, *a]", [1, 1, 1]), ("{1: 2, true: 3}", {"1": 2, "true": 3})],
-    ],
-)
+
+@pytest.mark.parametrize(("text", "value"), SCALARS)
 def test_scalars(text, value):
     data, _ = parse(f"key: {text}\n", "x") if text != "-" else ({"key": "-"}, None)
     assert data == {"key": value}
     assert type(data["key"]) is type(value)
 
 
+# fmt: off
 NASTY = (
-    *("1e3", "1e-3", "no", "yes", "on", "~", "null", "", "0o7", "010", "0x1f", "1_000", "12:30", "1.5", ".5", "1."),
-    *("-1", ".inf", ".nan", "inf", "true", "y", "=", "<<", "- a", "-", "--- a", "...", "? a", ": a", "a: b", "a #b"),
-    *("#a", "!a", "&a", "*a", "@a", "`a", "%a", "[a", "{a", "]", "a,b", "'a'", '"a"', "a\\b", "a\nb", "\n", " a", "a "),
-    *("\ta", "a\t", "größe", "数字", "\U0001f600", "\ufeff", "\x85", "\u2028", "\x00", "\x7f", "2024-01-02"),
+    "1e3", "1e-3", "no", "yes", "on", "~", "null", "", "0o7", "010", "0x1f", "1_000", "12:30", "1.5", ".5", "1.",
+    "-1", ".inf", ".nan", "inf", "true", "y", "=", "<<", "- a", "-", "--- a", "...", "? a", ": a", "a: b", "a #b",
+    "#a", "!a", "&a", "*a", "@a", "`a", "%a", "[a", "{a", "]", "a,b", "'a'", '"a"', "a\\b", "a\nb", "\n", " a", "a ",
+    "\ta", "a\t", "größe", "数字", "\U0001f600", "\ufeff", "\x85", "\u2028", "\x00", "\x7f", "2024-01-02",
 )
+# fmt: on
 LONG = {"long": "a" * 2000, "long words": "a b " * 100, "long lines": "a b\n" * 100}
 texts = st.sampled_from(NASTY) | st.text(max_size=20) | st.sampled_from(sorted(LONG)).map(LONG.get)
 scalars = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | texts

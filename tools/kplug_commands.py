@@ -1,4 +1,4 @@
-"""What tools that run `kplug` one command after another share: stopping with it, and saying what went wrong."""
+"""How tools run one command of `kplug` after another: they stop with it, and say at the end what went wrong."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 from kplug.errors import Terminated
 
+TOOLS = Path(__file__).resolve().parent
 INTERRUPTED, TERMINATED = 130, 143  # exit codes
 
 
 def kplug(*words: str) -> int:
-    """The exit code of a command; where this process is to stop, the command stops first, with its checkpoints."""
+    """Run a command to its end and return its exit code; where this process is to stop, the command stops first."""
     child = start_kplug(*words)
     with stopping([child]):
         return child.wait()
@@ -29,7 +30,7 @@ def start_kplug(*words: str) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def stopping(children: Collection[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Where this process is to stop, those of its commands that run stop first, with their checkpoints."""
+    """Inside, where this process is to stop, its commands stop first, with their checkpoints."""
     try:
         yield
     except BaseException:
@@ -45,12 +46,12 @@ def stopping(children: Collection[subprocess.Popen[bytes]]) -> Iterator[None]:
 
 
 def terminate(*_: Any) -> NoReturn:
-    """A handler of SIGTERM."""
+    """Handle SIGTERM: end as Ctrl-C does, with another exit code."""
     raise Terminated
 
 
 def numbers(text: str) -> list[int]:
-    """Of an option such as `--seeds 0,1,2`."""
+    """Parse an option such as `--seeds 0,1,2`."""
     return [int(part) for part in text.split(",")]
 
 
@@ -59,8 +60,9 @@ def say(line: str) -> None:
 
 
 def told(problems: Iterable[str]) -> int:
-    """Say all problems, at the end, where they are seen; the exit code."""
+    """Say all problems, at the end, where they are seen, and return the exit code."""
     problems = list(dict.fromkeys(problems))
+    tool = Path(sys.argv[0]).resolve().relative_to(TOOLS.parent)
     for problem in problems:
-        say(f"tools/{Path(sys.argv[0]).name}: {problem}")
+        say(f"{tool}: {problem}")
     return 1 if problems else 0

@@ -15,7 +15,7 @@ from kplug.spec import load
 
 
 def page_of(specs: Path) -> tuple[str, list[str]]:
-    """What the page must be, and what is wrong with the records and notes that it is made of."""
+    """Make the page, and list what is wrong with the records and notes that it is made of."""
     records = Records.read(specs / "results")
     problems: list[str] = []
     by_name: dict[str, dict[int, Any]] = {}
@@ -43,7 +43,7 @@ def entry_of(specs: Path, name: str, records: dict[int, Any], titles: dict[str, 
 
 
 def titles_of(specs: Path, problems: list[str]) -> dict[str, str]:
-    """The titles that lab notes give to sources."""
+    """Collect the titles that lab notes give to sources."""
     titles: dict[str, str] = {}
     for file in sorted(specs.glob("*.yaml")):
         with contextlib.suppress(SpecError):  # it is told where its row is made

@@ -48,7 +48,7 @@ class Figure:
     in_percent: bool = True
 
     def cell(self, entry: Entry, baseline: Entry | None) -> str:
-        """Mean and standard deviation over the seeds, and the difference to the baseline over the seeds both have."""
+        """Write mean and deviation over the seeds, and the difference to the baseline over the seeds that both have."""
         try:
             text = self._spread(entry.values(self.take))
         except KeyError:
@@ -78,7 +78,7 @@ CLASS_FIGURES = (
 
 
 def worst_recall(recalls: Mapping[str, float | None]) -> float:
-    """The lowest of a run; a class without test examples has none."""
+    """The lowest recall of a run's classes; a class without test examples has none."""
     there = [recall for recall in recalls.values() if recall is not None]
     if not there:
         raise KeyError("recall")
@@ -86,7 +86,7 @@ def worst_recall(recalls: Mapping[str, float | None]) -> float:
 
 
 def make_page(entries: list[Entry]) -> str:
-    """Markdown of all rows."""
+    """Write all rows as Markdown."""
     sections: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         sections.setdefault((entry.title, entry.note.shows), []).append(entry)
@@ -103,8 +103,7 @@ def _opening(entries: list[Entry]) -> str:
 
 Written by `tools/results`, which trains the specs of this folder and measures them on the test split; do not edit. Each
 figure is from a record in [results](results), which is made of a run directory alone; `tools/results --check` sees that
-this page, the records, the specs and the runs agree (`--without-runs` in a clone, where there are none). A row whose
-spec has changed since is left out.
+this page, the records and the specs agree. A row whose spec has changed since is left out.
 
 The weights are those that `fit.best` of the spec kept. With several seeds: mean ± standard deviation. In brackets: the
 mean difference to the baseline over the seeds that both have. Minutes are of the epochs alone, with their validation:
@@ -159,7 +158,7 @@ def _is_uneven(entry: Entry) -> bool:
 
 
 def _pictures(rows: list[Entry]) -> str:
-    """What was trained and measured on; where rows of a section differ in it, which has what."""
+    """Say what was trained and measured on; where rows of a section differ in it, which has what."""
     groups: dict[str, set[str]] = {}
     for entry in rows:
         for record in entry.records.values():
@@ -175,7 +174,7 @@ def _pictures(rows: list[Entry]) -> str:
 
 
 def _comparisons(rows: list[Entry]) -> list[str]:
-    """Which rows are compared with which, where any are."""
+    """Say which rows are compared with which, where any are."""
     groups: dict[str, list[str]] = {}
     for entry in rows:
         if any(entry.note.baseline == other.name for other in rows):
@@ -184,7 +183,7 @@ def _comparisons(rows: list[Entry]) -> list[str]:
 
 
 def _commands(rows: list[Entry]) -> str:
-    """What repeats a section: one command for all rows of the same seeds."""
+    """Write the commands that repeat a section: one for all rows of the same seeds."""
     groups: dict[tuple[str, bool], list[str]] = {}
     for entry in rows:
         groups.setdefault((entry.seeds, entry.asks_for_data), []).append(entry.name)
@@ -196,7 +195,7 @@ def _commands(rows: list[Entry]) -> str:
 
 
 def _between(values: Iterable[Any]) -> str:
-    """One value, or the least and the greatest."""
+    """Write one value, or the least and the greatest."""
     found = sorted(set(values))
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 

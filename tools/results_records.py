@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,22 +11,22 @@ from typing import Any
 
 from results_specs import comparable, filled
 
+from kplug.default_plugins.runs.listing import FINISHED, list_runs
 from kplug.errors import SpecError
-from kplug.inference.run import Run
 from kplug.spec import Spec, load, loads
-from kplug.storage.files import write_whole
-from kplug.storage.run_directory import RESULT
+from kplug.storage.run_directory import RunDirectory
 
 VERSIONS = ("kplug", "keras", "tensorflow")
+Listed = dict[str, Any]  # a run as `kplug runs --json` tells of it
 
 
 class NoRow(Exception):
-    """A spec or a run that gives no row: why."""
+    """A spec or a run gives no row; the message says why."""
 
 
 @contextlib.contextmanager
 def noting(problems: list[str]) -> Iterator[None]:
-    """What goes wrong inside is a problem, and no more than that."""
+    """Inside, what goes wrong is added to the problems, and no more than that."""
     try:
         yield
     except (NoRow, SpecError) as error:
@@ -39,103 +36,54 @@ def noting(problems: list[str]) -> Iterator[None]:
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def runs_of(name: str, folder: Path) -> list[Run]:
-    """The runs below a folder of specs with this name, the newest first."""
-    line = re.compile(rf"^name: ['\"]?{re.escape(name)}['\"]?$", re.MULTILINE)
-    found = [Run(path) for path in _run_directories(folder) if line.search((path / "spec.yaml").read_text())]
-    return sorted(found, key=_started, reverse=True)
+def runs_of(name: str, folder: Path) -> list[Listed]:
+    """Find the runs below a folder of specs with this name; one that trained nothing yet is left out."""
+    found = list_runs(folder) if folder.is_dir() else []
+    return [run for run in found if run["name"] == name and run["started"]]
 
 
-def _run_directories(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        if "spec.yaml" in files:
-            folders.clear()  # what a run keeps of others is below it
-            if "environment.json" in files:  # else nothing was trained yet
-                yield Path(place)
-
-
-def _started(run: Run) -> str:
-    return run.read_json("environment.json")["started"]
-
-
-def same_spec(run: Run, spec: Spec) -> bool:
-    """Whether a run is of a spec and its seed."""
+def same_spec(run: Listed, spec: Spec) -> bool:
+    """Return True where a run is of a spec and its seed."""
     try:
-        return run.spec["seed"] == spec["seed"] and comparable(run.spec) == comparable(spec)
+        return run["seed"] == spec["seed"] and comparable(RunDirectory(Path(run["run"])).spec) == comparable(spec)
     except SpecError:  # of another kplug, or with plugins that are gone
         return False
 
 
-def seed_of(run: Run) -> int | None:
-    """None where the spec cannot be read any more."""
-    try:
-        return run.spec["seed"]
-    except SpecError:
-        return None
+def best_measured(runs: list[Listed]) -> Listed | None:
+    """Return the newest of the runs that are evaluated, else of those that are finished, else of all."""
+    return max(
+        runs, key=lambda run: (run["state"] == FINISHED, "test" in run["evaluations"], run["started"]), default=None
+    )
 
 
-def runs_by_fingerprint(folder: Path) -> dict[str, Run]:
-    return {fingerprint(Run(path)): Run(path) for path in _run_directories(folder)}
-
-
-def is_evaluated(run: Run) -> bool:
-    """Whether the weights that a finished run kept were measured on the test split."""
-    evaluation = run.path / "evaluation-test.json"
-    return evaluation.is_file() and evaluation.stat().st_mtime_ns >= (run.path / RESULT).stat().st_mtime_ns
-
-
-def best_measured(runs: list[Run]) -> Run | None:
-    """The newest of the runs that are evaluated, else of those that are finished, else of all."""
-    return max(runs, key=lambda run: (run.finished, run.finished and is_evaluated(run), _started(run)), default=None)
-
-
-def record_of(run: Run) -> dict[str, Any]:
-    """What is kept of a run, from its directory alone; NoRow where it is not finished or not evaluated."""
-    if not run.finished:
-        raise NoRow(f"{run.path} did not finish; no row")
-    if not is_evaluated(run):
-        raise NoRow(f"no row: the test split is not measured; kplug evaluate {run.path}")
-    environment = run.read_json("environment.json")
-    seconds = sum(row["seconds"] for row in run.rows("timings.jsonl"))
-    report = run.read_json("report-test.json") if (run.path / "report-test.json").is_file() else {}
-    counts = run.info.counts
-    facts = {
-        "spec": run.spec.name,
-        "seed": run.spec["seed"],
-        "metrics": run.read_json("evaluation-test.json")["metrics"],
+def record_of(run: Listed) -> dict[str, Any]:
+    """Make what is kept of a run; NoRow where it is not finished or not evaluated."""
+    if run["state"] != FINISHED:
+        raise NoRow(f"{run['run']} did not finish; no row")
+    if "test" not in run["evaluations"]:
+        raise NoRow(f"no row: the test split is not measured; kplug evaluate {run['run']}")
+    directory = RunDirectory(Path(run["run"]))
+    environment, counts = directory.read_json("environment.json"), directory.info.counts
+    report = directory.read_json("report-test.json") if (directory.path / "report-test.json").is_file() else {}
+    return {
+        "spec": run["name"],
+        "seed": run["seed"],
+        "metrics": run["evaluations"]["test"],
         "recall": {name: one["recall"] for name, one in report.get("classes", {}).items()},
-        "epochs": len(run.rows("metrics.jsonl")),
-        "minutes": round(seconds / 60, 3),
+        "epochs": run["epochs"],
+        "minutes": run["minutes"],
         "parameters": environment["chosen"]["parameters"],
-        "pictures": run.read_json("data.json")["splits"],
+        "pictures": directory.info.splits,
         "class_sizes": [min(counts), max(counts)] if counts else None,
-        "machine": machine_in_words(environment["chosen"]),
+        "machine": run["machine"],
         "versions": {"python": environment["python"]} | {name: environment["distributions"][name] for name in VERSIONS},
-        "date": environment["started"][:10],
-        "environment": fingerprint(run),
-        "filled": filled(run.spec),
+        "date": run["started"][:10],
+        "filled": filled(directory.spec),
     }
-    return facts | {"digest": digest(facts)}
-
-
-def machine_in_words(chosen: dict[str, Any]) -> str:
-    hardware = chosen["hardware"]
-    if hardware["kind"] == "CPU":
-        return f"{hardware['name']}, {chosen['threads']} thread{'s' * (chosen['threads'] != 1)}"
-    return f"{hardware['replicas']} x {hardware['name']}"
-
-
-def fingerprint(run: Run) -> str:
-    """Tells a run from every other: when and where it was begun, with which versions and sources."""
-    return hashlib.sha256((run.path / "environment.json").read_bytes()).hexdigest()
 
 
 # --- records ---------------------------------------------------------------------------------------------------------
-
-
-def digest(facts: dict[str, Any]) -> str:
-    content = {key: value for key, value in facts.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass
@@ -143,8 +91,8 @@ class Records:
     """The records in a folder.
 
     Args:
-        folder: that holds them, `NAME-SEED.json`.
-        good: those that say what was written, by file name.
+        folder: the folder that holds them, `NAME-SEED.json`.
+        good: the records that can be read, by file name.
         problems: what is wrong with the others.
     """
 
@@ -157,24 +105,19 @@ class Records:
         records = cls(folder)
         for path in sorted(folder.glob("*.json")):
             try:
-                found = json.loads(path.read_text())
-                intact = found["digest"] == digest(found) and path.name == file_name(found)
-            except (ValueError, KeyError, TypeError):
-                intact = False
-            if intact:
-                records.good[path.name] = found
-            else:
-                records.problems.append(f"{path}: changed by hand: its digest is not that of what it says")
+                records.good[path.name] = json.loads(path.read_text())
+            except ValueError as error:
+                records.problems.append(f"{path}: no row: it is damaged: {error}")
         return records
 
     def keep(self, record: dict[str, Any]) -> None:
-        """Write a record, whole or not at all; a value a line."""
+        """Write a record, a value a line."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items())
-        write_whole(self.folder / file_name(record), "{\n" + lines + "\n}\n")
+        (self.folder / f"{record['spec']}-{record['seed']}.json").write_text("{\n" + lines + "\n}\n")
 
     def of_today(self, specs: Path) -> list[dict[str, Any]]:
-        """The good records whose spec still says what was run; the others are problems."""
+        """Return the records whose spec still says what was run; the others become problems."""
         found = []
         for name, record in self.good.items():
             try:
@@ -189,7 +132,7 @@ class Records:
 
 
 def _differences(record: dict[str, Any], path: Path, specs: Path) -> str:
-    """How a record's spec differs from the file of that name; nothing where it does not."""
+    """Say how a record's spec differs from the file of that name; nothing where it does not."""
     file = specs / f"{record['spec']}.yaml"
     if not file.is_file():
         return f"{file} is gone"
@@ -203,11 +146,7 @@ def _differences(record: dict[str, Any], path: Path, specs: Path) -> str:
 
 
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
-    """Every value of plain data as JSON, by dotted path."""
+    """Return every value of plain data as JSON, by dotted path."""
     inside = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     found = {key: text for name, value in inside for key, text in leaves(value, (*path, str(name))).items()}
     return found or {".".join(path): json.dumps(tree)}
-
-
-def file_name(record: dict[str, Any]) -> str:
-    return f"{record['spec']}-{record['seed']}.json"

@@ -1,10 +1,10 @@
-"""What `tools/results` reads in a spec: its lab note, what it trains, and on which data."""
+"""How `tools/results` reads a spec: its lab note, what it trains, and on which data."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -12,7 +12,7 @@ from kplug.errors import Problem, SpecError, dotted
 from kplug.kinds import Located
 from kplug.spec import Spec
 from kplug.spec.component import Parameter
-from kplug.spec.spec import is_marked
+from kplug.spec.forms import is_marked, item_of
 from kplug.spec.tree import Node
 
 NOTE_LINE = re.compile(r"# ?(paper|data|shows|baseline):(.*)")
@@ -23,7 +23,7 @@ DATA_DIR = "data_dir"  # the name of a parameter that says where this machine ke
 
 @dataclass(frozen=True)
 class Note:
-    """What the comment on top of a spec tells this tool.
+    """The lines of the comment on top of a spec that are meant for this tool.
 
     Args:
         papers: `NUMBER on DATA (REFERENCE)`, one a `# paper:` line.
@@ -41,7 +41,7 @@ class Note:
 
 
 def read_note(path: Path) -> Note:
-    """The note on top of a spec; SpecError where a line of it has not its form."""
+    """Read the note on top of a spec; SpecError where a line of it has not its form."""
     papers, single = [], {}
     for line, word, text in _note_lines(path):
         where = f"{path}:{line}"
@@ -63,7 +63,7 @@ def read_note(path: Path) -> Note:
 
 
 def _note_lines(path: Path) -> Iterator[tuple[int, str, str]]:
-    """(line, word, text) of what a note says to this tool; a line that stands further in goes on with the one above."""
+    """Yield (line, word, text) of a note's lines for this tool; a line further in goes on with the one above."""
     found: list[tuple[int, str, str]] = []
     goes_on = False
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -78,12 +78,12 @@ def _note_lines(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def comparable(spec: Spec) -> dict[str, Any]:
-    """The filled spec without its seed and without where its data are: equal where the same is trained."""
+    """Return the filled spec without its seed and the places of its data: equal where the same is trained."""
     return {key: value for key, value in _placed(spec.root, without_places=True).items() if key != "seed"}
 
 
 def filled(spec: Spec) -> dict[str, Any]:
-    """The filled spec as a record keeps it: of every path the last name alone, so that it can be read again."""
+    """Return the filled spec as a record keeps it: paths are cut to their last names, so that it can be read again."""
     return _placed(spec.root, without_places=False)
 
 
@@ -92,41 +92,42 @@ def _placed(tree: Any, without_places: bool, parameter: Parameter | None = None,
         parameters = tree.component.parameters
         named = {} if tree.component.kind is None else {"type": tree.name}
         return named | {k: _placed(v, without_places, parameters[k], (*path, k)) for k, v in tree.arguments.items()}
+    inside = parameter and replace(parameter, form=item_of(parameter.form))
     if isinstance(tree, dict):
-        return {key: _placed(value, without_places, parameter, path) for key, value in tree.items()}
+        return {key: _placed(value, without_places, inside, path) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_placed(item, without_places, parameter, path) for item in tree]
-    if parameter and path[-1] == DATA_DIR and is_marked(parameter.annotation, "", Located) and not parameter.required:
+        return [_placed(item, without_places, inside, path) for item in tree]
+    if parameter and path[-1] == DATA_DIR and is_marked(parameter.form, "", Located) and not parameter.required:
         return parameter.default
-    if parameter and isinstance(tree, str) and is_marked(parameter.annotation, tree, Located) and "://" not in tree:
+    if parameter and isinstance(tree, str) and is_marked(parameter.form, tree, Located) and "://" not in tree:
         return "" if without_places and path[0] == "data" else last_name(tree)
     return tree
 
 
 def last_name(path: str) -> str:
-    """The end of a path that says what it is: its last name, of a numbered run the last two."""
+    """Return the end of a path that says what it is: its last name, and for a numbered run the last two."""
     parts = PurePath(path).parts
     return "/".join(parts[-2:] if parts[-1].isdecimal() else parts[-1:])
 
 
 def data_dirs(tree: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """The dotted paths of a spec's parameters that say where datasets stand."""
+    """Yield the dotted paths of a spec's parameters that say where datasets stand."""
     if isinstance(tree, Node):
         for key, value in tree.arguments.items():
-            if key == DATA_DIR and is_marked(tree.component.parameters[key].annotation, "", Located):
+            if key == DATA_DIR and is_marked(tree.component.parameters[key].form, "", Located):
                 yield dotted((*path, key))
             yield from data_dirs(value, (*path, key))
 
 
 def in_words(source: Node) -> str:
-    """A source: what it must be told, and what it is told beside; of one that wraps another, that one first."""
+    """Describe a source by its required parameters and those that are not the default; a wrapped source comes first."""
     own, inner = [], []
     for key, value in source.arguments.items():
         parameter = source.component.parameters[key]
         if isinstance(value, Node):
             inner.append(in_words(value))
         elif key != DATA_DIR and (parameter.required or inner or value != parameter.default):
-            text = last_name(value) if is_marked(parameter.annotation, str(value), Located) else str(value)
+            text = last_name(value) if is_marked(parameter.form, str(value), Located) else str(value)
             own.append(text if parameter.required else f"{key} {text}")
     if inner:
         return ", ".join([*inner, " ".join([source.name, *own])])

@@ -1,1 +1,1 @@
-"""What each kind promises, as code."""
+"""The promise of each kind as code."""

@@ -1,4 +1,4 @@
-"""Architecture: called as part(x), float out, every weight learns, the same again in inference and from a file."""
+"""The contract of architectures: called as part(x), float out, every weight learns, the same again from a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH = 2
 
 
 def check_architecture(subject: Subject) -> None:
-    """`inputs` is the shape of an example, or a list of shapes for a layer of several inputs."""
+    """Check an architecture; `inputs` is the shape of an example, or a list of shapes for a layer of several inputs."""
     shapes = _shapes(subject.inputs)
     x = _example(shapes)
     part = _make(subject, shapes)
@@ -94,7 +94,7 @@ def _dense(gradient: Any) -> Any:
 
 
 def _check_symbolic(part: Any, x: Any, outputs: Any) -> None:
-    """Keras builds a model around the part: its shapes are known beforehand, and a batch has any number of rows."""
+    """Demand that Keras can build a model around the part: shapes are foretold, and a batch has any number of rows."""
     inputs = tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:]), x)
     symbolic = tf.nest.flatten(part(inputs))
     real = tf.nest.flatten(outputs)
@@ -132,7 +132,7 @@ def _check_second_build(part: Any, again: Any, x: Any) -> None:
 
 
 def _as_model(part: Any, x: Any) -> keras.Model:
-    """Keras saves the weights of models."""
+    """A model of the part, since Keras saves the weights of models."""
     inputs = tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:]), x)
     return keras.Model(inputs, part(inputs))
 

@@ -1,4 +1,4 @@
-"""Trainings that end as a kill ends them, and what a run must hold in the end all the same."""
+"""Trainings that end as a kill ends them, for tests, and all that a run promises to hold in the end."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from kplug.training.fit import train
 
 
 class Killed(BaseException):
-    """Nothing catches it, so that nothing is written on the way out."""
+    """The end of a training that nothing catches, so that nothing is written on the way out."""
 
 
 class Kill(keras.callbacks.Callback):
-    """Ends a training after some steps.
+    """A callback that ends a training after some steps.
 
     Args:
         steps: how many are made before, epochs and stages together.
@@ -59,7 +59,7 @@ def watched_by(*callbacks: keras.callbacks.Callback) -> Iterator[None]:
 
 
 def killed_after(steps: int, spec: Spec, path: str | os.PathLike[str]) -> Run:
-    """A run that stopped short after some steps; one that finishes before is an error."""
+    """Train until a kill after some steps and return the run; one that finishes before is an error."""
     with contextlib.suppress(Killed), watched_by(Kill(steps)):
         train(spec, path)
         raise AssertionError(f"the training was over before step {steps}")
@@ -67,7 +67,7 @@ def killed_after(steps: int, spec: Spec, path: str | os.PathLike[str]) -> Run:
 
 
 def weights_in(file: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Arrays of a weights file by their path in it."""
+    """The arrays of a weights file by their path in it."""
     found: dict[str, np.ndarray] = {}
     with h5py.File(file) as opened:
         opened.visititems(lambda name, item: found.update({name: np.asarray(item)}) if hasattr(item, "dtype") else None)

@@ -1,4 +1,4 @@
-"""Loss and metric: float targets with logits, float targets with probabilities."""
+"""The contracts of losses (float targets with logits) and metrics (float targets with probabilities)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.contracts.subject import Subject, demand, same, weights_of
+from kplug.model.patches import make_variables
 
 CLASSES = (3,)
 STEPS, BATCH = 4, 8
@@ -19,7 +20,7 @@ ODD = 13  # the last batch of an evaluation is 5, which two replicas cannot halv
 
 
 def check_loss(subject: Subject) -> None:
-    """`inputs` is the shape of one example's targets, by default that of three classes."""
+    """Check a loss; `inputs` is the shape of one example's targets, by default that of three classes."""
     loss = subject.make()
     subject.of_class(loss, keras.losses.Loss, "keras.losses.Loss")
     targets, logits = _targets(subject, BATCH), _logits(subject, BATCH)
@@ -48,7 +49,7 @@ def _check_values(values: Any, range_: str) -> None:
 
 
 def train_with_loss(subject: Subject, scope: Any) -> dict[str, Any]:
-    """Some steps of a dense layer, then an evaluation whose last batch is smaller."""
+    """Train a dense layer for some steps, then evaluate with a last batch that is smaller."""
     shape = _shape(subject)
     with scope:
         model = keras.Sequential(
@@ -67,7 +68,7 @@ def train_with_loss(subject: Subject, scope: Any) -> dict[str, Any]:
 
 
 def check_metric(subject: Subject) -> None:
-    """`inputs` is the shape of one example's targets, by default that of three classes."""
+    """Check a metric; `inputs` is the shape of one example's targets, by default that of three classes."""
     metric = subject.make()
     subject.of_class(metric, keras.metrics.Metric, "keras.metrics.Metric")
     targets, probabilities = _targets(subject, 2 * BATCH), _probabilities(subject, 2 * BATCH)
@@ -88,7 +89,7 @@ def _result(metric: Any, targets: np.ndarray, probabilities: np.ndarray) -> dict
 
 
 def evaluate_metric(subject: Subject, scope: Any) -> dict[str, Any]:
-    """An evaluation of given probabilities whose last batch is smaller."""
+    """Evaluate given probabilities with a last batch that is smaller."""
     with scope:
         model = keras.Sequential([keras.Input(_shape(subject)), keras.layers.Identity()])
         model.compile(loss="mse", metrics=[subject.make()])
@@ -102,11 +103,9 @@ def evaluate_metric(subject: Subject, scope: Any) -> dict[str, Any]:
 
 
 def _run(model: keras.Model, step: Callable[[Any], Any], x: np.ndarray, y: np.ndarray) -> None:
-    """A step of Keras for each batch, shared out among the replicas: fit and evaluate, less their slow iterators."""
+    """Run a step of Keras for each batch, shared out among the replicas, without the slow iterators of `fit`."""
     strategy = model.distribute_strategy
-    model._symbolic_build(
-        data_batch=(x[:BATCH], y[:BATCH])
-    )  # as fit does under a strategy: no variable is made in a step
+    make_variables(model, (x[:BATCH], y[:BATCH]))  # as fit does under a strategy: no variable is made in a step
     on_replicas = tf.function(lambda *data: strategy.run(step, (data,)), reduce_retracing=True)
     for start in range(0, len(x), BATCH):
         on_replicas(*(_share_out(strategy, values[start : start + BATCH]) for values in (x, y)))

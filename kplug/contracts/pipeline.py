@@ -1,4 +1,4 @@
-"""Augmentation, sampler and source: what runs in the input pipeline is a function of its arguments alone."""
+"""The contracts of augmentations, samplers and sources: each is a function of its arguments alone."""
 
 from __future__ import annotations
 
@@ -25,14 +25,12 @@ Batch = dict[str, Any]
 
 
 def check_augmentation(subject: Subject) -> None:
-    """`inputs` is the shape of the pictures."""
+    """Check an augmentation; `inputs` is the shape of the pictures."""
     shape = tuple(subject.inputs or PICTURE)
     augment = subject.make(for_pictures(shape))
     demand(callable(augment), f"an augmentation is (batch, seed) -> batch; received {type(augment).__name__}")
     batches = _batches(shape)
-    tf.random.set_seed(
-        1
-    )  # what draws without the seed it is given must not come out the same by a seed of TensorFlow's
+    tf.random.set_seed(1)  # two global seeds: what draws without the seed that it is given comes out otherwise
     forward = _augmented(augment, batches, range(STEPS), BATCH, known=False, parallel=None)
     for augmented in forward:
         _check_batch(augmented, shape, BATCH)
@@ -69,14 +67,17 @@ def _augmented(
     data = tf.data.Dataset.from_tensor_slices((steps, {name: values[steps, :size] for name, values in batches.items()}))
     if not known:  # the number of examples is not always known when the graph is built
         data = data.map(lambda step, batch: (step, {name: _any_size(values) for name, values in batch.items()}))
+    given = f"{size} examples{'' if known else ', a number that the graph does not know'}"
+    promise = f"an augmentation is graph-safe and takes any number of examples; in Dataset.map with {given} it failed"
+    return _mapped(data, at_step, parallel, promise)
+
+
+def _mapped(data: tf.data.Dataset, function: Callable[..., Batch], parallel: int | None, promise: str) -> list[Batch]:
+    """The elements of a dataset as a function makes them in a graph; where it fails, the promise is broken."""
     try:
-        return list(data.map(at_step, num_parallel_calls=parallel).as_numpy_iterator())
+        return list(data.map(function, num_parallel_calls=parallel).as_numpy_iterator())
     except Exception as error:
-        size_ = f"{size} examples{'' if known else ', a number that the graph does not know'}"
-        raise AssertionError(
-            f"an augmentation is graph-safe and takes any number of examples; in Dataset.map with {size_} it failed: "
-            f"{error}"
-        ) from error
+        raise AssertionError(f"{promise}: {error}") from error
 
 
 def _any_size(values: Any) -> Any:
@@ -111,7 +112,7 @@ def _check_batch(batch: Any, shape: tuple[int, ...], size: int) -> None:
 
 
 def check_sampler(subject: Subject) -> None:
-    """`inputs` is the number of examples."""
+    """Check a sampler; `inputs` is the number of examples."""
     columns = tiny_columns(*([subject.inputs] if subject.inputs else []))
     before = {name: values.copy() for name, values in columns.arrays.items()}
     sampler = subject.make({Columns: columns})
@@ -226,13 +227,8 @@ def _check_same_split(name: str, split: Split, again: Split) -> None:
 
 def _loaded(name: str, split: Split, parallel: int | None) -> list[Batch]:
     rows = tf.data.Dataset.range(min(LOADED, len(split)))
-    try:
-        return list(rows.map(split.load, num_parallel_calls=parallel).as_numpy_iterator())
-    except Exception as error:
-        raise AssertionError(
-            f"load takes a row, an int64 scalar tensor, and is graph-safe; that of '{name}' failed in Dataset.map: "
-            f"{error}"
-        ) from error
+    promise = f"load takes a row, an int64 scalar tensor, and is graph-safe; that of '{name}' failed in Dataset.map"
+    return _mapped(rows, split.load, parallel, promise)
 
 
 def _check_features(name: str, split: Split, features: Batch) -> None:

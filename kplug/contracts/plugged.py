@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kplug.contracts import tiny
 from kplug.hookspecs import hookimpl
 from kplug.spec.component import BadComponent, Component, read_component
 from kplug.spec.plugins import Host, Plugin, host, using
-
-if TYPE_CHECKING:
-    pass
 
 TINY, TESTED = "kplug-testing", "tested"  # the distributions of the tiny sources and of a function that no plugin has
 
@@ -22,7 +19,7 @@ TINY, TESTED = "kplug-testing", "tested"  # the distributions of the tiny source
 
 @contextlib.contextmanager
 def plugged(*plugins: Any) -> Iterator[Host]:
-    """Inside, kplug has the built-ins and these plugins, whatever is installed.
+    """Give kplug the built-ins and these plugins inside, whatever is installed.
 
         class Mine:
             @staticmethod
@@ -60,14 +57,14 @@ def _as_plugin(plugin: Any) -> Any:
 
 
 def _has_methods(plugin: type) -> bool:
-    """True of a class whose hooks take self: it is its objects that are plugins."""
+    """Return True for a class whose hooks take self: its objects are plugins, not the class."""
     hooks = [f for f in vars(plugin).values() if inspect.isfunction(f) and hasattr(f, "kplug_impl")]
     return any(next(iter(inspect.signature(f).parameters), "") == "self" for f in hooks)
 
 
 @contextlib.contextmanager
 def knowing(function: Callable[..., Any]) -> Iterator[Component]:
-    """The component of a function, in a host with all components of the present one and the tiny sources."""
+    """Give the component of a function, inside a host with all present components and the tiny sources."""
     others = [c for c in host().registry.components if c.distribution not in ("kplug", TINY)]
     with using([]) as extended:
         extended.registry.components.extend(others)

@@ -1,8 +1,9 @@
-"""Oracle, pruner, executor: what a search leans on."""
+"""The contracts of oracles, pruners and executors."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import keras_tuner
 
 from kplug.contracts.subject import Subject, demand
 from kplug.contracts.tiny import TINY_SEARCH, tiny_search
-from kplug.records import SearchInfo
+from kplug.records import Proposal, SearchInfo
+from kplug.spec.search.space import Space
 from kplug.tuning.executor import FINISHED, PAUSED, Ended, Job, Reported, TrialExecutor
+from kplug.tuning.keras_tuner_adapter import adapted
+from kplug.tuning.trial import Trial, TrialState
 
 ASKED = 12  # trials that an oracle is asked for
 WITHIN = 300.0  # seconds in which a tiny training must have said something
@@ -22,49 +26,47 @@ WITHIN = 300.0  # seconds in which a tiny training must have said something
 
 
 def check_oracle(subject: Subject) -> None:
-    """The same trials from the same seed and results; points of the space; words that a search knows."""
+    """Demand the same trials from the same seed and results, points of the space, and answers that a search knows."""
     first, second = _played(subject), _played(subject)
     demand(first == second, f"the same seed and results give the same trials; received {first}, then {second}")
     demand(first, "an oracle proposes at least one trial")
 
 
 def _played(subject: Subject) -> list[dict[str, Any]]:
+    """The points that an oracle proposes, one trial after the other."""
     info = tiny_search()
-    oracle = subject.make({SearchInfo: info})
-    subject.of_class(oracle, keras_tuner.Oracle, "keras_tuner.Oracle")
-    oracle.verbose = 0
-    oracle.save = oracle._save_trial = lambda *trial: None
-    asked = []
+    made = subject.make({SearchInfo: info})
+    if not (hasattr(made, "ask") and hasattr(made, "tell")):
+        subject.of_class(made, keras_tuner.Oracle, "keras_tuner.Oracle", ", without ask(trials) and tell(trial)")
+    oracle, trials = adapted(made, info.space, subject.component.by_epochs), list[Trial]()
     for number in range(ASKED):
-        trial = oracle.create_trial(f"trial {number}")
-        demand(trial.status in ("RUNNING", "STOPPED"), f"with no trial under way it proposes or stops; {trial.status}")
-        if trial.status == "STOPPED":
+        answer = oracle.ask(trials)
+        demand(answer != "wait", "with no trial under way it proposes a point, or None where there is no other")
+        if answer is None:
             break
-        values = trial.hyperparameters.values
-        _refuse_strange(info.hyperparameters, values)
-        asked.append(dict(values))
-        oracle.update_trial(trial.trial_id, {"val_accuracy": 1.0 - abs(values["rate"] - 0.01)})
-        trial.status = "COMPLETED"
-        oracle.end_trial(trial)
-    return asked
+        proposal = answer if isinstance(answer, Proposal) else Proposal(answer, values=answer)
+        _refuse_strange(info.space, proposal.point)
+        trial = Trial(number, dict(proposal.point), info.epochs, number, values=dict(proposal.values or {}))
+        trials.append(trial)
+        trial.status, trial.score = TrialState.FINISHED, 1.0 - abs(trial.point["rate"] - 0.01)
+        oracle.tell(trial)
+    return [trial.point for trial in trials]
 
 
-def _refuse_strange(space: keras_tuner.HyperParameters, values: dict[str, Any]) -> None:
+def _refuse_strange(space: Space, point: Mapping[str, Any]) -> None:
     """AssertionError where values are not those of the active ranges, each within its range."""
-    here = space.copy()
-    here.values = dict(values)
-    for one in space.space:
-        active = here.is_active(one)
-        demand(active == (one.name in values), f"'{one.name}' has a value where it is active alone; received {values}")
-        if active and one.name == "rate":
-            demand(1e-4 <= values["rate"] <= 1e-1, f"rate is within 1e-4 and 1e-1; received {values['rate']}")
+    for one in space:
+        active = one.is_active(point)
+        demand(active == (one.path in point), f"'{one.path}' has a value where it is active alone; received {point}")
+        if active and one.path == "rate":
+            demand(1e-4 <= point["rate"] <= 1e-1, f"rate is within 1e-4 and 1e-1; received {point['rate']}")
 
 
 # --- pruner ----------------------------------------------------------------------------------------------------------
 
 
 def check_pruner(subject: Subject) -> None:
-    """A function of what trials reported; alone or ahead of all, a trial goes on; others are left as they are."""
+    """Demand a function of costs that lets a trial go on which is alone or ahead of all, and leaves costs alone."""
     falls_behind = subject.make()
     demand(callable(falls_behind), f"a pruner is called with costs and others; received {falls_behind!r}")
     others = [[1.0 - 0.01 * n - 0.01 * epoch for epoch in range(9)] for n in range(20)]
@@ -81,7 +83,7 @@ def check_pruner(subject: Subject) -> None:
 
 
 def check_executor(subject: Subject) -> None:
-    """A training reports, waits for its answer, is paused, goes on where it was, and ends."""
+    """Demand that a training reports, waits for its answer, is paused, goes on where it was, and ends."""
     executor = subject.make()
     subject.of_class(executor, TrialExecutor, "kplug.tuning.executor.TrialExecutor")
     demand(executor.workers >= 1, f"workers is at least 1; received {executor.workers}")

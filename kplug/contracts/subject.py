@@ -17,8 +17,9 @@ from kplug.records import DataInfo, SearchInfo
 from kplug.spec import Spec, loads
 from kplug.spec.build import build
 from kplug.spec.check import Checker, Problems
-from kplug.spec.component import Component
+from kplug.spec.component import Component, form_of
 from kplug.spec.plugins import host
+from kplug.spec.spec import Written
 from kplug.spec.tree import Node
 from kplug.spec.yaml12 import Marks
 from kplug.storage.run_directory import RunDirectory
@@ -27,7 +28,7 @@ OF_THE_RUN = "{name: check, task: {type: classification, model: flatten}, data: 
 
 
 def demand(condition: Any, message: str) -> None:
-    """What a contract says, or AssertionError: an `assert` that `python -O` keeps."""
+    """Raise AssertionError where a condition of a contract does not hold: an `assert` that `python -O` keeps."""
     if not condition:
         raise AssertionError(message)
 
@@ -59,7 +60,7 @@ class Subject:
         return {"type": f"{self.component.distribution}/{self.component.name}", **self.small}
 
     def make(self, given: Mapping[type, Any] | None = None, small: Mapping[str, Any] | None = None) -> Any:
-        """What the component returns.
+        """Build the component and return what it makes.
 
         Args:
             given: what is injected; by default that of tiny data.
@@ -68,11 +69,11 @@ class Subject:
         written = self.written if small is None else {"type": self.written["type"], **small}
         marks = Marks(f"check({self.component.name})")
         problems = Problems(marks)
-        node = Checker(host().registry, problems).check(Annotated[Any, self.component.kind], written, ())
-        said = "\n".join(str(problem) for problem in problems)
-        demand(not problems, f"these arguments do not fit the component:\n{said}")
+        node = Checker(host().registry, problems).check(form_of(Annotated[Any, self.component.kind]), written, ())
+        said = "\n".join(str(problem) for problem in problems.found)
+        demand(not problems.found, f"these arguments do not fit the component:\n{said}")
         assert isinstance(node, Node)
-        return build(Spec(written, marks, node), node, self._given() | dict(given or {}))
+        return build(Spec(Written(written, marks), node), node, self._given() | dict(given or {}))
 
     @cached_property
     def run(self) -> RunDirectory:
@@ -90,28 +91,28 @@ class Subject:
 
         return tiny_given() | {SearchInfo: tiny_search()}
 
-    def of_class(self, made: Any, wanted: type, name: str) -> None:
-        """Demand that what was made is of the class that the kind promises."""
+    def of_class(self, made: Any, wanted: type, name: str, also: str = "") -> None:
+        """Demand that what was made is of the class that the kind promises; `also` says more of what was made."""
         demand(
             isinstance(made, wanted),
-            f"{_a(self.kind)} returns {_a(name)}; '{self.component.name}' returned {_a(type(made).__name__)}",
+            f"{_a(self.kind)} returns {_a(name)}; '{self.component.name}' returned {_a(type(made).__name__)}{also}",
         )
 
 
 def for_pictures(shape: tuple[int, ...]) -> dict[type, Any]:
-    """What is injected where the pictures have this shape; of features that are no picture, nothing is said."""
+    """The injected `DataInfo` for pictures of this shape; nothing for inputs that are no pictures."""
     if len(shape) != 3:
         return {}
     return {DataInfo: tiny_given((shape[0], shape[1], shape[2]))[DataInfo]}
 
 
 def weights_of(model: Any) -> dict[str, np.ndarray]:
-    """What training changed; by number too, since Keras names the layers of a second build otherwise."""
+    """The weights that training changed; by number too, since Keras names the layers of a second build otherwise."""
     return {f"weight {n} ({weight.name})": weight.numpy() for n, weight in enumerate(model.trainable_variables)}
 
 
 def same(one: Any, other: Any) -> bool:
-    """True where two trees of arrays are equal to the bit."""
+    """Return True where two trees of arrays are equal to the bit."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):

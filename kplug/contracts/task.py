@@ -1,4 +1,4 @@
-"""Task: its learner trains, prepares without side effects, and exports what it predicts."""
+"""The contract of tasks: a learner trains, prepares without side effects, and exports what it predicts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from kplug.contracts.subject import Subject, demand, same, weights_of
 from kplug.data.pipeline import Data
 from kplug.data.splits import open_data
 from kplug.inference.endpoints import predictor
-from kplug.inference.export import ExportError, example_inputs, export_saved_model
+from kplug.inference.export import export_saved_model
+from kplug.inference.verification import ExportError, example_inputs
 from kplug.model.learner import build_learner
 from kplug.model.weights import weights_only
 from kplug.records import DataInfo, FitInfo, Learner, Rebuild
@@ -28,7 +29,7 @@ SOURCE = {"type": "kplug-testing/tiny_pictures", "examples": 2 * BATCH, "test": 
 
 
 def check_task(subject: Subject) -> None:
-    """`inputs` is a source as in YAML, by default `tiny_pictures` of 16 by 16 pixels."""
+    """Check a task; `inputs` is a source as in YAML, by default `tiny_pictures` of 16 by 16 pixels."""
     data = _open(subject)
     learner = _learner(data)
     _check_learner(learner)
@@ -41,7 +42,7 @@ def check_task(subject: Subject) -> None:
 
 
 def train_task(subject: Subject, scope: Any) -> dict[str, Any]:
-    """An epoch, then an evaluation whose last batch is smaller."""
+    """Train an epoch, then evaluate with a last batch that is smaller."""
     data = _open(subject)
     given = {DataInfo: data.info, FitInfo: _fit_info(data), Rebuild: Rebuild()}
     with scope:  # in which build_learner could not begin a new Keras session
@@ -93,7 +94,7 @@ def _check_prepare(data: Data, learner: Learner) -> None:
 
 
 def _prepared(batches: tf.data.Dataset, learner: Learner, training: bool, parallel: int | None) -> list[Any]:
-    """What prepare makes of the batches, each with a seed of its own; those in parallel from the second on."""
+    """The batches from the second on as `prepare` makes them, each with a seed of its own."""
     numbered = batches.enumerate()
     seeded = (numbered if parallel is None else numbered.skip(1)).map(
         lambda step, batch: learner.prepare(batch, tf.stack([3, tf.cast(step, tf.int32)]), training),
@@ -104,7 +105,7 @@ def _prepared(batches: tf.data.Dataset, learner: Learner, training: bool, parall
 
 
 def _train(data: Data, learner: Learner) -> None:
-    """One epoch of a few steps."""
+    """Train one epoch of a few steps, and demand that weights changed and stayed finite."""
     before = [weight.numpy() for weight in learner.model.trainable_variables]
     demand(before, "a Learner's model has weights to train; this one has none")
     learner.model.fit(data.training(learner, 1), steps_per_epoch=data.steps, shuffle=False, verbose=0)

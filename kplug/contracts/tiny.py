@@ -1,4 +1,4 @@
-"""Tiny data for tests: coloured shapes drawn from a seed, in memory; what a component is injected with where none is.
+"""Tiny data for tests: coloured shapes drawn from a seed, and records to inject where there is no data.
 
 The sources are components and work in a spec, once a test has plugged them in: `plugged(kplug.contracts.tiny)`.
 """
@@ -10,6 +10,7 @@ from typing import Any, Literal
 from kplug.hookspecs import hookimpl
 from kplug.kinds import Count, Seed, Size, Source
 from kplug.records import Columns, DataInfo, Field, FitInfo, Rebuild, SearchInfo, Split
+from kplug.spec.search.space import read_space
 
 TINY_SEARCH = """
 name: tiny
@@ -83,9 +84,9 @@ def tiny_files(examples: Count = 64, test: Count = 13, seed: Seed = 0) -> Source
 
         labels = rng.permutation(count).astype("int32") % len(SHAPES)
         sizes = [tuple(int(n) for n in rng.integers(24, 48, 2)) for _ in labels]
-        files = [_png(_draw([label], size, 3, rng)) for label, size in zip(labels, sizes, strict=True)]
+        pictures = [_draw([label], size, 3, rng) for label, size in zip(labels, sizes, strict=True)]
         paths = numpy.array([f"{row}.png" for row in range(count)], object)
-        return _of_files(files, {"label": labels, "path": paths})
+        return _of_files(pictures, {"label": labels, "path": paths})
 
     return _splits(drawn, examples, test, seed)
 
@@ -111,21 +112,11 @@ def _in_memory(pictures: list[Any], labels: Any) -> Split:
     )
 
 
-def _of_files(files: list[bytes], columns: dict[str, Any]) -> Split:
+def _of_files(pictures: list[Any], columns: dict[str, Any]) -> Split:
     import tensorflow as tf
 
-    contents = tf.constant(files)
-    return Split(Columns(len(files), columns), lambda row: {"image": tf.gather(contents, row)}, SHAPES)
-
-
-def _png(picture: Any) -> bytes:
-    import io
-
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
+    contents = tf.constant([tf.io.encode_png(picture).numpy() for picture in pictures])
+    return Split(Columns(len(pictures), columns), lambda row: {"image": tf.gather(contents, row)}, SHAPES)
 
 
 def _draw(shapes: Any, size: Any, channels: int, rng: Any) -> Any:
@@ -181,22 +172,16 @@ def tiny_columns(size: int = 300, classes: int = len(SHAPES)) -> Columns:
 
     rng = numpy.random.default_rng(0)
     shares = 0.5 ** numpy.arange(classes)
-    labels = rng.permutation(numpy.arange(size) % classes if size < classes else _by_share(size, shares))
+    ends, rows = numpy.cumsum(shares) / shares.sum() * size, numpy.arange(size)
+    labels = rng.permutation(rows % classes if size < classes else numpy.searchsorted(ends, rows, side="right"))
     paths = numpy.array([f"{row}.png" for row in range(size)], object)
     return Columns(size, {"label": labels.astype("int32"), "weight": rng.random(size), "path": paths})
-
-
-def _by_share(size: int, shares: Any) -> Any:
-    import numpy
-
-    ends = numpy.cumsum(shares) / shares.sum() * size
-    return numpy.searchsorted(ends, numpy.arange(size), side="right")
 
 
 def tiny_given(
     image: tuple[int, int, int] = (32, 32, 3), multi_label: bool = False, steps: int = 20, epochs: int = 2
 ) -> dict[type, Any]:
-    """What every component may be injected with, as `kplug.spec.build.build` takes it.
+    """The records that any component may be injected with, as `kplug.spec.build.build` takes them.
 
     Args:
         image: height, width, channels.
@@ -210,12 +195,9 @@ def tiny_given(
 
 
 def tiny_search() -> SearchInfo:
-    """A space of three paths, one of them below a label."""
-    import keras_tuner
+    """A `SearchInfo` of three paths, one of them below a label; what is best is the highest val_accuracy."""
+    from kplug.tuning.oracle_space import search_info
 
-    space = keras_tuner.HyperParameters()
-    space.Choice("kind", ["wide", "deep"])
-    space.Float("rate", 1e-4, 1e-1, sampling="log")
-    with space.conditional_scope("kind", ["deep"]):
-        space.Int("kind[deep].depth", 1, 9)
-    return SearchInfo(space, keras_tuner.Objective("val_accuracy", "max"), 7, 9)
+    kinds = {"kind": {"choice": {"wide": 1, "deep": 2}}, "kind[deep].depth": {"int": [1, 9]}}
+    space = read_space(kinds | {"rate": {"log": [1e-4, 1e-1]}})
+    return search_info(space, "val_accuracy", "maximize", seed=0, epochs=9)

@@ -1,4 +1,4 @@
-"""Optimizer, schedule, callback, and what only has to be of the right class: strategy."""
+"""The contracts of optimizers, schedules, callbacks and strategies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_optimizer(subject: Subject) -> None:
 
 
 def train_with_optimizer(subject: Subject, scope: Any) -> dict[str, Any]:
-    """Some steps of a small network."""
+    """Train a small network for some steps."""
     with scope:
         model = _small_model()
         model.compile(subject.make(_fit_info()), keras.losses.CategoricalCrossentropy(from_logits=True))
@@ -94,7 +94,7 @@ def _fit_with(callback: Any) -> None:
 
 
 def check_strategy(subject: Subject) -> None:
-    """A process can have one strategy at work, so that this one is only made."""
+    """Check the class of a strategy, which is only made: a process can have one at work."""
     subject.of_class(subject.make(), tf.distribute.Strategy, "tf.distribute.Strategy")
 
 

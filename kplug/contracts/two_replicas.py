@@ -1,4 +1,4 @@
-"""The same training on one replica and on two: in a process of its own, since a process has one strategy.
+"""The demand that a training is the same on one replica and on two; in a process of its own, which has one strategy.
 
 The process has two logical CPUs and is started once, by the first check that needs it; it ends with the session.
 """
@@ -12,14 +12,15 @@ import gc
 import importlib
 import importlib.util
 import inspect
-import json
 import os
-import select
 import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +60,8 @@ def check_replicas(subject: Subject) -> None:
         )
 
 
-def _difference(number: str, one: Any, two: Any) -> str:
-    """How two arrays differ, if they do; terms may cancel, so that the largest value is the scale of all."""
-    one, two = np.asarray(one), np.asarray(two)
+def _difference(number: str, one: np.ndarray, two: np.ndarray) -> str:
+    """Say how two arrays differ, if they do; terms may cancel, so that the largest value is the scale of all."""
     scale = max(1.0, float(np.max(np.abs(one), initial=0.0)))
     if one.shape == two.shape and np.allclose(one, two, rtol=0, atol=TOLERANCE * scale, equal_nan=True):
         return ""
@@ -70,77 +70,72 @@ def _difference(number: str, one: Any, two: Any) -> str:
 
 
 def _request(subject: Subject) -> dict[str, Any]:
-    """What the other process needs to make the same component: all that is not built in, by module and name."""
+    """A request for the other process: all components that are not built in, by module and name, and the arguments."""
     others = [c for c in host().registry.components if c.distribution != "kplug" and c is not subject.component]
     return {
         "path": sys.path,
-        "tested": reference(subject.component),
-        "others": [reference(c) for c in others if "<locals>" not in c.function.__qualname__],
+        "tested": _place(subject.component),
+        "others": [_place(c) for c in others if "<locals>" not in c.function.__qualname__],
         "small": dict(subject.small),
         "inputs": subject.inputs,
     }
 
 
-def reference(component: Component) -> dict[str, str]:
-    """Where another process finds the function of a component."""
+def _place(component: Component) -> tuple[str, str, str, str]:
+    """The place where another process finds the function of a component: distribution, module, file, name."""
     function = component.function
     if "<locals>" in function.__qualname__:
         raise AssertionError(
             f"'{component.name}' is checked on 2 replicas in another process, which imports it: define it at the top "
             f"of a module; received {function.__qualname__}"
         )
-    file = inspect.getfile(function)
-    owner = component.distribution
-    return {"module": function.__module__, "file": file, "name": function.__qualname__, "distribution": owner}
+    return component.distribution, function.__module__, inspect.getfile(function), function.__qualname__
 
 
 class Helper:
-    """The process that answers: a line of JSON in, a line of JSON out."""
+    """The process that answers, at the other end of a connection.
+
+    It is no child of `multiprocessing`, which would run the main module of a script that calls `check` once more.
+    """
 
     def __init__(self) -> None:
         self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         environment = {**os.environ, "KPLUG_PLUGINS": "", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        root = str(Path(__file__).parents[2])  # the folder of kplug, which may not be installed
         environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kplug.contracts.two_replicas"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.said,
-            text=True,
-        )
+        self.connection, other_end = Pipe()
+        with other_end:
+            command = [sys.executable, "-P", "-m", "kplug.contracts.two_replicas", str(other_end.fileno())]
+            self.process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self.said,
+                stderr=self.said,
+                pass_fds=[other_end.fileno()],
+            )
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        assert self.process.stdin and self.process.stdout
         try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            self._fail("ended")
-        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
-            self._fail(f"gave no answer in {PATIENCE} seconds")
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else self._fail("ended")
-
-    def _fail(self, what: str) -> Any:
+            self.connection.send(request)
+            if self.connection.poll(PATIENCE):
+                return self.connection.recv()
+            ending = f"gave no answer in {PATIENCE} seconds"
+        except (EOFError, OSError):
+            ending = "ended"
         self.said.seek(0)
         said = self.said.read()[-4000:]
         self.end()
-        raise RuntimeError(f"the process with two replicas {what}; it said:\n{said}")
+        raise RuntimeError(f"the process with two replicas {ending}; it said:\n{said}")
 
     def end(self) -> None:
-        global _running
-        _running = None
-        assert self.process.stdin and self.process.stdout
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+        """Close the connection, at which the process ends, or is killed after some seconds."""
+        self.connection.close()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.process.stdout.close()
         self.said.close()
 
 
@@ -158,14 +153,14 @@ def _helper() -> Helper:
 # --- answering -----------------------------------------------------------------------------------------------------
 
 
-def main() -> None:
-    """Answer requests until there are none."""
-    with os.fdopen(os.dup(1), "w") as answers:
-        os.dup2(2, 1)  # what a component prints is no answer
-        strategy = _two_replicas()
-        gc.freeze()  # TensorFlow's own objects, which every collection would go through, and Keras collects often
-        for line in sys.stdin:
-            print(json.dumps(_answer(json.loads(line), strategy)), file=answers, flush=True)
+def main(descriptor: int) -> None:
+    """Answer requests that come over a connection until its other end is closed."""
+    connection = Connection(descriptor)
+    strategy = _two_replicas()
+    gc.freeze()  # TensorFlow's own objects, which every collection would go through, and Keras collects often
+    with contextlib.suppress(EOFError):
+        while True:
+            connection.send(_answer(connection.recv(), strategy))
 
 
 def _two_replicas() -> Any:
@@ -198,7 +193,7 @@ def _answer(request: dict[str, Any], strategy: Any) -> dict[str, Any]:
     except Exception:
         return {"on": on, "error": traceback.format_exc()[-6000:]}
     one, two = found["one"], found["two"]
-    return {"values": {k: (np.asarray(one[k]).tolist(), np.asarray(two[k]).tolist()) for k in one}}
+    return {"values": {k: (np.asarray(one[k]), np.asarray(two[k])) for k in one}}
 
 
 @contextlib.contextmanager
@@ -208,19 +203,15 @@ def _component(request: dict[str, Any]) -> Iterator[Component]:
     from kplug.spec.plugins import Plugin, using
 
     by_owner: dict[str, list[Callable[..., Any]]] = {}
-    for other in [*request["others"], request["tested"]]:
-        by_owner.setdefault(other["distribution"], []).append(_function(other))
-    tested = _function(request["tested"])
+    for owner, *place in [*request["others"], request["tested"]]:
+        by_owner.setdefault(owner, []).append(_find(*place))
+    tested = _find(*request["tested"][1:])
     with using([]) as extended:
         for owner, functions in by_owner.items():
             if owner not in ("kplug", "kplug-testing"):
                 extended.add(Functions(*functions), Plugin("replicas", owner, ""))
         with knowing(tested) as component:
             yield component
-
-
-def _function(where: dict[str, str]) -> Callable[..., Any]:
-    return _find(where["module"], where["file"], where["name"])
 
 
 @functools.cache  # the module `resnet` of a package would take the place of its function `resnet` once it is imported
@@ -254,4 +245,4 @@ def _same_file(one: str | None, other: str) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

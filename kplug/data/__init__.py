@@ -1,1 +1,1 @@
-"""From a source to batches, whatever the fields of an example are."""
+"""The way from a source to batches, whatever the fields of an example are."""

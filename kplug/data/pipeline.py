@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.codecs import pixels
+from kplug.data.augment import augment, fold_in
 from kplug.data.features import loader
 from kplug.errors import SpecError, listed
 from kplug.records import Columns, DataInfo, Learner, Split
 from kplug.spec import Spec
 from kplug.spec.build import build
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class BatchSlices:
-    """The replicas that a process feeds, among all: replica r has the r-th slice of every batch."""
+    """The replicas that this process feeds, `mine` of `count`: replica r has the r-th slice of every batch."""
 
     mine: range
     count: int
@@ -48,12 +45,12 @@ class Data:
 
     @property
     def steps(self) -> int:
-        """Training steps in an epoch."""
+        """The number of training steps in an epoch."""
         return len(self._first_table)
 
     @property
     def batch_size(self) -> int:
-        """Examples in a training batch."""
+        """The number of examples in a training batch."""
         return self._first_table.shape[1]
 
     @cached_property
@@ -71,7 +68,7 @@ class Data:
     def training(
         self, learner: Learner, epochs: int, first_step: int = 0, shares: BatchSlices = ALL
     ) -> tf.data.Dataset:
-        """Batches of all epochs in a row, as `learner.prepare` gives them, from any step on.
+        """The batches of all epochs in a row, as `learner.prepare` gives them, from any step on.
 
         Args:
             learner: prepares them.
@@ -81,7 +78,7 @@ class Data:
         """
         split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
         first_epoch, skipped = divmod(first_step, steps)
-        augment = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
+        augmentations = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
         sampler = self._sampler("data.sampler", "train")
 
         def epoch_table(epoch: np.ndarray) -> np.ndarray:
@@ -94,15 +91,12 @@ class Data:
 
         def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
             step = tf.cast(first_step + number // len(shares.mine), tf.int32)
-            step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), step)
+            step_seed = fold_in(tf.constant([seed, 0]), step)
             if shares.count > 1:
                 replica = tf.cast(shares.mine.start + number % len(shares.mine), tf.int32)
-                step_seed = tf.random.experimental.stateless_fold_in(step_seed, replica)
-            for position, augmentation in enumerate(augment):
-                batch = augmentation(batch, tf.random.experimental.stateless_fold_in(step_seed, position))
-                batch = batch | {"image": pixels.to_uint8(batch["image"])}
-            last = tf.random.experimental.stateless_fold_in(step_seed, len(augment))
-            return learner.prepare(batch, last, True)
+                step_seed = fold_in(step_seed, replica)
+            batch = augment(batch, augmentations, step_seed)
+            return learner.prepare(batch, fold_in(step_seed, len(augmentations)), True)
 
         rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(
             lambda epoch: tf.data.Dataset.from_tensor_slices(
@@ -117,14 +111,14 @@ class Data:
         return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
     def evaluation(self, learner: Learner, name: str, shares: BatchSlices = ALL) -> tf.data.Dataset:
-        """Every example of a split once, as `learner.prepare` gives it; of each batch the slices that `shares` says."""
+        """Batches with every example of a split once, as `learner.prepare` gives them; slices as `shares` says."""
         batches = self.examples(name, shares)
         seed = tf.constant([0, 0])
         batches = batches.map(lambda batch: learner.prepare(batch, seed, False), num_parallel_calls=tf.data.AUTOTUNE)
         return batches.prefetch(tf.data.AUTOTUNE)
 
     def examples(self, name: str, shares: BatchSlices = ALL) -> tf.data.Dataset:
-        """Every example of a split once, in batches as `data.evaluate_with` says."""
+        """Batches with every example of a split once, as `data.evaluate_with` says."""
         split = self.split(name)
         rows, sizes = self._evaluated(name, shares)
         even = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
@@ -137,7 +131,7 @@ class Data:
         return batches.apply(tf.data.experimental.assert_cardinality(len(sizes)))
 
     def evaluation_steps(self, name: str, shares: BatchSlices) -> int:
-        """Batches of a split, of which `shares` says who has which slice."""
+        """The number of batches of a split, of which `shares` says who has which slice."""
         return len(self._evaluated(name, shares)[1]) // len(shares.mine)
 
     def _evaluated(self, name: str, shares: BatchSlices) -> tuple[np.ndarray, list[int]]:
@@ -166,7 +160,7 @@ class Data:
     def _load(
         self, split: Split, rows: tf.data.Dataset, group: Callable[[tf.data.Dataset], tf.data.Dataset]
     ) -> tf.data.Dataset:
-        """Batches of rows to batches of features; `group` makes batches of examples."""
+        """Make batches of fields from batches of rows; `group` makes batches of examples."""
         load = loader(split, self.info)
         if split.batched:
             return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)

@@ -39,7 +39,7 @@ def unreadable(split: Split, rows: Any, error: Exception) -> Exception:
 
 @contextlib.contextmanager
 def explained(data: Data, split: str | Callable[[], str], advice: Advice) -> Iterator[None]:
-    """Errors of an input pipeline, with the pictures that cause them named; of memory, with advice.
+    """Inside, errors of an input pipeline name the pictures that cause them; those of memory come with advice.
 
     Args:
         data: that is read.

@@ -1,9 +1,11 @@
-"""The examples of train that validate: a share, or a fold of several, the same ones each time."""
+"""A source opened as train, validation and test; which examples of train validate is the same each time."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,14 +18,11 @@ from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.tree import plain
 
-if TYPE_CHECKING:
-    import numpy
-
 SPLITS = ("train", "validation", "test")
 
 
 def validating(spec: Spec, splits: Mapping[str, Split]) -> tuple[float, float]:
-    """From where to where, in shares of train, examples validate."""
+    """(begin, end) of the validation part, as shares of train."""
     wanted = plain(spec["data.validation"])
     if not isinstance(wanted, dict):
         return 0.0, 0.0 if "validation" in splits else wanted
@@ -34,7 +33,7 @@ def validating(spec: Spec, splits: Mapping[str, Split]) -> tuple[float, float]:
 
 
 def set_apart(split: Split, begin: float, end: float) -> tuple[Split, Split]:
-    """Train and validation: the same examples each time, and with further files nearly the same."""
+    """Train and validation: the same examples each time, and nearly the same ones when some are added."""
     paths = split.columns.arrays.get("path")
     keys = [str(key) for key in (range(len(split)) if paths is None else paths)]
     chosen = stable_slice(keys, begin, end)
@@ -49,7 +48,7 @@ def choose_rows(split: Split, rows: np.ndarray) -> Split:
     def load(row: Any) -> dict[str, Any]:
         return split.load(tf.gather(table, row))
 
-    return Split(columns, load, split.classes, split.image, split.batched, split.vocabulary)
+    return replace(split, columns=columns, load=load)
 
 
 def open_data(spec: Spec) -> Data:
@@ -75,7 +74,7 @@ def _splits(spec: Spec) -> Mapping[str, Split]:
     return splits
 
 
-def stable_share(keys: Sequence[str], share: float) -> numpy.ndarray:
+def stable_share(keys: Sequence[str], share: float) -> np.ndarray:
     """Choose the round(share * n) examples whose keys have the smallest hashes.
 
     Exact in count. An example added shifts the border in the order of hashes, so that at most one other example
@@ -91,15 +90,11 @@ def stable_share(keys: Sequence[str], share: float) -> numpy.ndarray:
     return stable_slice(keys, 0.0, share)
 
 
-def stable_slice(keys: Sequence[str], begin: float, end: float) -> numpy.ndarray:
+def stable_slice(keys: Sequence[str], begin: float, end: float) -> np.ndarray:
     """Choose the examples from one share to another in the order of their keys' hashes, as `stable_share` does."""
-    import hashlib
-
-    import numpy
-
     digests = [hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest() for key in keys]
-    hashes = numpy.frombuffer(b"".join(digests), ">u8")
-    chosen = numpy.zeros(len(keys), bool)
-    order = numpy.argsort(hashes, kind="stable")
+    hashes = np.frombuffer(b"".join(digests), ">u8")
+    chosen = np.zeros(len(keys), bool)
+    order = np.argsort(hashes, kind="stable")
     chosen[order[round(begin * len(keys)) : round(end * len(keys))]] = True
     return chosen

@@ -12,6 +12,8 @@ PLUGINS = [
     "training.reports",
     "keras_components",
     "bench",
+    "runs",
+    "launch",
     "search.oracles",
     "search.pruners",
     "search.executors",

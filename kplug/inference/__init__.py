@@ -1,1 +1,1 @@
-"""What a finished run answers: metrics, predictions, an export."""
+"""The answers of a finished run: metrics, predictions, an export."""

@@ -1,4 +1,4 @@
-"""What a learner answers: its endpoints in inference mode, as an export offers them, and live."""
+"""The endpoints of a learner in inference mode, as an export offers them and as the live model answers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def live_predictions(
     batch_size: int = 256,
     endpoint: str = "images",
 ) -> dict[str, np.ndarray]:
-    """What the live model says to pictures, output name to rows; `valid` says which files could be decoded.
+    """Ask the live model about pictures: rows by output name; `valid` says which files could be decoded.
 
     Args:
         learner: what the task made.
@@ -78,7 +78,7 @@ def live_predictions(
 def predictor(
     learner: Learner, info: DataInfo, batch_size: int = 256, endpoint: str = "images"
 ) -> Callable[..., dict[str, np.ndarray]]:
-    """A function of an endpoint's inputs by name, n rows each, to its outputs; ask it often, it is traced once.
+    """Make a function from an endpoint's inputs by name, n rows each, to its outputs; it is traced once for many calls.
 
     The files of `image_bytes` may take the place of `images`, as in an export.
     """
@@ -177,13 +177,13 @@ def _full_precision(value: Any) -> Any:
 
 
 def _never_empty(rows: Any) -> Any:
-    """One example of zeros in the place of none: oneDNN's Conv2D gives an empty batch the shape of its input."""
+    """Put one example of zeros in the place of none: oneDNN's Conv2D gives an empty batch the shape of its input."""
     shape = tf.shape(rows)
     return tf.cond(shape[0] > 0, lambda: rows, lambda: tf.zeros(tf.concat([[1], shape[1:]], axis=0), rows.dtype))
 
 
 def _blank(value: Any, valid: Any) -> Any:
-    """Zeros, False or "" in the rows that are not valid."""
+    """Put zeros, False or "" into the rows that are not valid."""
     rows = tf.reshape(valid, tf.concat([tf.shape(valid), tf.ones([tf.rank(value) - 1], tf.int32)], axis=0))
     return tf.where(rows, value, tf.zeros_like(value))
 

@@ -1,10 +1,10 @@
-"""What a finished run answers: metrics on a split, predictions for files, an export. The run alone is needed."""
+"""The metrics of a finished run on a split of its source, or of another."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kplug.console import log
 from kplug.data.pipeline import Data
@@ -12,13 +12,15 @@ from kplug.data.readable import explained
 from kplug.data.splits import open_data
 from kplug.errors import Problem, SpecError, listed
 from kplug.inference.endpoints import predictor
-from kplug.inference.predict import restored
-from kplug.inference.run import Run
 from kplug.inference.views import Predictions
+from kplug.model.learner import restored_learner
 from kplug.model.memory import out_of_memory
 from kplug.records import Learner
 from kplug.spec.plugins import host
 from kplug.storage.metrics import in_order
+
+if TYPE_CHECKING:
+    from kplug.inference.run import Run
 
 # what an evaluation may change of the run's spec: which pictures it sees, not what the run is
 CHANGEABLE = ("data.source", "data.validation", "data.evaluate_with", "data.augment")
@@ -27,7 +29,7 @@ CHANGEABLE = ("data.source", "data.validation", "data.evaluate_with", "data.augm
 def evaluate_run(
     run: Run, split: str, name: str | None = None, views: int = 1, changes: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
-    """Metrics on a split, kept as `evaluation-SPLIT.json` in the run, or `evaluation-SPLIT-NAME.json`.
+    """Evaluate a run on a split; its `evaluation-SPLIT.json`, or `evaluation-SPLIT-NAME.json`, keeps the metrics.
 
     Args:
         run: that finished.
@@ -38,7 +40,7 @@ def evaluate_run(
         changes: path to value, below `data`.
     """
     _refuse_evaluation(name, views, changes or {})
-    learner = restored(run)
+    learner = restored_learner(run)
     data = open_data(run.spec.at(changes) if changes else run.spec)
     if data.info.classes != run.info.classes:
         now, then = listed(data.info.classes), listed(run.info.classes)
@@ -76,7 +78,7 @@ def _refuse_evaluation(name: str | None, views: int, changes: Mapping[str, Any])
 
 
 def _further_metrics(run: Run, learner: Learner, data: Data, split: str, name: str, views: int) -> dict[str, float]:
-    """What plugins make of the predictions, which are computed where one looks at them."""
+    """The metrics that plugins make of the predictions, which are computed once one of them is looked at."""
     found: list[Mapping[str, float] | None] = []
     if "images" in learner.serve:
         ask, names = predictor(learner, run.info), learner.serve["images"].outputs

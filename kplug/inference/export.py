@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import functools
 import json
 import os
 import re
-import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from kplug.errors import SpecError, listed
-from kplug.inference.endpoints import Endpoint, endpoints, live_predictions, predictor
-from kplug.inference.predict import restored
-from kplug.inference.run import Run
-from kplug.records import DataInfo, Field, Learner, Signature
+from kplug.errors import listed
+from kplug.inference.endpoints import Endpoint, endpoints
+from kplug.inference.verification import live_cases, verify
+from kplug.model.learner import restored_learner
+from kplug.records import DataInfo, Learner
 from kplug.spec.plugins import host
-from kplug.storage.files import sync
+from kplug.storage.files import naming_errors, put_in_place
 
-__all__ = ["ExportError", "export_saved_model", "live_predictions", "predictor"]
+if TYPE_CHECKING:
+    from kplug.inference.run import Run
 
-VERIFIER = Path(__file__).with_name("verify_export.py")
-NOISE_ROWS = 8  # examples for an endpoint that takes no pictures
+ADVICE = "no version was added; make room there or choose another directory"
 
 
-class ExportError(RuntimeError):
-    """The saved model does not do what the live one does; nothing was exported."""
+def export_run(run: Run, directory: Path) -> Path:
+    """Write a new version below `directory`, verified on the run's sample pictures."""
+    learner = restored_learner(run)
+    wanted = run.spec["export.signatures"]
+    if wanted != "all":
+        unknown = [name for name in wanted if name not in learner.serve]
+        if unknown:
+            message = f"'{unknown[0]}' is not a signature of the task; it has {listed(learner.serve)}"
+            raise run.spec.error("export.signatures", message)
+        learner = replace(learner, serve={name: learner.serve[name] for name in wanted})
+    samples = np.stack([tf.io.decode_png(p.read_bytes()).numpy() for p in sorted((run.path / "samples").glob("*.png"))])
+
+    def before_rename(path: Path) -> None:
+        host().manager.hook.exported(run=run, path=path)
+
+    return export_saved_model(learner, run.info, directory, samples, name=str(run.path), before_rename=before_rename)
 
 
 def export_saved_model(
@@ -56,23 +68,28 @@ def export_saved_model(
         before_rename: called with the verified export, before it gets its name.
     """
     directory = Path(directory)
+    refused = (OSError, tf.errors.OpError)
+    written = functools.partial(naming_errors, None, ADVICE, f"cannot write an export to {directory}", refused)
     offered = endpoints(learner, info)
     traced = {endpoint: offered[endpoint].traced for endpoint in offered}
-    with _scratch(directory) as scratch:
-        export, cases = scratch / "export", scratch / "cases.npz"
-        with _writing(directory):
+    with written():
+        directory.mkdir(parents=True, exist_ok=True)
+        hidden = f".{next_version(directory)}.tmp-{os.getpid()}-"
+        scratch = tempfile.TemporaryDirectory(prefix=hidden, dir=directory, ignore_cleanup_errors=True)
+    with scratch:
+        export, cases = Path(scratch.name, "export"), Path(scratch.name, "cases.npz")
+        with written():
             _save(traced, export)
-        arrays = _cases(learner, info, offered, samples)
-        with _writing(directory):
+        arrays = live_cases(learner, info, offered, samples)
+        with written():
             np.savez(cases, **arrays)  # type: ignore[arg-type]
-        verified = {"examples": len(samples), **_verify(export, cases)}
-        with _writing(directory):
+        verified = {"examples": len(samples), **verify(export, cases)}
+        with written():
             _describe(export, offered, info, {"run": name, "verified": verified})
         if before_rename:
             before_rename(export)
-        with _writing(directory):
-            sync(*export.rglob("*"), export)
-            return _rename(export, directory)
+        with written():
+            return _take_version(export, directory)
 
 
 # --- the saved model -----------------------------------------------------------------------------------------------
@@ -86,7 +103,7 @@ def _save(traced: Mapping[str, Any], export: Path) -> None:
 
 
 def _describe(export: Path, offered: Mapping[str, Endpoint], info: DataInfo, facts: Mapping[str, Any]) -> None:
-    """`assets.extra/`, which a server leaves alone: class names, endpoints, the data."""
+    """Write `assets.extra/`, which a server leaves alone: class names, endpoints, the data."""
     extra = export / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / "classes.txt").write_text("".join(f"{name}\n" for name in info.classes), encoding="utf-8")
@@ -100,139 +117,21 @@ def _document(endpoint: Endpoint) -> dict[str, Any]:
     return {"inputs": inputs, "outputs": dict(endpoint.outputs)}
 
 
-# --- verification --------------------------------------------------------------------------------------------------
+# --- versions ------------------------------------------------------------------------------------------------------
 
 
-def _verify(export: Path, cases: Path) -> dict[str, Any]:
-    """Compare the export with the cases in a process that has TensorFlow alone; what was seen."""
-    command = [sys.executable, "-P", str(VERIFIER), str(export), str(cases)]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        trace = "".join(done.stderr.rpartition("Traceback")[1:])  # without TensorFlow's greetings
-        raise ExportError(f"the saved model does not run in a process of its own:\n{trace[-4000:]}")
-    report = json.loads(done.stdout.splitlines()[-1])
-    if problems := report.pop("problems"):
-        raise ExportError("the saved model differs from the live one:\n" + "\n".join(problems[:20]))
-    return report
-
-
-def _cases(
-    learner: Learner, info: DataInfo, offered: Mapping[str, Endpoint], samples: np.ndarray
-) -> dict[str, np.ndarray]:
-    """What the live model answers, as `endpoint/in/name` and `endpoint/out/name`."""
-    arrays: dict[str, np.ndarray] = {}
-    with tf.device("/CPU:0"):  # as the verifying process: devices differ by more than the tolerance
-        for name, endpoint in offered.items():
-            inputs, outputs = _case(learner, info, endpoint, samples)
-            arrays |= {f"{name}/in/{key}": _storable(rows) for key, rows in inputs.items()}
-            arrays |= {f"{name}/out/{key}": _storable(rows) for key, rows in outputs.items()}
-    return arrays
-
-
-def _case(
-    learner: Learner, info: DataInfo, endpoint: Endpoint, samples: np.ndarray
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Inputs for an endpoint and what the live model makes of them."""
-    ask = predictor(learner, info, endpoint=endpoint.signature)
-    inputs: dict[str, Any] = example_inputs(learner.serve[endpoint.signature], samples)
-    if endpoint.from_files:
-        files, origins = _files(inputs.pop("images"))
-        inputs = {"image_bytes": files} | {name: rows[origins] for name, rows in inputs.items()}
-    return inputs, ask(**inputs)
-
-
-def example_inputs(signature: Signature, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """The samples for `images`, seeded noise for what else a signature takes."""
-    rows = len(samples) if "images" in signature.inputs else NOISE_ROWS
-    if not rows:
-        raise ValueError("an export is verified on real pictures. Received: no samples")
-    return {name: samples if name == "images" else _noise(field, rows) for name, field in signature.inputs.items()}
-
-
-def _noise(field: Field, rows: int) -> np.ndarray:
-    shape = (rows, *(3 if size is None else size for size in field.shape))
-    dtype = tf.as_dtype(field.dtype)
-    if dtype == tf.string:
-        return np.full(shape, b"")
-    generator = np.random.default_rng(0)
-    values = generator.standard_normal(shape) if dtype.is_floating else generator.integers(0, 2, shape)
-    return values.astype(dtype.as_numpy_dtype)
-
-
-def _files(samples: np.ndarray) -> tuple[list[bytes], list[int]]:
-    """The samples as PNG, among them what is no picture and one of another size; the sample that each came from."""
-    encoded = [tf.io.encode_png(sample).numpy() for sample in samples]
-    larger = samples[0].repeat(2, axis=0).repeat(3, axis=1)
-    encode = tf.io.encode_png if larger.shape[-1] == 4 else tf.io.encode_jpeg
-    odd = [b"not a picture", encode(larger).numpy(), b""]
-    return [encoded[0], *odd, *encoded[1:]], [0, 0, 0, 0, *range(1, len(samples))]
-
-
-def _storable(rows: Any) -> np.ndarray:
-    """Text as bytes of one length: NumPy keeps no objects without pickle."""
-    rows = np.asarray(rows)
-    return np.char.encode(rows, "utf-8") if rows.dtype.kind == "U" else rows
-
-
-# --- files ---------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _scratch(directory: Path) -> Iterator[Path]:
-    """A hidden folder beside the versions, gone afterwards whatever happens."""
-    with _writing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        prefix = f".{_next_version(directory)}.tmp-{os.getpid()}-"
-        scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=directory))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    """What the file system refuses, said as the user's matter."""
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-        advice = "no version was added; make room there or choose another directory"
-        raise SpecError(f"cannot write an export to {directory}: {reason}; {advice}") from error
-
-
-def _next_version(directory: Path) -> int:
+def next_version(directory: Path) -> int:
+    """The number of the next version: one more than the largest that is there."""
     return 1 + max((int(path.name) for path in directory.iterdir() if re.fullmatch("[0-9]+", path.name)), default=0)
 
 
-def _rename(export: Path, directory: Path) -> Path:
+def _take_version(export: Path, directory: Path) -> Path:
+    """Put an export in place as the next version that no other export takes in between."""
     while True:
-        final = directory / str(_next_version(directory))
+        final = directory / str(next_version(directory))
         try:
-            os.rename(export, final)
+            put_in_place(export, final)
+            return final
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
-            continue  # another export took this version in between
-        sync(directory)
-        return final
-
-
-def export_run(run: Run, directory: Path) -> Path:
-    """A new version below `directory`, verified on the run's sample pictures."""
-    learner = restored(run)
-    wanted = run.spec["export.signatures"]
-    if wanted != "all":
-        unknown = [name for name in wanted if name not in learner.serve]
-        if unknown:
-            message = f"'{unknown[0]}' is not a signature of the task; it has {listed(learner.serve)}"
-            raise run.spec.error("export.signatures", message)
-        serve = {name: learner.serve[name] for name in wanted}
-        learner = Learner(learner.model, learner.prepare, serve, learner.parts)
-    samples = np.stack([tf.io.decode_png(p.read_bytes()).numpy() for p in sorted((run.path / "samples").glob("*.png"))])
-
-    def before_rename(path: Path) -> None:
-        host().manager.hook.exported(run=run, path=path)
-
-    return export_saved_model(learner, run.info, directory, samples, name=str(run.path), before_rename=before_rename)

@@ -1,4 +1,4 @@
-"""Numbers of a model that no epoch reports: parameters, operations, and how long an answer takes."""
+"""The time in which an exported model answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WARM, TIMED = 10, 50  # answers before the first that is timed, and those
 
 
 def latency_ms(run: Run) -> float:
-    """Milliseconds in which the exported model answers for one picture: the median of many answers."""
+    """The milliseconds in which the exported model answers for one picture: the median of many answers."""
     with tempfile.TemporaryDirectory() as folder:
         exported = tf.saved_model.load(str(run.export(folder)))
         if "images" not in exported.signatures:

@@ -1,35 +1,24 @@
-"""What the weights that a run kept say of files."""
+"""What a run's kept weights predict for files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kplug.errors import Problem, SpecError, did_you_mean
 from kplug.inference.endpoints import live_predictions
-from kplug.inference.run import Run
-from kplug.model.from_run import rebuild_of
-from kplug.model.learner import build_learner
-from kplug.model.weights import load_kept_weights, refuse_without_weights
-from kplug.records import FitInfo, Learner
+from kplug.model.learner import restored_learner
 
-
-def restored(run: Run) -> Learner:
-    """The run's learner in its export's precision, with the weights it kept; nothing of its source is touched."""
-    refuse_without_weights(run)
-    spec = run.kept_spec
-    fit = FitInfo(steps=1, epochs=1)
-    learner = build_learner(spec, run.info, fit, spec["export.precision"], rebuild=rebuild_of(run))
-    load_kept_weights(run, learner.model)
-    return learner
+if TYPE_CHECKING:
+    from kplug.inference.run import Run
 
 
 def predict_files(run: Run, files: list[Path], top: int) -> list[dict[str, Any]]:
-    """One mapping a file: `file`, `valid`, then `class`, `score` and `top`, or whatever else the task serves."""
+    """Return a mapping for each file: `file`, `valid`, then the answer: `class`, `score` and `top`, or others."""
     contents = [_read(file) for file in files]
-    learner = restored(run)
+    learner = restored_learner(run)
     answers = live_predictions(learner, run.info, contents)
     valid = answers.pop("valid")
     return [

@@ -1,4 +1,4 @@
-"""A run: its directory, and what its weights answer."""
+"""A run: its directory, with the verbs that need its weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Run(RunDirectory):
     def evaluate(
         self, split: str = "test", name: str | None = None, views: int = 1, changes: Mapping[str, Any] | None = None
     ) -> dict[str, float]:
-        """Metrics of the kept weights on a split.
+        """Evaluate the kept weights on a split.
 
         Args:
             split: of the run's source.
@@ -34,13 +34,13 @@ class Run(RunDirectory):
         return evaluate_run(self, split, name, views, changes)
 
     def predict(self, files: Iterable[str | os.PathLike[str]], top: int = 5) -> list[dict[str, Any]]:
-        """What the kept weights say of picture files: a mapping for each."""
+        """Predict with the kept weights for picture files: a mapping for each."""
         from kplug.inference.predict import predict_files
 
         return predict_files(self, [Path(file) for file in files], top)
 
     def export(self, directory: str | os.PathLike[str] | None = None) -> Path:
-        """A SavedModel for TensorFlow Serving, compared with `predict` before it gets its name."""
+        """Write a SavedModel for TensorFlow Serving, compared with `predict` before it gets its name."""
         from kplug.inference.export import export_run
 
         return export_run(self, Path(directory) if directory else self.path / "export")

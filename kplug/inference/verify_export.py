@@ -36,7 +36,7 @@ def main(export: str, cases_file: str) -> None:
 
 
 def _cases(arrays):
-    """Endpoint to (inputs, outputs), each name to array."""
+    """(inputs, outputs) by endpoint, each an array by name."""
     cases: dict = {}
     for key, values in arrays.items():
         endpoint, side, name = key.split("/", 2)
@@ -45,7 +45,7 @@ def _cases(arrays):
 
 
 def _batches(rows):
-    """All rows at once, one, none and three: what depends on its neighbours differs."""
+    """Ranges of all rows at once, of one, none and three: an output that depends on its neighbours differs."""
     return [(0, rows), (0, 0), *((row, row + 1) for row in range(min(rows, 5))), (0, min(rows, 3))]
 
 

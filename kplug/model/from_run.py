@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,9 +19,9 @@ from kplug.model.weights import load_kept_weights, refuse_without_weights
 from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.spec.build import build
-from kplug.spec.spec import is_marked
-from kplug.spec.tree import nodes
-from kplug.storage.files import digest_of, naming_errors, sync
+from kplug.spec.forms import is_marked
+from kplug.spec.tree import leaves
+from kplug.storage.files import digest_of, naming_errors, writing_folder
 from kplug.storage.notes import NOTES, Notes
 from kplug.storage.run_directory import BEST, KEPT, RunDirectory
 
@@ -33,11 +32,11 @@ NEEDED = ("spec.yaml", "data.json", KEPT, BEST)
 
 
 def trained_part(path: str, name: str, rebuild: Rebuild) -> keras.Layer:
-    """The part of a run's learner, made anew within the build that goes on, with the weights that the run kept.
+    """Rebuild a part of a run's learner within the build that goes on, with the weights that the run kept.
 
     Args:
         path: the run's directory as the spec has it.
-        name: the part's name.
+        name: the part's name among the learner's parts.
         rebuild: says where that run is read from: the copy, once there is one.
 
     Raises:
@@ -57,7 +56,7 @@ def trained_part(path: str, name: str, rebuild: Rebuild) -> keras.Layer:
 
 
 def _rebuilt(run: RunDirectory) -> Learner:
-    """A run's learner as `build_learner` makes it, in Keras's session, seed and policy of the build that goes on."""
+    """Build a run's learner as `build_learner` does, with the session, seed and policy of the build that goes on."""
     spec = run.kept_spec
     given = {DataInfo: run.info, FitInfo: FitInfo(steps=1, epochs=1), Rebuild: rebuild_of(run)}
     return build(spec, spec["task"], given)
@@ -88,7 +87,7 @@ def rebuild_of(run: RunDirectory, weights_follow: Callable[[Iterable[Any]], bool
 
 
 def find_parts(spec: Spec) -> dict[str, RunDirectory]:
-    """The runs that a spec's task uses, in any of its stages, by the path that the spec has.
+    """Open the runs that a spec's task uses, in any of its stages, by the path that the spec has.
 
     Raises:
         SpecError: one of them is no run, or has no weights yet.
@@ -105,12 +104,10 @@ def find_parts(spec: Spec) -> dict[str, RunDirectory]:
 
 
 def _run_paths(tree: Any) -> Iterator[tuple[str, Place]]:
-    """The paths of other runs in a tree, by the marks of the components' parameters, and where they stand."""
-    for node in nodes(tree):
-        for name, value in node.arguments.items():
-            annotation = node.component.parameters[name].annotation
-            if isinstance(value, str) and is_marked(annotation, value, TrainedRun):
-                yield value, (*node.path, name)
+    """Yield each path of another run in a tree, by the marks of the components' parameters, and where it stands."""
+    for path, form, value in leaves(tree):
+        if isinstance(value, str) and is_marked(form, value, TrainedRun):
+            yield value, path
 
 
 def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
@@ -118,26 +115,19 @@ def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
 
     Args:
         run: the new run.
-        sources: what `find_parts` found.
+        sources: the runs that `find_parts` found.
     """
     if not sources:
         return
     final, temporary = run.path / PARTS, run.path / f".{PARTS}"
     folders: dict[Path, str] = {}
-    with naming_errors(final):
-        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
-        try:
-            for source in sources.values():
-                if (real := source.path.resolve()) not in folders:
-                    folders[real] = str(len(folders) + 1)
-                    _copy(source.path, temporary / folders[real])
-            index = {path: _entry(temporary, folders[source.path.resolve()]) for path, source in sources.items()}
-            (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n")
-            sync(*temporary.rglob("*"), temporary)
-            os.replace(temporary, final)
-            sync(run.path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with naming_errors(final), writing_folder(final, temporary):
+        for source in sources.values():
+            if (real := source.path.resolve()) not in folders:
+                folders[real] = str(len(folders) + 1)
+                _copy(source.path, temporary / folders[real])
+        index = {path: _entry(temporary, folders[source.path.resolve()]) for path, source in sources.items()}
+        (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n")
 
 
 def _copy_in(owner: RunDirectory, path: str) -> Path:

@@ -7,22 +7,25 @@ from typing import Any
 
 import keras
 
+from kplug.model.from_run import rebuild_of
 from kplug.model.network import dtype_policy
 from kplug.model.patches import fuse_batch_normalization
+from kplug.model.weights import load_kept_weights, refuse_without_weights
 from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.spec.build import build
+from kplug.storage.run_directory import RunDirectory
 
 
 def build_learner(
     spec: Spec, info: DataInfo, fit: FitInfo, precision: str, strategy: Any = None, rebuild: Rebuild | None = None
 ) -> Learner:
-    """The task's learner, the same each time: Keras's names and seeds start afresh.
+    """Build the task's learner, the same each time: Keras's names and seeds start afresh.
 
     Args:
         spec: the experiment.
-        info: what its data is.
-        fit: how long it trains.
+        info: the facts about its data.
+        fit: steps and epochs of its training.
         precision: the Keras dtype policy to build under.
         strategy: the `tf.distribute.Strategy` whose devices hold the weights; None is TensorFlow's default.
         rebuild: what its parts may know of the run that it is built for; None is no run.
@@ -37,8 +40,18 @@ def build_learner(
     return learner
 
 
+def restored_learner(run: RunDirectory) -> Learner:
+    """A run's learner in the precision of its export, with the weights it kept; nothing of its source is touched."""
+    refuse_without_weights(run)
+    spec = run.kept_spec
+    fit = FitInfo(steps=1, epochs=1)
+    learner = build_learner(spec, run.info, fit, spec["export.precision"], rebuild=rebuild_of(run))
+    load_kept_weights(run, learner.model)
+    return learner
+
+
 def build_optimizer(model: keras.Model) -> None:
-    """Make the optimizer's variables before `fit` does, once it stands which weights are trained.
+    """Make the optimizer's variables before `fit` does, once it is settled which weights are trained.
 
     ScheduleFreeAdamW of Keras 3.15 copies the weights when it is built, and under `fit` that is a trace which never
     runs: its first step would set all weights to nearly 0.

@@ -13,7 +13,7 @@ from kplug.errors import Path, SpecError
 
 
 def is_of_keras(error: Exception) -> bool:
-    """Whether it is Keras that raised it: it was given what does not fit, such as a picture smaller than a kernel."""
+    """Return True where Keras itself raised an error: what it was given does not fit, say a picture under a kernel."""
     *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
     return str(innermost.f_globals.get("__name__", "")).startswith("keras.")
 
@@ -29,6 +29,8 @@ class Network(keras.Layer):
         name: the layer's name, the first part of its weights' paths; a second network of the name becomes `name_1`.
     """
 
+    spec_place: tuple[Path, str] = ((), "")  # where the spec has it, which `build` says once the layer is made
+
     def __init__(self, function: Callable[[Any], Any], name: str) -> None:
         count = keras.backend.get_uid(name)  # afresh in each build; a network with two of a name is refused by Keras
         super().__init__(name=name if count == 1 else f"{name}_{count - 1}")
@@ -40,19 +42,15 @@ class Network(keras.Layer):
             try:
                 outputs = self.function(inputs)
             except SpecError as error:
-                raise error.located(*self._place) from error.__cause__
+                raise error.located(*self.spec_place) from error.__cause__
             except ValueError as error:
                 if not is_of_keras(error):
                     raise
-                raise SpecError(f"cannot be built: {error}").located(*self._place) from error
+                raise SpecError(f"cannot be built: {error}").located(*self.spec_place) from error
             outputs, pyramid = outputs if isinstance(outputs, tuple) else (outputs, {})
             self.network = keras.Model(inputs, outputs, name=self.name)
             self.pyramid_outputs = pyramid
         self.built = True
-
-    @property
-    def _place(self) -> tuple[Path, str]:
-        return getattr(self, "spec_place", ((), ""))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)
@@ -66,7 +64,7 @@ class Network(keras.Layer):
 
 @contextlib.contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Keras's global dtype policy, put back afterwards."""
+    """Inside, layers are made with this dtype policy; Keras's global one is put back afterwards."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

@@ -1,98 +1,105 @@
-"""Plain data against annotations: what fits becomes a tree of typed nodes with every default, the rest a problem."""
+"""Plain data against forms: what fits becomes a tree of typed nodes with every default, the rest a problem."""
 
 from __future__ import annotations
 
-import inspect
-import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kplug.errors import Path, Problem, SpecError, did_you_mean, listed, shown_value, with_article
 from kplug.kinds import Call, Kind
-from kplug.spec.component import UNIONS, Component, holds_nodes, kind_of, knowing, section
+from kplug.spec.component import Component, Told
+from kplug.spec.forms import Form, ListOf, MapOf, OfKind, OneOf, Section, either, holds_nodes, one_of, wanted
 from kplug.spec.registry import Registry
 from kplug.spec.tree import Node, plain
-from kplug.spec.values import adapter, as_json, either, leaf_problems, noun
+from kplug.spec.values import read_leaf
 
 
 class Checker:
-    """Checks values against annotations and collects every problem.
+    """Checks values against forms and collects every problem.
 
     Args:
         registry: where component names are looked up.
-        problem: where the problems are noted.
+        problems: where the problems are noted.
     """
 
-    def __init__(self, registry: Registry, problem: Problems) -> None:
+    def __init__(self, registry: Registry, problems: Problems) -> None:
         self.registry = registry
-        self.problem = problem
+        self.problems = problems
 
-    def check(self, annotation: Any, value: Any, path: Path) -> Any:
+    def check(self, form: Form, value: Any, path: Path) -> Any:
         """The value as a tree; where it does not fit, the value itself, and a problem is noted."""
-        if isinstance(value, Call):
-            value = ({} if value.type is None else {"type": value.type}) | dict(value.arguments)
-        if not holds_nodes(annotation):
-            return self._leaf(annotation, value, path)
-        if kind := kind_of(annotation):
-            return self._node(kind, value, path)
-        if component := section(annotation):
-            return self._section(component, value, path)
-        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-        if origin in UNIONS:
-            return self._union(arguments, value, path)
-        if origin in (list, tuple):
-            if not isinstance(value, list | tuple):
+        value = plain(value) if isinstance(value, Call) else value
+        if not holds_nodes(form):
+            return self._leaf(form, value, path)
+        match form:
+            case OfKind(kind=kind):
+                return self._node(kind, value, path)
+            case Section(component=component) if isinstance(value, dict):
+                return self._call(component, "", value, path)
+            case Section(component=component):
+                return self._refuse(value, f"is not a mapping (keys: {listed(component.parameters)})", path)
+            case OneOf(members=members):
+                return self._union(members, value, path)
+            case ListOf(item=item) if isinstance(value, list | tuple):
+                return [self.check(item, inside, (*path, i)) for i, inside in enumerate(value)]
+            case ListOf():
                 hint = f"; write [{value.lstrip('- ')}]" if isinstance(value, str) else ""
-                return self._bad(value, f"is not a list{hint}", path)
-            return [self.check(arguments[0], item, (*path, i)) for i, item in enumerate(value)]
-        if not isinstance(value, dict):
-            return self._bad(value, "is not a mapping", path)
-        return {key: self.check(arguments[1], item, (*path, key)) for key, item in value.items()}
+                return self._refuse(value, f"is not a list{hint}", path)
+            case MapOf(item=item) if isinstance(value, dict):
+                return {key: self.check(item, inside, (*path, key)) for key, inside in value.items()}
+        return self._refuse(value, "is not a mapping", path)
 
-    def _bad(self, value: Any, message: str, path: Path) -> Any:
-        self.problem(f"{shown_value(value)} {message}", path)
+    def _refuse(self, value: Any, message: str, path: Path) -> Any:
+        self.problems.note(f"{shown_value(value)} {message}", path)
         return value
 
-    def _union(self, members: tuple[Any, ...], value: Any, path: Path) -> Any:
-        with_nodes = [m for m in members if holds_nodes(m)]
-        leaves = tuple(m for m in members if not holds_nodes(m))
-        if leaves and not isinstance(value, dict) and not leaf_problems(typing.Union[leaves], value):  # noqa: UP007
-            return self._leaf(typing.Union[leaves], value, path)  # noqa: UP007
-        for member in sorted(with_nodes, key=lambda m: kind_of(m) is not None):  # sections first: they have no type
-            if (kind := kind_of(member)) and isinstance(value, str | dict):
-                return self._node(kind, value, path, [noun(m) for m in leaves])
-            if not kind and _looks_like(member, value):
-                return self.check(member, value, path)
-        return self._bad(value, f"is not {either([wanted(member) for member in members])}", path)
+    def _leaf(self, form: Form, value: Any, path: Path) -> Any:
+        read, problems = read_leaf(form, value)
+        for message, below in problems:
+            self.problems.note(message, (*path, *below))
+        return read
+
+    def _union(self, members: tuple[Form, ...], value: Any, path: Path) -> Any:
+        plain_ones = [member for member in members if not holds_nodes(member)]
+        if plain_ones and not isinstance(value, dict):
+            read, problems = read_leaf(one_of(plain_ones), value)
+            if not problems:
+                return read
+        for member in sorted(
+            members, key=lambda member: isinstance(member, OfKind)
+        ):  # sections first: they have no type
+            match member, value:
+                case OfKind(kind=kind), str() | dict():
+                    return self._node(kind, value, path, [wanted(other) for other in plain_ones])
+                case Section() | MapOf(), dict() if "type" not in value and holds_nodes(member):
+                    return self.check(member, value, path)
+                case ListOf(), list() | tuple() if holds_nodes(member):
+                    return self.check(member, value, path)
+        return self._refuse(value, f"is not {either([wanted(member) for member in members])}", path)
 
     def _node(self, kind: Kind, value: Any, path: Path, others: Sequence[str] = ()) -> Any:
         given = {"type": value} if isinstance(value, str) else value
         if not isinstance(given, dict):
-            return self._bad(value, f"is not {with_article(kind.name)}; write its name or {{type: NAME, ...}}", path)
+            return self._refuse(value, f"is not {with_article(kind.name)}; write its name or {{type: NAME, ...}}", path)
         if "type" not in given:
             name = next((key for key in given if self.registry.has(kind.name, key)), None)
             hint = f"; write {{type: {name}, ...}}" if name else f" ({self.registry.installed(kind.name)})"
-            self.problem(f"which {kind.name}? 'type' is missing{hint}", path)
+            self.problems.note(f"which {kind.name}? 'type' is missing{hint}", path)
             return value
         name = given["type"]
         at_type = path if isinstance(value, str) else (*path, "type")
         if not isinstance(name, str):
-            return self._bad(name, f"is not the name of {with_article(kind.name)}", at_type)
+            return self._refuse(name, f"is not the name of {with_article(kind.name)}", at_type)
         try:
             component = self.registry.find(kind.name, name)
         except SpecError as error:
             nor = f", nor is it {either(others)}" if others and isinstance(value, str) else ""
-            self.problem(str(error) + nor, path, mark=at_type)
+            self.problems.note(str(error) + nor, path, mark=at_type)
             return value
         return self._call(component, name, {k: v for k, v in given.items() if k != "type"}, path)
 
-    def _section(self, component: Component, value: Any, path: Path) -> Any:
-        if not isinstance(value, dict):
-            return self._bad(value, f"is not a mapping (keys: {listed(component.parameters)})", path)
-        return self._call(component, "", value, path)
-
     def _call(self, component: Component, name: str, given: dict[str, Any], path: Path) -> Any:
-        noted = len(self.problem)
+        noted = len(self.problems.found)
         arguments = {}
         for key in given:
             if key not in component.parameters:
@@ -100,12 +107,12 @@ class Checker:
                 arguments[key] = given[key]  # kept, so that it is found again after other values were changed
         for p in component.parameters.values():
             if p.name in given:
-                arguments[p.name] = self.check(p.annotation, given[p.name], (*path, p.name))
+                arguments[p.name] = self.check(p.form, given[p.name], (*path, p.name))
             elif not p.required:
-                arguments[p.name] = self.check(p.annotation, p.default, (*path, p.name))
+                arguments[p.name] = self.check(p.form, p.default, (*path, p.name))
             else:
                 self._missing(component, p.name, name if not given else "", path)
-        if len(self.problem) == noted:
+        if len(self.problems.found) == noted:
             self._rules(component, arguments, path)
         return Node(component, name, arguments, path)
 
@@ -116,75 +123,50 @@ class Checker:
         allowed = f" ({taken} {listed(known, 20) or 'none'})"
         if key in component.injected:
             allowed = " (kplug gives it, a spec cannot)"
-        self.problem(f"unknown {what}{did_you_mean(key, known) or allowed}", (*path, key), key=True)
+        self.problems.note(f"unknown {what}{did_you_mean(key, known) or allowed}", (*path, key), key=True)
 
     def _missing(self, component: Component, parameter: str, bare_name: str, path: Path) -> None:
         said = component.documentation[1].get(parameter, "").partition(";")[0].rstrip(".")
         required = "".join(f", {name}: ..." for name in component.required)
         hint = f"; write {{type: {bare_name}{required}}}" if bare_name else ""
-        self.problem(f"missing{': ' if said else ''}{said}{hint}", (*path, parameter))
+        self.problems.note(f"missing{': ' if said else ''}{said}{hint}", (*path, parameter))
 
     def _rules(self, component: Component, arguments: dict[str, Any], path: Path) -> None:
-        for check in component.rules:
-            if not knowing(check):
-                self.problem.of_rule(check, component, arguments, path)
-
-    def _leaf(self, annotation: Any, value: Any, path: Path) -> Any:
-        problems = leaf_problems(annotation, value)
-        for message, below in problems:
-            self.problem(message, (*path, *below))
-        return value if problems else adapter(annotation).validate_json(as_json(value), strict=True)
+        for rule in component.rules:
+            if not rule.of_the_data:
+                self.problems.note_rule(rule, component, arguments, path)
 
 
-def _looks_like(member: Any, value: Any) -> bool:
-    origin = typing.get_origin(member)
-    if section(member) or origin is dict:
-        return isinstance(value, dict) and "type" not in value
-    return isinstance(value, list | tuple) and origin in (list, tuple)
-
-
-def wanted(annotation: Any) -> str:
-    """What an annotation asks for, in words: `a schedule or a number > 0`."""
-    if not holds_nodes(annotation):
-        return noun(annotation)
-    if kind := kind_of(annotation):
-        return with_article(kind.name)
-    if component := section(annotation):
-        return f"a mapping (keys: {listed(component.parameters)})"
-    arguments = typing.get_args(annotation)
-    if typing.get_origin(annotation) in UNIONS:
-        return either([wanted(member) for member in arguments])
-    whole, item = ("mapping", arguments[1]) if typing.get_origin(annotation) is dict else ("list", arguments[0])
-    return f"a {whole}, each item {wanted(item)}"
-
-
-class Problems(list[Problem]):
+class Problems:
     """Collects problems with the place that a document's marks give them."""
 
     def __init__(self, marks: Any) -> None:
-        super().__init__()
         self.marks = marks
+        self.found: list[Problem] = []
 
-    def __call__(self, message: str, path: Path, key: bool = False, mark: Path | None = None) -> None:
-        self.append(Problem(message, path, self.marks.where(path if mark is None else mark, key)))
+    def note(self, message: str, path: Path, key: bool = False, mark: Path | None = None) -> None:
+        """Add what is wrong at a path.
 
-    def of_rule(
-        self,
-        check: Any,
-        component: Component,
-        arguments: dict[str, Any],
-        path: Path,
-        given: dict[str, Any] | None = None,
+        Args:
+            message: what is wrong.
+            path: where in the spec.
+            key: the key itself is, not its value.
+            mark: the path that is pointed at, where it is another.
+        """
+        self.found.append(Problem(message, path, self.marks.where(path if mark is None else mark, key)))
+
+    def note_rule(
+        self, rule: Told, component: Component, arguments: Mapping[str, Any], path: Path, known: Any = None
     ) -> None:
-        """Note what a rule finds wrong with the arguments of a component, and with what it is given beside them."""
-        wanted = [name for name in inspect.signature(check).parameters if name in arguments]
+        """Add what a rule finds wrong with the arguments of a component, and with what is known of the data."""
+        told = {name: plain(arguments[name]) for name in rule.parameters if name in arguments}
         try:
-            check(**{name: plain(arguments[name]) for name in wanted}, **(given or {}))
+            rule.function(**told, **dict.fromkeys(rule.of_the_data, known))
         except ValueError as error:
-            self(str(error), path)
+            self.note(str(error), path)
         except SpecError as error:
             for problem in error.problems:
-                self(problem.message, (*path, *problem.path))
+                self.note(problem.message, (*path, *problem.path))
         except Exception as error:
             error.add_note(f"in the rule of {component.kind or 'section'} '{component.name}' of {component.owner}")
             raise

@@ -1,19 +1,23 @@
-"""A documented, annotated Python function read as a component, and the registry of all of them."""
+"""A documented, annotated Python function read as a component."""
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import functools
 import inspect
 import types
 import typing
+from collections import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import NoneType
 from typing import Any
 
 from kplug.errors import listed
-from kplug.kinds import INJECTED, KINDS, Kind, Known
+from kplug.kinds import INJECTED, KINDS, NOUNS, Kind, Known
+from kplug.spec.forms import Form, Leaf, ListOf, MapOf, OfKind, OneOf, Section, among, holds_nodes, one_of
 
 REQUIRED = inspect.Parameter.empty
 KPLUG = "kplug"  # the distribution whose names win
@@ -25,10 +29,10 @@ class BadComponent(Exception):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a component: what may fill it, and what fills it where nothing is said."""
+    """One parameter of a component, with the form of what may fill it and what fills it where nothing is said."""
 
     name: str
-    annotation: Any
+    form: Form
     default: Any = REQUIRED
 
     @property
@@ -36,9 +40,38 @@ class Parameter:
         return self.default is REQUIRED
 
 
+@dataclass(frozen=True)
+class Told:
+    """A function that is told values of a component's parameters: a rule, or what another mark was given.
+
+    Args:
+        function: takes them by name.
+        parameters: the names of all that it takes.
+        of_the_data: those among them that are annotated `Known`, and get what is known of the data.
+    """
+
+    function: Callable[..., Any]
+    parameters: tuple[str, ...]
+    of_the_data: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Component:
-    """A typed function with a name. A section of the spec is one too: a dataclass without a kind."""
+    """A typed function with a name. A section of the spec is one too: a dataclass without a kind.
+
+    Args:
+        function: makes what the component is.
+        name: as YAML writes it.
+        kind: what the function makes; None for a section.
+        parameters: what a spec may say, by name.
+        injected: what kplug gives beside, by name.
+        distribution: owns the component.
+        version: of the distribution.
+        rules: what `@rule` was given: checks over several parameters.
+        known: what `@known` was given: it tells what a source knows of its data unopened.
+        canonical: what `@canonical` was given: equal calls have equal answers of it.
+        by_epochs: `@by_epochs`: an oracle that compares trials at equal numbers of epochs.
+    """
 
     function: Callable[..., Any]
     name: str
@@ -47,7 +80,10 @@ class Component:
     injected: Mapping[str, type]
     distribution: str = KPLUG
     version: str = ""
-    rules: tuple[Callable[..., None], ...] = ()
+    rules: tuple[Told, ...] = ()
+    known: Told | None = None
+    canonical: Told | None = None
+    by_epochs: bool = False
 
     @property
     def required(self) -> list[str]:
@@ -68,7 +104,7 @@ class Component:
 
 
 def read_component(function: Callable[..., Any], distribution: str = KPLUG, version: str = "") -> Component:
-    """A function (or a dataclass, for a section) as a `Component`.
+    """Read a function (or a dataclass, for a section) as a `Component`.
 
     Raises:
         BadComponent: it takes `type`, `*args` or `**kwargs`, an annotation is missing or nothing in YAML can fill it.
@@ -82,79 +118,84 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
     parameters, injected = {}, {}
     for p in signature.parameters.values():
         _refuse_odd_parameter(p, hints, name)
-        if hints[p.name] in INJECTED:
+        if any(hints[p.name] is record for record in INJECTED):
             injected[p.name] = hints[p.name]
         else:
-            parameters[p.name] = Parameter(p.name, hints[p.name], _default(function, p))
-    rules = tuple(getattr(function, "kplug_rules", ()))
-    marks = ("kplug_known", "kplug_canonical")
-    tells = tuple(filter(None, [getattr(function, mark, None) for mark in marks]))
-    for check in (*rules, *tells):
-        if unknown := [key for key in inspect.signature(check).parameters if key not in parameters]:
-            unknown = [key for key in unknown if key not in knowing(check)]
-        if unknown:
-            raise BadComponent(f"{name}: its rule takes {listed(unknown)}, which is no parameter of it")
-    return Component(function, name, kind, parameters, injected, distribution, version, rules)
+            parameters[p.name] = Parameter(p.name, _form(hints[p.name], p.name, name), _default(function, p))
+    return _with_marks(Component(function, name, kind, parameters, injected, distribution, version))
 
 
-def knowing(check: Callable[..., None]) -> list[str]:
-    """The parameters of a rule that want to know the data."""
-    annotated = inspect.signature(check).parameters.values()
-    return [p.name for p in annotated if p.annotation in (Known, "Known", "kplug.Known")]
+section = functools.cache(read_component)  # the component of a dataclass
+
+# --- what an annotation says -----------------------------------------------------------------------------------------
+
+_NOUNS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    NoneType: "null",
+    Any: "anything",
+}
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+# By identity: `int | None` and `None | int` are equal, but differ in words. A form keeps its annotation, so that no
+# other gets its id.
+_forms: dict[int, Form] = {}
 
 
-# --- what an annotation says ---------------------------------------------------------------------------------------
+def form_of(annotation: Any) -> Form:
+    """The form that an annotation stands for; each is read once.
 
-UNIONS = (typing.Union, types.UnionType)
-_PLAIN = (bool, int, float, str, type(None), Any)
-_read_section = functools.cache(read_component)
-
-
-def section(annotation: Any) -> Component | None:
-    """The component of a section (a dataclass), which needs no `type`; None for anything else."""
-    is_section = isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
-    return _read_section(annotation) if is_section else None
+    Raises:
+        TypeError: nothing that is written in YAML fits, or it has no hash, by which a validator could be kept.
+    """
+    if id(annotation) not in _forms:
+        _forms[id(annotation)] = _read_form(annotation)
+    return _forms[id(annotation)]
 
 
-def kind_of(annotation: Any) -> Kind | None:
-    """The kind that an annotation names; of `Callable[[], Kind]` too."""
-    if is_maker(annotation):
-        annotation = typing.get_args(annotation)[-1]
-    marks = getattr(annotation, "__metadata__", ())
-    return next((mark for mark in marks if isinstance(mark, Kind)), None)
+def _read_form(annotation: Any) -> Form:
+    hash(annotation)
+    if kind := _kind_named(annotation):
+        return OfKind(annotation=annotation, marks=annotation.__metadata__, kind=kind)
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return Section(annotation=annotation, component=section(annotation))
+    if annotation in _NOUNS:
+        return Leaf(annotation=annotation, noun=_NOUNS[annotation])
+    match typing.get_origin(annotation), typing.get_args(annotation):
+        case typing.Annotated, (base, *marks) if not holds_nodes(form := form_of(base)):
+            return _marked(form, annotation, tuple(marks))
+        case typing.Literal, choices:
+            return Leaf(annotation=annotation, noun=among(choices), choices=choices)
+        case typing.Union | types.UnionType, alternatives:
+            members = tuple(map(form_of, alternatives))
+            if sum(isinstance(member, OfKind) for member in members) < 2:
+                return OneOf(annotation=annotation, members=members)
+        case abc.Callable, (_, made) if kind := _kind_named(made):
+            return OfKind(annotation=annotation, kind=kind, is_maker=True)
+        case builtins.dict, (words, item) if not holds_nodes(key := form_of(words)):
+            return MapOf(annotation=annotation, key=key, item=form_of(item))
+        case (builtins.list, (item,)) | (builtins.tuple, (item, builtins.Ellipsis)):
+            return ListOf(annotation=annotation, item=form_of(item))
+        case builtins.tuple, (_, *_) as items if not holds_nodes(form := one_of([form_of(item) for item in items])):
+            return ListOf(annotation=annotation, item=form, length=len(items))
+    raise TypeError(f"a spec cannot fill {annotation!r}")
 
 
-def is_maker(annotation: Any) -> bool:
-    """True of `Callable[[], Kind]`: the component gets a function that makes another object at each call."""
-    return typing.get_origin(annotation) is Callable
+def _kind_named(annotation: Any) -> Kind | None:
+    return next((mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Kind)), None)
 
 
-@functools.cache
-def holds_nodes(annotation: Any) -> bool:
-    """True where a kind or a section stands anywhere in the annotation."""
-    if kind_of(annotation) or section(annotation):
-        return True
-    return any(holds_nodes(a) for a in typing.get_args(annotation) if not isinstance(a, str | int))
+def _marked(form: Form, annotation: Any, marks: tuple[Any, ...]) -> Form:
+    if isinstance(form, Leaf):
+        limits = [(sign, getattr(mark, key, None)) for mark in marks for key, sign in _SIGNS.items()]
+        said = " and ".join(f"{sign} {limit}" for sign, limit in limits if limit is not None)
+        form = dataclasses.replace(form, noun=NOUNS.get(annotation, f"{form.noun} {said}".rstrip()))
+    return dataclasses.replace(form, annotation=annotation, marks=marks)
 
 
-@functools.cache
-def _is_fillable(annotation: Any) -> bool:
-    """True of what the checker reads: plain values, kinds, records, and lists, mappings and unions of them."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation in _PLAIN or origin is typing.Literal or kind_of(annotation) or section(annotation):
-        return True
-    if origin in UNIONS:
-        return all(map(_is_fillable, arguments)) and sum(kind_of(member) is not None for member in arguments) < 2
-    if origin is typing.Annotated:
-        return _is_fillable(arguments[0]) and not holds_nodes(arguments[0])
-    if origin in (list, dict):
-        return all(map(_is_fillable, arguments)) and not (origin is dict and holds_nodes(arguments[0]))
-    if origin is tuple and arguments[-1] is not Ellipsis:
-        return all(_is_fillable(item) and not holds_nodes(item) for item in arguments)
-    return origin is tuple and _is_fillable(arguments[0])
-
-
-# --- how a component is read ----------------------------------------------------------------------------------------
+# --- the parts of a signature ----------------------------------------------------------------------------------------
 
 
 def _hints(function: Callable[..., Any], signature: inspect.Signature, name: str) -> dict[str, Any]:
@@ -170,8 +211,8 @@ def _hints(function: Callable[..., Any], signature: inspect.Signature, name: str
 
 
 def _kind(annotation: Any, name: str) -> Kind:
-    if found := kind_of(annotation):
-        return found
+    if kind := _kind_named(annotation):
+        return kind
     raise BadComponent(
         f"{name}: the return annotation must be a kind, such as kplug.Loss (all: {listed(KINDS, 20)}); received "
         f"{annotation!r}"
@@ -185,15 +226,16 @@ def _refuse_odd_parameter(p: inspect.Parameter, hints: Mapping[str, Any], name: 
         raise BadComponent(f"{name}: a parameter may not be called 'type', the word that names a component in YAML")
     if p.name not in hints:
         raise BadComponent(f"{name}: parameter '{p.name}' has no annotation")
+
+
+def _form(annotation: Any, parameter: str, name: str) -> Form:
     try:
-        good = hints[p.name] in INJECTED or _is_fillable(hints[p.name])
-    except TypeError:  # without a hash, no validator can be kept for it
-        good = False
-    if not good:
+        return form_of(annotation)
+    except TypeError:
         raise BadComponent(
-            f"{name}: parameter '{p.name}' is annotated {hints[p.name]!r}, which a spec cannot fill; use a kind, bool, "
+            f"{name}: parameter '{parameter}' is annotated {annotation!r}, which a spec cannot fill; use a kind, bool, "
             "int, float, str, None, Literal, a dataclass, or list[...], tuple[...], dict[str, ...] and unions of these"
-        )
+        ) from None
 
 
 def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
@@ -201,6 +243,22 @@ def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
     if p.name in fields and fields[p.name].default_factory is not dataclasses.MISSING:
         return fields[p.name].default_factory()
     return p.default
+
+
+def _with_marks(component: Component) -> Component:
+    """The component with what the decorators `rule`, `known`, `canonical` and `by_epochs` said of its function."""
+    marks = getattr(component.function, "kplug_marks", {})
+    rules = tuple(_told(component, check) for check in marks.get("rules", ()))
+    told: dict[str, Any] = {mark: _told(component, marks[mark]) for mark in ("known", "canonical") if mark in marks}
+    return dataclasses.replace(component, rules=rules, by_epochs="by_epochs" in marks, **told)
+
+
+def _told(component: Component, function: Callable[..., Any]) -> Told:
+    annotations = {p.name: p.annotation for p in inspect.signature(function).parameters.values()}
+    of_the_data = tuple(name for name, a in annotations.items() if a in (Known, "Known", "kplug.Known"))
+    if unknown := [name for name in annotations if name not in component.parameters and name not in of_the_data]:
+        raise BadComponent(f"{component.name}: its rule takes {listed(unknown)}, which is no parameter of it")
+    return Told(function, tuple(annotations), of_the_data)
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What is installed, as a person or a program reads it."""
+"""Lists of the installed components and plugins, for a person or, as JSON, for a program."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.kinds import KINDS
-from kplug.spec.check import wanted
-from kplug.spec.component import KPLUG, Component, Parameter, kind_of
+from kplug.spec.component import KPLUG, Component, Parameter
+from kplug.spec.forms import OfKind, wanted
 from kplug.spec.plugins import Host
 from kplug.spec.registry import Registry
 from kplug.spec.tree import plain
 
 
 def components_listing(registry: Registry, kind: str | None, as_json: bool) -> str:
-    """The components of a kind, or of all.
+    """The components of a kind, or of all, in words or as JSON.
 
     Raises:
         SpecError: there is no such kind.
@@ -27,13 +27,10 @@ def components_listing(registry: Registry, kind: str | None, as_json: bool) -> s
     if as_json:
         return json.dumps([_as_data(k, name, component) for k, name, component in found], indent=2)
     if kind is None:
-        return "\n".join(_overview(registry, k) for k in kinds) + "\n\nkplug components KIND shows their parameters."
+        names = {k: [name for other, name, _ in found if other == k] for k in kinds}
+        lines = [f"{k} ({len(names[k])}): {', '.join(names[k]) or 'none'}" for k in kinds]
+        return "\n".join(lines) + "\n\nkplug components KIND shows their parameters."
     return "\n\n".join(_in_full(name, component) for _, name, component in found) or f"no {kind} is installed"
-
-
-def _overview(registry: Registry, kind: str) -> str:
-    names = [name for name, _ in registry.of_kind(kind)]
-    return f"{kind} ({len(names)}): {', '.join(names) or 'none'}"
 
 
 def _in_full(name: str, component: Component) -> str:
@@ -41,20 +38,12 @@ def _in_full(name: str, component: Component) -> str:
     lines = [head, f"    {component.summary}"]
     for p in component.parameters.values():
         said = component.documentation[1].get(p.name, "")
-        lines.append(f"      {p.name}{_default(p)} ({wanted(p.annotation)}): {said}")
+        lines.append(f"      {p.name}{_default(p)} ({wanted(p.form)}): {said}")
     return "\n".join(lines)
 
 
 def _default(p: Parameter) -> str:
-    return "" if p.required else f" = {json.dumps(_plain_default(p))}"
-
-
-def _plain_default(p: Parameter) -> Any:
-    default = plain(p.default)
-    if hasattr(default, "arguments"):
-        named = {"type": default.type} if default.type else {}
-        return named | {key: plain(value) for key, value in default.arguments}
-    return default
+    return "" if p.required else f" = {json.dumps(plain(p.default))}"
 
 
 def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
@@ -62,11 +51,11 @@ def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
     parameters = [
         {
             "name": p.name,
-            "kind": k.name if (k := kind_of(p.annotation)) else None,
-            "takes": wanted(p.annotation),
+            "kind": p.form.kind.name if isinstance(p.form, OfKind) else None,
+            "takes": wanted(p.form),
             "documentation": documented.get(p.name),
         }
-        | ({} if p.required else {"default": _plain_default(p)})
+        | ({} if p.required else {"default": plain(p.default)})
         for p in component.parameters.values()
     ]
     return {

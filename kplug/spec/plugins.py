@@ -1,4 +1,4 @@
-"""Discovery: every installed plugin, one at a time; a broken one is set aside by name and everything else runs."""
+"""Plugins are discovered here, one at a time; a broken one is set aside by name and everything else runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 import kplug.hookspecs as hookspecs
-from kplug.errors import did_you_mean
+from kplug.errors import INPUT_IS_WRONG, did_you_mean
 from kplug.spec.component import KPLUG, BadComponent
 from kplug.spec.registry import Registry
 
@@ -43,9 +43,11 @@ class Plugin:
 class PluginError(Exception):
     """A plugin could not be loaded, and `KPLUG_STRICT_PLUGINS=1` makes that fatal."""
 
+    exit_code = INPUT_IS_WRONG
+
 
 class _Refused(Exception):
-    """Why a plugin is set aside."""
+    """A plugin is set aside, with the reason as the message."""
 
 
 class NoHeavyImports:
@@ -59,7 +61,7 @@ class NoHeavyImports:
 
 @contextlib.contextmanager
 def light() -> Iterator[None]:
-    """While a plugin's own code runs before TensorFlow may: no heavy imports, and nothing written among results."""
+    """Keep a plugin's own code light inside: it imports nothing heavy, and what it prints goes to stderr."""
     finder: Any = NoHeavyImports()
     sys.meta_path.insert(0, finder)
     try:
@@ -129,13 +131,12 @@ def _in_one_line(error: BaseException) -> str:
 
 
 def discover() -> Host:
-    """A host with the built-in plugins and every installed one that the environment allows.
+    """Make a host with the built-in plugins and every installed one that the environment allows.
 
     Environment: `KPLUG_PLUGINS` (comma-separated distributions; set but empty: built-ins alone),
     `KPLUG_DISABLE_PLUGINS` (those left out), `KPLUG_STRICT_PLUGINS=1` (a broken one is fatal).
     """
-    host = Host(_manager())
-    _add_built_ins(host)
+    host = _with_built_ins()
     for entry in _allowed_entry_points():
         plugin = Plugin(entry.name, _owner(entry), entry.dist.version if entry.dist else "")
         try:
@@ -148,16 +149,13 @@ def discover() -> Host:
     return host
 
 
-def _manager() -> pluggy.PluginManager:
+def _with_built_ins() -> Host:
     manager = pluggy.PluginManager("kplug")
     manager.add_hookspecs(hookspecs)
-    return manager
-
-
-def _add_built_ins(host: Host) -> None:
-    package = importlib.import_module(BUILT_IN)
-    for name in package.PLUGINS:
+    host = Host(manager)
+    for name in importlib.import_module(BUILT_IN).PLUGINS:
         host.add(importlib.import_module(f"{BUILT_IN}.{name}"), Plugin(name, KPLUG, ""))
+    return host
 
 
 def _allowed_entry_points() -> list[EntryPoint]:
@@ -213,11 +211,10 @@ def host() -> Host:
 
 @contextlib.contextmanager
 def using(plugins: Sequence[Any]) -> Iterator[Host]:
-    """For tests: a host with the built-ins and these plugin objects, in place of the process's own."""
+    """Put a host with the built-ins and these plugin objects in place of the process's own, for a test."""
     global _host
-    outer, _host = _host, Host(_manager())
+    outer, _host = _host, _with_built_ins()
     try:
-        _add_built_ins(_host)
         for plugin in plugins:
             name = getattr(plugin, "__name__", type(plugin).__name__)
             _host.add(plugin, Plugin(name, getattr(plugin, "distribution", name), "0"))

@@ -44,7 +44,7 @@ class Registry:
         return table
 
     def of_kind(self, kind: str) -> Iterator[tuple[str, Component]]:
-        """(name as YAML may write it, component) by name; one that another has taken is written with its owner."""
+        """Yield (name as YAML may write it, component) by name; one that another has taken stands with its owner."""
         for name, found in sorted(self._by_kind[kind].items()):
             if "/" not in name:
                 winner = self._winner(found)
@@ -69,7 +69,7 @@ class Registry:
         return name in self._by_kind[kind]
 
     def _instead(self, kind: str, name: str) -> str:
-        """What may stand in the place of an unknown name."""
+        """A hint at what may stand in the place of an unknown name."""
         others = [with_article(other) for other in KINDS if self.has(other, name)]
         hint = f", which is {' and '.join(others)}" if others else did_you_mean(name, self._names(kind))
         return f"{hint} ({self.installed(kind)})"

@@ -1,12 +1,12 @@
-"""The JSON Schema (draft 7) of a spec with everything installed, from the annotations that the checker reads."""
+"""The JSON Schema (draft 7) of a spec with everything installed, from the forms that the checker reads."""
 
 from __future__ import annotations
 
-import typing
 from typing import Any
 
 from kplug.kinds import KINDS, Call
-from kplug.spec.component import KPLUG, UNIONS, Component, holds_nodes, kind_of, section
+from kplug.spec.component import KPLUG, Component, section
+from kplug.spec.forms import Form, MapOf, OfKind, OneOf, Section, holds_nodes, item_of
 from kplug.spec.registry import Registry
 from kplug.spec.sections import SpecSection
 from kplug.spec.tree import plain
@@ -15,8 +15,6 @@ from kplug.spec.values import adapter
 
 def schema(registry: Registry) -> dict[str, Any]:
     """A spec's schema: what an editor completes and underlines."""
-    root = section(SpecSection)
-    assert root is not None
     definitions: dict[str, Any] = {}
     for kind in KINDS:
         components = dict(registry.of_kind(kind))
@@ -27,13 +25,13 @@ def schema(registry: Registry) -> dict[str, Any]:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A kplug spec",
-        **_component(root),
+        **_component(section(SpecSection)),
         "definitions": definitions,
     }
 
 
 def _names(component: Component, name: str) -> list[str]:
-    """How YAML may write it: a stranger's name with its owner too."""
+    """The names by which YAML may call a component: a stranger's with its owner too."""
     full = f"{component.distribution}/{component.name}"
     return [name] if component.distribution == KPLUG or name == full else [name, full]
 
@@ -42,7 +40,7 @@ def _component(component: Component, name: str | None = None) -> dict[str, Any]:
     documented = component.documentation[1]
     properties: dict[str, Any] = {"type": {"enum": _names(component, name)}} if name else {}
     for p in component.parameters.values():
-        properties[p.name] = _described(_annotation(p.annotation), documented.get(p.name), p)
+        properties[p.name] = _described(_form(p.form), documented.get(p.name), p)
     return {
         "description": component.summary,
         "type": "object",
@@ -61,23 +59,23 @@ def _described(schema: dict[str, Any], text: str | None, p: Any) -> dict[str, An
     return {**described, "default": plain(p.default)}
 
 
-def _annotation(annotation: Any) -> dict[str, Any]:
-    if not holds_nodes(annotation):
-        return _draft_7(adapter(annotation).json_schema())
-    if kind := kind_of(annotation):
-        return {"$ref": f"#/definitions/{kind.name}"}
-    if component := section(annotation):
-        return _component(component)
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in UNIONS:
-        return {"anyOf": [_annotation(member) for member in arguments]}
-    if origin in (list, tuple):
-        return {"type": "array", "items": _annotation(arguments[0])}
-    return {"type": "object", "additionalProperties": _annotation(arguments[1])}
+def _form(form: Form) -> dict[str, Any]:
+    if not holds_nodes(form):
+        return _draft_7(adapter(form.annotation).json_schema())
+    match form:
+        case OfKind(kind=kind):
+            return {"$ref": f"#/definitions/{kind.name}"}
+        case Section(component=component):
+            return _component(component)
+        case OneOf(members=members):
+            return {"anyOf": [_form(member) for member in members]}
+        case MapOf(item=item):
+            return {"type": "object", "additionalProperties": _form(item)}
+    return {"type": "array", "items": _form(item_of(form))}
 
 
 def _draft_7(schema: Any) -> Any:
-    """Pydantic writes draft 2020-12; tuples are what differs."""
+    """A schema as draft 7 has it: pydantic writes draft 2020-12, where tuples differ."""
     if isinstance(schema, list):
         return [_draft_7(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,104 +1,55 @@
-"""Values that hold no node, checked by pydantic in strict mode, with its errors in our words."""
+"""Plain values are checked here by pydantic in strict mode, and its errors put into our words."""
 
 from __future__ import annotations
 
 import functools
 import json
 import re
-import typing
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from kplug.errors import Path, did_you_mean, shown_value
-from kplug.kinds import NOUNS
-from kplug.spec.component import UNIONS
+from kplug.spec.forms import Form, ListOf, MapOf, among, members_of, wanted
 
 
 @functools.cache
 def adapter(annotation: Any) -> Any:
+    """The pydantic validator of an annotation. It is fed JSON, since only there strict mode lets a list be a tuple."""
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 
-def as_json(value: Any) -> str:
-    """Through JSON, since only there strict mode lets a list be a tuple."""
-    return json.dumps(value)
+def read_leaf(form: Form, value: Any) -> tuple[Any, list[tuple[str, Path]]]:
+    """A value as its annotation has it (a tuple where YAML has a list), and what is wrong with it.
 
-
-def leaf_problems(annotation: Any, value: Any) -> list[tuple[str, Path]]:
-    """What is wrong with a value: (message, path below the value)."""
+    Returns:
+        The value, as it was where something is wrong, and (message, path below the value) of every problem.
+    """
     from pydantic import ValidationError
 
     try:
-        result = adapter(annotation).validate_json(as_json(value), strict=True)
+        result = adapter(form.annotation).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        members = [m for m in typing.get_args(annotation) if m is not type(None)]
-        if typing.get_origin(annotation) in UNIONS and len(members) > 1:
-            return _union_problems(annotation, members, value)
-        return _in_our_words(annotation, error.errors(include_url=False), value)
+        members = [m for m in members_of(form) if m.annotation is not type(None)]
+        if len(members) > 1 and not form.marks:
+            return value, _union_problems(form, members, value)
+        return value, _in_our_words(form, error.errors(include_url=False), value)
     except (TypeError, ValueError):
-        return [(f"{shown_value(value)} is not a value that YAML can hold", ())]
+        return value, [(f"{shown_value(value)} is not a value that YAML can hold", ())]
     if isinstance(value, bool | float) and type(result) is int:  # pydantic takes 1.0 and true for Literal[1]
-        return [(f"{shown_value(value)} is not {noun(annotation)}", ())]
-    return []
+        return value, [(f"{shown_value(value)} is not {wanted(form)}", ())]
+    return result, []
 
 
-def _union_problems(annotation: Any, members: list[Any], value: Any) -> list[tuple[str, Path]]:
-    """What is wrong inside the member that the value is nearest to, or that it is none of them."""
-    found = [leaf_problems(member, value) for member in members]
-    alike = [problems for member, problems in zip(members, found, strict=True) if _origin(member) is type(value)]
+def _union_problems(form: Form, members: list[Form], value: Any) -> list[tuple[str, Path]]:
+    """The problems inside the member that the value is nearest to or, where none is near, that it is none of them."""
+    found = [(member, read_leaf(member, value)[1]) for member in members]
+    shape = MapOf if isinstance(value, dict) else ListOf if isinstance(value, list) else ()
+    alike = [problems for member, problems in found if isinstance(member, shape)]
     if len(alike) == 1:  # the only mapping, where one was written, or the only list
         return alike[0]
-    inside = [problems for problems in found if all(path for _, path in problems)]
-    return min(inside, key=len) if inside else [(f"{shown_value(value)} is not {noun(annotation)}", ())]
-
-
-def _origin(annotation: Any) -> Any:
-    """`dict` or `list` of an annotation that asks for one."""
-    if typing.get_origin(annotation) is Annotated:
-        annotation = typing.get_args(annotation)[0]
-    found = typing.get_origin(annotation)
-    return list if found is tuple else found
-
-
-_NOUNS = {
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    bool: "true or false",
-    type(None): "null",
-    Any: "anything",
-}
-_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-
-
-def noun(annotation: Any) -> str:
-    """What an annotation asks for, in words: `a whole number >= 1 or null`."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation in NOUNS:
-        return NOUNS[annotation]
-    if origin is Annotated:
-        limits = [(sign, getattr(mark, key, None)) for mark in arguments[1:] for key, sign in _SIGNS.items()]
-        said = " and ".join(f"{sign} {limit}" for sign, limit in limits if limit is not None)
-        return f"{noun(arguments[0])} {said}".rstrip()
-    if origin in UNIONS:
-        return either([noun(member) for member in arguments])
-    if origin is Literal:
-        return _one_of(arguments)
-    if origin is dict:
-        keys = typing.get_args(arguments[0]) if typing.get_origin(arguments[0]) is Literal else ()
-        return f"a mapping with {' or '.join(keys)}" if keys else "a mapping"
-    if origin is tuple and Ellipsis not in arguments:
-        return f"a list of {len(arguments)}"
-    return "a list" if origin in (list, tuple) else _NOUNS.get(annotation, str(annotation))
-
-
-def either(nouns: typing.Sequence[str]) -> str:
-    return " or ".join((", ".join(nouns[:-1]), nouns[-1]) if nouns[1:] else nouns)
-
-
-def _one_of(choices: typing.Sequence[Any]) -> str:
-    return str(choices[0]) if len(choices) == 1 else f"one of {', '.join(str(choice) for choice in choices)}"
+    inside = [problems for _, problems in found if all(path for _, path in problems)]
+    return min(inside, key=len) if inside else [(f"{shown_value(value)} is not {wanted(form)}", ())]
 
 
 _SHAPES = {  # the value is of another type; where all that is allowed is known, that is said instead
@@ -131,25 +82,24 @@ _LIMITS = {
 _BOOLS = {"yes": "true", "on": "true", "no": "false", "off": "false"}  # as YAML 1.1 reads them
 
 
-def _in_our_words(annotation: Any, errors: list[Any], value: Any) -> list[tuple[str, Path]]:
+def _in_our_words(form: Form, errors: list[Any], value: Any) -> list[tuple[str, Path]]:
     found: dict[Path, dict[str, str]] = {}
     for error in errors:
         path, item = _walk(value, error["loc"])
         if "[key]" in error["loc"]:
             item = error["input"]
-        wanted = noun(annotation) if path == () else None
-        words = _words(error, wanted) + _hint(error, item)
+        words = _words(error, wanted(form) if path == () else None) + _hint(error, item)
         found.setdefault(path, {})[error["type"]] = f"{shown_value(item)} {words}"
     if () in found:  # a problem of the whole makes those inside it noise
         found = {(): found[()]}
     return [(", and ".join(dict.fromkeys(words.values())), path) for path, words in found.items()]
 
 
-def _words(error: Any, wanted: str | None) -> str:
+def _words(error: Any, noun: str | None) -> str:
     context = error.get("ctx") or {}
     known = {key: int(n) if isinstance(n, float) and n.is_integer() else n for key, n in context.items()}
     if error["type"] in _SHAPES:
-        return f"is not {wanted or _SHAPES[error['type']].format(choices=_one_of(_choices(error)))}"
+        return f"is not {noun or _SHAPES[error['type']].format(choices=among(_choices(error)))}"
     if error["type"] == "missing":
         known["needed"] = error["loc"][-1] + 1
     words = _LIMITS.get(error["type"], f"is refused: {error['msg']}").format(**known)
@@ -157,13 +107,13 @@ def _words(error: Any, wanted: str | None) -> str:
 
 
 def _choices(error: Any) -> list[str]:
-    """What pydantic writes as `'pad', 'crop' or 'stretch'`."""
+    """The choices of a Literal, which pydantic writes as `'pad', 'crop' or 'stretch'`."""
     found = re.findall(r"'([^']*)'|([^\s,]+)", error.get("ctx", {}).get("expected", ""))
     return [text or word for text, word in found if word != "or"] or [""]
 
 
 def _hint(error: Any, value: Any) -> str:
-    """What to do, where that is clear."""
+    """A hint at what to write instead; empty where that is not clear."""
     if error["type"] == "literal_error":
         return did_you_mean(value, _choices(error))
     if error["type"] == "string_type" and isinstance(value, int | float):

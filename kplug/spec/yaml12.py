@@ -29,7 +29,7 @@ _UNTAGGED = "untagged"
 
 @dataclass
 class Marks:
-    """Where every value and key of a document stands, by path."""
+    """The places of every value and key of a document, by path."""
 
     source: str = ""
     values: dict[Path, str] = field(default_factory=dict)

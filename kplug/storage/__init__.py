@@ -1,1 +1,1 @@
-"""What is kept on disk, whole or not at all: runs and searches. Free of TensorFlow."""
+"""Runs and searches on disk: files are there whole or not at all. Free of TensorFlow."""

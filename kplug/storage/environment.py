@@ -1,4 +1,4 @@
-"""What is installed while a run is trained: distributions, and plugins with digests of their source."""
+"""The software that is installed while a run is trained: distributions, and plugins with digests of their source."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kplug.spec.plugins import host
+
+BUILT_IN = Path(__file__).parents[1] / "default_plugins"
 
 
 def packages() -> dict[str, str]:
@@ -21,16 +23,33 @@ def plugins() -> list[dict[str, str]]:
     version = importlib.metadata.version("kplug")
     return [
         {"name": p.name, "distribution": p.distribution, "version": p.version or version}
-        | {"sha256": _hash(host().manager.get_plugin(f"{p.distribution}:{p.name}"))}
+        | {"sha256": digest_of_source(_entry_file(host().manager.get_plugin(f"{p.distribution}:{p.name}")))}
         for p in host().loaded
     ]
 
 
-def _hash(plugin: Any) -> str:
-    """A digest of a plugin's source: its package's Python files, or its module's."""
-    file = Path(getattr(plugin, "__file__", None) or sys.modules[plugin.__module__].__file__ or __file__)
-    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+def digest_of_source(entry: Path, built_in: Path = BUILT_IN) -> str:
+    """A digest of a plugin's Python files, with their paths relative to its folder.
+
+    The folder of a built-in plugin is the one directly below default_plugins, whichever module in it the plugin is:
+    the Keras code of a component stands beside it. That of another is the package whose `__init__.py` it is; a plugin
+    that is a module is this file alone.
+
+    Args:
+        entry: the file of the module that is the plugin.
+        built_in: the folder of the built-in plugins.
+    """
+    if entry.is_relative_to(built_in):
+        folder = built_in / entry.relative_to(built_in).parts[0]
+    else:
+        folder = entry.parent if entry.name == "__init__.py" else entry
     digest = hashlib.sha256()
-    for source in files:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    for source in sorted(folder.rglob("*.py")) if folder.is_dir() else [entry]:
+        digest.update(f"{source.relative_to(folder.parent).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _entry_file(plugin: Any) -> Path:
+    """The file of a plugin, which is a module, or an object whose class stands in one."""
+    return Path(getattr(plugin, "__file__", None) or sys.modules[plugin.__module__].__file__ or __file__)

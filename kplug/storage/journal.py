@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kplug.errors import Problem, SpecError
+from kplug.storage.files import append, naming_errors
 
 FORMAT = 1
 
@@ -26,25 +26,16 @@ class Journal:
         self.path = path
 
     def append(self, event: str, **content: Any) -> None:
-        """A line with the time, in seconds since 1970, on the disk when this returns.
+        """Add a line with the time, in seconds since 1970; it is on the disk when this returns.
 
         Raises:
             SpecError: the system refuses to write; all lines are whole.
         """
-        size = self.path.stat().st_size if self.path.exists() else 0
-        try:
-            with open(self.path, "ab") as file:
-                file.write(json.dumps({"event": event, "at": round(time.time(), 3), **content}).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.truncate(self.path, size)
-            message = f"cannot be written: {error.strerror or error}; free the disk, then --resume goes on"
-            raise SpecError([Problem(message, where=str(self.path))]) from error
+        with naming_errors(self.path, "free the disk, then --resume goes on"):
+            append(self.path, json.dumps({"event": event, "at": round(time.time(), 3), **content}))
 
     def repair(self) -> str:
-        """Cut off a last line that a crash left torn; what was done, in a sentence, or nothing."""
+        """Cut off a last line that a crash left torn, and return a sentence that says so; else an empty one."""
         content = self.path.read_bytes() if self.path.exists() else b""
         whole = content.rfind(b"\n") + 1
         if whole == len(content):
@@ -55,7 +46,7 @@ class Journal:
         return f"{self.path}: its last line was torn and is left out; what it told of is done again"
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The lines, but for a last one that is torn.
+        """Yield the events, without a last line that is torn.
 
         Raises:
             SpecError: one is no event.
@@ -71,6 +62,6 @@ class Journal:
 
 
 def no_event(path: Path, number: int) -> SpecError:
-    """For a line of a journal, counted from 1, that nobody can have written there."""
+    """The error for a line of a journal, counted from 1, that is no event or cannot come there."""
     message = "is no event of a search; put the file back as it was, or search anew in another directory"
     return SpecError([Problem(message, where=f"{path}:{number}")])

@@ -1,4 +1,4 @@
-"""A run: the directory that holds everything about one training."""
+"""The directory of a run, which holds everything about one training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +17,10 @@ from typing import Any, Self
 from kplug.errors import Problem, SpecError
 from kplug.kinds import injected
 from kplug.records import DataInfo
-from kplug.spec import Spec, load
+from kplug.spec import Spec, load_kept
+from kplug.storage import files
 from kplug.storage.environment import packages, plugins
-from kplug.storage.files import naming_errors
+from kplug.storage.files import lock, naming_errors
 
 BEST, LAST, RESULT = "model.weights.h5", "last.weights.h5", "result.json"
 KEPT = "kept.json"  # from which stage the best weights are
@@ -40,20 +42,20 @@ class RunDirectory:
 
     @classmethod
     def create(cls, spec: Spec, directory: str | os.PathLike[str] | None = None) -> Self:
-        """A new run directory: the given one, or the next free number in `runs/NAME`."""
+        """Make a new run directory: the given one, or the next free number in `runs/NAME`."""
         if directory is not None:
             refuse_existing(directory)
             path = Path(directory)
             path.mkdir(parents=True, exist_ok=True)
         else:
-            path = _next_number(Path("runs") / spec.name)
+            path = next_number(Path("runs") / spec.name)
         run = cls(path)
         run.write("spec.yaml", spec.dump())
         return run
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str]) -> Self:
-        """A run that is there.
+        """Open a run that is there.
 
         Raises:
             SpecError: the directory is no run.
@@ -70,7 +72,7 @@ class RunDirectory:
 
     @cached_property
     def spec(self) -> Spec:
-        return load(self.path / "spec.yaml", of_a_run=True)
+        return load_kept(self.path / "spec.yaml")
 
     @cached_property
     def info(self) -> DataInfo:
@@ -82,7 +84,7 @@ class RunDirectory:
 
     @property
     def result(self) -> dict[str, Any]:
-        """`run` and `metrics`: those of the epoch whose weights were kept."""
+        """The content of result.json: `run`, and `metrics` of the epoch whose weights were kept."""
         return self.read_json(RESULT)
 
     @property
@@ -102,29 +104,27 @@ class RunDirectory:
             raise SpecError([Problem(f"{name} {problem}", where=str(self.path))]) from None
 
     def write(self, name: str, content: str | bytes) -> None:
-        """A whole file or nothing: written beside, then renamed."""
-        with self.writing(name) as temporary:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        """Write a whole file; until it is on the disk, the one that was there stays."""
+        with naming_errors(self.path / name):
+            files.write(self.path / name, content)
 
     def write_json(self, name: str, content: Any) -> None:
         self.write(name, json.dumps(content, indent=2) + "\n")
 
     def append(self, name: str, row: dict[str, Any]) -> None:
-        """A line of a `.jsonl` file, on the disk when this returns."""
-        with naming_errors(self.path / name), open(self.path / name, "a") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Add a line to a `.jsonl` file; it is on the disk when this returns."""
+        with naming_errors(self.path / name):
+            files.append(self.path / name, json.dumps(row))
 
     def cut(self, name: str, rows: int) -> None:
-        """Leave the first rows of a `.jsonl` file alone standing; a last line may be half a row."""
+        """Cut a `.jsonl` file after its first rows; a last line may be half a row."""
         path = self.path / name
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         if len(lines) > rows:
             self.write(name, "".join(lines[:rows]))
 
     def rewritten(self, spec: Spec) -> Self:
-        """The run with another spec, unfinished again."""
+        """Give the run another spec and return it, unfinished again."""
         (self.path / RESULT).unlink(missing_ok=True)
         if spec.root != self.spec.root:
             self.write("spec.yaml", spec.dump())
@@ -136,23 +136,13 @@ class RunDirectory:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     @contextlib.contextmanager
-    def writing(self, name: str) -> Any:
-        """The path to write a file to, which gets its name when all is on the disk."""
-        final = self.path / name
-        temporary = final.with_name(f".{os.getpid()}.{final.name}")  # an ending that writers go by stays
-        with naming_errors(final):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                yield temporary
-                with open(temporary, "rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(temporary, final)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+    def writing(self, name: str) -> Iterator[Path]:
+        """Yield the path to write a file to, which gets its name when all of it is on the disk."""
+        with naming_errors(self.path / name), files.writing(self.path / name) as temporary:
+            yield temporary
 
     def describe_environment(self, chosen: dict[str, Any]) -> None:
-        """Keep versions, plugins and machine; `chosen` is what the training settled on."""
+        """Write environment.json: versions, plugins, machine, and `chosen`, which the training settled on."""
         self.write_json(
             "environment.json",
             {
@@ -167,8 +157,13 @@ class RunDirectory:
         )
 
 
+def owned(path: Path) -> contextlib.AbstractContextManager[int]:
+    """Hold a run's directory for this process alone while it trains."""
+    return lock(path, "another process trains this run")
+
+
 def refuse_existing(directory: str | os.PathLike[str]) -> None:
-    """SpecError where a new run's directory already holds something."""
+    """Refuse a directory for a new run that already holds something."""
     path = Path(directory)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         what = "is a file" if path.is_file() else "already holds something"
@@ -177,7 +172,8 @@ def refuse_existing(directory: str | os.PathLike[str]) -> None:
         raise SpecError([Problem(f"{directory} {what}; name a new directory{hint}", where="--run")])
 
 
-def _next_number(parent: Path) -> Path:
+def next_number(parent: Path) -> Path:
+    """Make the directory that has the next free number in a folder."""
     with naming_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         number = max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0)

@@ -1,4 +1,4 @@
-"""Whether a search can begin in a directory, or go on there. Free of TensorFlow, so that the answer comes at once."""
+"""The directory of a search: whether one can begin there, or go on."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import shutil
 from pathlib import Path
 
 from kplug.errors import Problem, SpecError
-from kplug.spec import Spec, load
+from kplug.spec import Spec, load_kept
 from kplug.spec.tree import differences, plain
 from kplug.storage.files import naming_errors
 from kplug.storage.journal import Journal
 
-# may be others when a search goes on
+# keys of `search` that may be others when a search goes on
 FREE = ("executor", "keep", "timeout", "trial_timeout", "trial_memory", "failures")
-MORE = [("search", "oracle", "trials"), ("search", "oracle", "iterations")]  # may be raised then
+MORE = [("search", "oracle", "trials"), ("search", "oracle", "iterations")]  # numbers that may be raised then
 
 
 def directory_of(spec: Spec, directory: object = None) -> Path:
-    """Where a spec's search is, unless it is said."""
+    """The search's directory: the given one, or searches/NAME."""
     return Path("searches") / spec.name if directory is None else Path(str(directory))
 
 
@@ -36,10 +36,10 @@ def refuse_directory(path: Path, spec: Spec, resume: bool) -> bool:
     Args:
         path: the directory; it need not be there.
         spec: of absolute paths.
-        resume: whether it is to go on.
+        resume: True where it is to go on.
 
     Returns:
-        Whether it begins: also where another spec, since mended, was tried and nothing came of it.
+        True where it begins: also where another spec, since mended, was tried and nothing came of it.
 
     Raises:
         SpecError: it cannot.
@@ -47,26 +47,28 @@ def refuse_directory(path: Path, spec: Spec, resume: bool) -> bool:
     refuse_without_search(spec)
     if not journal_in(path).path.exists():
         if resume:
-            message = f"holds no search; without --resume, one begins{_found_beside(path)}"
-            raise SpecError([Problem(message, where=str(path))])
+            raise _refused(path, f"holds no search; without --resume, one begins{_found_beside(path)}")
         _refuse_something_else(path)
         return True
     changed = _changed(path, spec)
     if changed and not _has_trained(path):
         return True
     if not resume:
-        message = "already holds a search; --resume goes on with it, --to DIR begins another elsewhere"
-        raise SpecError([Problem(message, where=str(path))])
+        raise _refused(path, "already holds a search; --resume goes on with it, --to DIR begins another elsewhere")
     if changed:
         raise SpecError(changed)
     if not any(journal_in(path)) and _holds_trials(path):
         message = "is empty, but there are trials beside it; put it back as it was, or search anew with --to DIR"
-        raise SpecError([Problem(message, where=str(journal_in(path).path))])
+        raise _refused(journal_in(path).path, message)
     return False
 
 
+def _refused(path: Path, message: str) -> SpecError:
+    return SpecError([Problem(message, where=str(path))])
+
+
 def clear(path: Path) -> None:
-    """Take away what a search left, of which nothing came."""
+    """Take away what a search left of which nothing came."""
     with naming_errors(path):
         shutil.rmtree(path / "trials", ignore_errors=True)
         for name in ("journal.jsonl", "trials.jsonl"):
@@ -74,7 +76,7 @@ def clear(path: Path) -> None:
 
 
 def _has_trained(path: Path) -> bool:
-    """Whether a trial reported an epoch, or ended; a journal that tells nothing of those that are there counts too."""
+    """True where a trial reported an epoch or ended, or where the journal is empty and there are trials beside it."""
     events = list(journal_in(path))
     if not events:
         return _holds_trials(path)
@@ -89,13 +91,12 @@ def _refuse_something_else(path: Path) -> None:
     names = {item.name for item in path.iterdir()} if path.is_dir() else set()
     begun = names <= {"lock", "trials", "spec.yaml"} and not _holds_trials(path)  # and killed at once
     if path.is_file() or not begun:
-        message = "already holds something else; name another directory with --to DIR"
-        raise SpecError([Problem(message, where=str(path))])
+        raise _refused(path, "already holds something else; name another directory with --to DIR")
 
 
 def _changed(path: Path, spec: Spec) -> list[Problem]:
-    """In what the search in a directory is not the spec's, but for what may change."""
-    before = load(path / "spec.yaml", of_a_run=True)
+    """Problems where the spec that a search began with differs from this one in a key that must not change."""
+    before = load_kept(path / "spec.yaml")
     problems = []
     for steps, then, now in differences(plain(before.root), plain(spec.root)):
         raised = steps in MORE and isinstance(now, int) and isinstance(then, int) and now > then

@@ -1,11 +1,13 @@
-"""Checkpoints: the whole state of a training, whole on the disk or not there."""
+"""Checkpoints: the whole state of a training in a folder, which is whole on the disk or not there."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +18,18 @@ import tensorflow as tf
 from kplug.errors import Problem, SpecError
 from kplug.model.variables import reachable_variables
 from kplug.model.weights import finalize
-from kplug.storage.files import digest_of, naming_errors, sync
+from kplug.storage.files import digest_of, naming_errors, writing_folder
 from kplug.storage.run_directory import RunDirectory
 
 FOLDER = "checkpoints"
 NAME = re.compile(r"ckpt-(\d+)-(\d+)")  # stage, step
-LEFT = re.compile(NAME.pattern + r"\.(tmp|old)-\d+")
+LEFT = re.compile(NAME.pattern + r"\.(tmp|old)-\d+")  # what a killed process left, with its id
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that is whole.
+    """A checkpoint that is whole on the disk.
 
     Args:
         path: its folder.
@@ -38,7 +40,7 @@ class Checkpoint:
     state: dict[str, Any]
 
     def unfinished(self) -> Checkpoint:
-        """The same, of a training that has become longer since."""
+        """The same checkpoint, as one in the middle of a training that has become longer since."""
         return Checkpoint(self.path, {**self.state, "done": False})
 
     def restore(self, model: keras.Model) -> None:
@@ -71,32 +73,21 @@ class Checkpoints:
         self.folder = run.path / FOLDER
 
     def save(self, model: keras.Model, state: dict[str, Any]) -> Path:
-        """Write one, then let those beyond `keep` go; `state` has at least stage and step."""
+        """Write a checkpoint, then remove those beyond `keep`; `state` has at least stage and step."""
         final = self.folder / f"ckpt-{state['stage']}-{state['step']}"
-        temporary = final.with_name(f"{final.name}.tmp-{os.getpid()}")
+        temporary, old = (final.with_name(f"{final.name}.{ending}-{os.getpid()}") for ending in ("tmp", "old"))
         variables = reachable_variables(model)
-        with naming_errors(final):
-            try:
-                temporary.mkdir(parents=True)
-                writer = tf.train.Checkpoint(variables=list(variables.values()))
-                writer.write(str(temporary / "variables"))
-                content = {"format": FORMAT, **state, "variables": list(variables)}
-                (temporary / "state.json").write_text(json.dumps(content))
-                digests = {file.name: digest_of(file) for file in sorted(temporary.iterdir())}
-                (temporary / "manifest.json").write_text(json.dumps(digests, indent=1))
-                sync(*temporary.iterdir(), temporary)
-                _put_in_place(temporary, final)
-            except tf.errors.OpError as error:  # TensorFlow's own word for a disk that is full
-                if "Collective" in error.message:  # no fault of the disk: another worker is gone
-                    raise
-                raise OSError(error.message) from error
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+        with naming_errors(final), _disk_errors(), writing_folder(final, temporary, old):
+            tf.train.Checkpoint(variables=list(variables.values())).write(str(temporary / "variables"))
+            content = {"format": FORMAT, **state, "variables": list(variables)}
+            (temporary / "state.json").write_text(json.dumps(content))
+            digests = {file.name: digest_of(file) for file in sorted(temporary.iterdir())}
+            (temporary / "manifest.json").write_text(json.dumps(digests, indent=1))
         self._prune()
         return final
 
     def newest(self) -> tuple[Checkpoint | None, list[str]]:
-        """The newest good one, and what is wrong with those that are newer."""
+        """Return the newest good checkpoint, and a sentence on each newer one that is damaged."""
         complaints: list[str] = []
         for _, path in reversed(checkpoints_in(self.run)):
             try:
@@ -123,7 +114,11 @@ def checkpoints_in(run: RunDirectory) -> list[tuple[tuple[int, int], Path]]:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """A checkpoint whose files are those of its manifest."""
+    """Open a checkpoint whose files are those of its manifest.
+
+    Raises:
+        OSError, ValueError, KeyError: it is damaged, or of another format.
+    """
     digests = json.loads((path / "manifest.json").read_text())
     for name, digest in digests.items():
         if digest_of(path / name) != digest:
@@ -134,11 +129,12 @@ def open_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, state)
 
 
-def _put_in_place(temporary: Path, final: Path) -> None:
-    """Rename; one of the same step, from before a resume, goes first out of the way and then away."""
-    old = final.with_name(f"{final.name}.old-{os.getpid()}")
-    if final.exists():
-        os.replace(final, old)
-    os.replace(temporary, final)
-    sync(final.parent)
-    shutil.rmtree(old, ignore_errors=True)
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Inside, TensorFlow's error for a disk that is full is an OSError."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if "Collective" in error.message:  # no fault of the disk: another worker is gone
+            raise
+        raise OSError(error.message) from error

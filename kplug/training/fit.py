@@ -26,10 +26,9 @@ from kplug.model.memory import out_of_memory, refuse_too_large
 from kplug.model.weights import carry_over, freeze, taken_over_from
 from kplug.records import FitInfo, Learner, Rebuild
 from kplug.spec import Spec
-from kplug.storage.files import owned
 from kplug.storage.metrics import best_metric
 from kplug.storage.notes import Notes
-from kplug.storage.run_directory import RESULT, refuse_existing
+from kplug.storage.run_directory import RESULT, owned, refuse_existing
 from kplug.training import auto
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.cluster import Cluster

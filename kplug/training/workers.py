@@ -20,7 +20,7 @@ from kplug.errors import Problem, SpecError, dotted
 from kplug.model.patches import make_keras_distribute
 from kplug.spec import Spec
 from kplug.spec.build import build
-from kplug.spec.tree import nodes, plain
+from kplug.spec.tree import leaves, nodes
 from kplug.storage.environment import packages, plugins
 from kplug.training.cluster import Cluster
 from kplug.training.plan import Stage
@@ -39,20 +39,10 @@ def refuse_differences(cluster: Cluster, spec: Spec) -> None:
 
 def facts(spec: Spec) -> dict[str, Any]:
     """All that must be the same on the workers: the spec but for its file paths, plugins, what computes."""
-    values: dict[str, Any] = {}
-    _flatten(plain(spec.root), (), values, spec)
+    values = {dotted(path): value for path, _, value in leaves(spec.root) if path not in spec.file_paths}
     versions = packages()
     values |= {f"plugin {p['distribution']}:{p['name']}": f"{p['version']} ({p['sha256'][:12]})" for p in plugins()}
     return values | {f"package {name}": versions.get(name) for name in ("tensorflow", "keras", "numpy")}
-
-
-def _flatten(value: Any, path: tuple[Any, ...], into: dict[str, Any], spec: Spec) -> None:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if items:
-        for key, item in items:
-            _flatten(item, (*path, key), into, spec)
-    elif not spec.is_file_path(path):
-        into[dotted(path)] = value
 
 
 def refuse_uneven(cluster: Cluster, spec: Spec, batch_size: int) -> None:

@@ -1,4 +1,4 @@
-"""Where the trainings of a search run: what an executor must do. A cluster's is written against this page."""
+"""The interface of an executor, which runs the trainings of a search. A cluster's is written against this page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kplug.spec.search.objectives import MEASURED
 
-# how a training ends
+# the words for how a training ends
 FINISHED = "finished"  # its run is whole
 PAUSED = "paused"  # it was told not to go on, and kept a checkpoint
 REFUSED = "refused"  # its spec does not fit, in a way that only shows when it is built
@@ -25,7 +25,7 @@ class Job:
         spec: what to train, as YAML.
         run: the run's directory; an unfinished run in it is gone on with.
         log: the file that takes what the training writes to stdout and stderr, after what is in it.
-        wanted: names of further numbers, of `kplug.spec.search.objectives.COUNTED` and `MEASURED`.
+        wanted: names of further numbers, from `kplug.spec.search.objectives.COUNTED` and `MEASURED`.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Reported:
 
     Args:
         name: of the job.
-        epoch: that ended, counted from 1; 0 before the first.
-        metrics: of the epoch; before the first, what is counted.
+        epoch: the one that ended, counted from 1; 0 before the first.
+        metrics: those of the epoch; before the first, what is counted.
     """
 
     name: str
@@ -62,9 +62,9 @@ class Ended:
     Args:
         name: of the job.
         how: one of the words above.
-        numbers: that no epoch reports: counted and measured.
-        reason: of an end that has one: for a person, several lines where it is a traceback.
-        problems: (dotted path, message) of a spec that does not fit.
+        numbers: those that no epoch reports: counted and measured.
+        reason: why, for a person, where the end has a reason; several lines where it is a traceback.
+        problems: (dotted path, message) where the spec does not fit.
     """
 
     name: str
@@ -81,8 +81,8 @@ class TrialExecutor(abc.ABC):
     """Runs trainings beside each other, each by `kplug.tuning.job.run_job`.
 
     Args:
-        workers: how many at once.
-        is_here: whether they take this machine's memory.
+        workers: how many trainings at once.
+        is_here: True where they take this machine's memory.
         held: open files that every process which trains on this machine is to hold as long as it lives: a lock.
     """
 
@@ -96,7 +96,7 @@ class TrialExecutor(abc.ABC):
 
     @abc.abstractmethod
     def wait(self, seconds: float) -> list[Event]:
-        """What has happened since; waits so long for the first event."""
+        """Wait so long for the first event, and return what has happened since."""
 
     @abc.abstractmethod
     def answer(self, name: str, go_on: bool) -> None:
@@ -122,5 +122,5 @@ class TrialExecutor(abc.ABC):
         """End at once what still runs, and give back what the executor holds."""
 
     def memory(self, name: str) -> int:
-        """Bytes that a training takes now; 0 where that cannot be known."""
+        """The bytes that a training takes now; 0 where that cannot be known."""
         return 0

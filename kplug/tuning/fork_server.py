@@ -6,6 +6,10 @@ runs here, and no device is looked for: a fork of a process with threads or with
 The other end of FD, a Unix socket, sends a job as a line of JSON together with one end of a socket on which the
 training talks; it gets lines back: {"name", "pid"} of a training that began, {"name", "code"} of one that ended. Where
 the other end is closed, all trainings are killed.
+
+The fork server of `multiprocessing` will not do: each of its children runs the script again that called `kplug.search`,
+unless that guards its main part; and the server itself cannot be given an environment and a lock to hold, be killed
+while it still loads TensorFlow, or be replaced where it was killed, but by private names.
 """
 
 from __future__ import annotations
@@ -72,7 +76,7 @@ def serve(channel: socket.socket) -> None:
 
 
 def _receive(channel: socket.socket) -> tuple[Job, socket.socket] | None:
-    """A job and the socket that its training talks on; None at the end."""
+    """Read a job and the socket that its training talks on; None at the end."""
     content, descriptors, _, _ = socket.recv_fds(channel, LARGEST, 1)
     if not content:
         return None
@@ -83,6 +87,7 @@ def _receive(channel: socket.socket) -> tuple[Job, socket.socket] | None:
 
 
 def _tell_ended(channel: socket.socket, names: dict[int, str]) -> None:
+    """Tell the names of trainings whose processes ended, with their exit codes."""
     while names:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
@@ -120,6 +125,7 @@ def _train(job: Job, end: socket.socket) -> NoReturn:
 
 
 def _run(job: Job, end: socket.socket) -> Ended:
+    """Train, and ask the other end after each epoch."""
     from kplug.tuning.job import run_job
 
     answers = end.makefile("rb")
@@ -148,7 +154,7 @@ def _die_with_parent() -> None:
 
 
 def _be_the_first_to_die() -> None:
-    """Where memory runs out, the system ends a training, not the search."""
+    """Have the system end this training, not the search, where memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

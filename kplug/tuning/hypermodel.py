@@ -41,7 +41,7 @@ class SpecHyperModel(keras_tuner.HyperModel):
         declare(self.space, hp)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """The compiled model of a point; data are opened for what the model must know of them."""
+        """Build the compiled model of a point; data are opened for what the model must know of them."""
         declare(self.space, hp)
         spec = spec_at(self.spec, self.space, point_of(self.space, hp.values))
         data = open_data(spec)

@@ -34,8 +34,8 @@ class Reporter(keras.callbacks.Callback):
     """Asks whether the training goes on; where not, has it write a checkpoint and end, as SIGTERM does.
 
     Args:
-        job: whose numbers are counted.
-        ask: (epoch, metrics) -> whether it goes on.
+        job: the training, whose numbers are counted.
+        ask: called with (epoch, metrics), returns True where the training goes on.
     """
 
     def __init__(self, job: Job, ask: Ask) -> None:
@@ -65,7 +65,7 @@ def run_job(job: Job, ask: Ask) -> Ended:
 
     Args:
         job: the training.
-        ask: (epoch, metrics) -> whether it goes on; called once before the first epoch and after each.
+        ask: called with (epoch, metrics) once before the first epoch and after each; True: it goes on.
     """
     reporter = Reporter(job, ask)
     manager = host().manager
@@ -96,7 +96,7 @@ def run_job(job: Job, ask: Ask) -> Ended:
 
 
 def _whole(problem: Problem) -> str:
-    """A problem's message; of one that is not of the spec, such as a full disk, with the file that it is about."""
+    """The message of a problem, with its file where it is not of the spec, such as a full disk."""
     return problem.message if problem.path or not problem.where else f"{problem.where}: {problem.message}"
 
 

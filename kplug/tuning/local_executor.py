@@ -19,11 +19,13 @@ from typing import Any
 from kplug.console import inherited_environment
 from kplug.tuning.executor import FAILED, Ended, Event, Job, Reported, TrialExecutor
 
-ATTEMPTS = 2  # to hand a job over: the process that forks may be gone
+ATTEMPTS = 2  # tries to hand a job over: the process that forks may be gone
 
 
 @dataclass
 class _Training:
+    """A training that was handed over, and what is known of its process."""
+
     job: Job
     channel: socket.socket
     pid: int = 0
@@ -116,6 +118,7 @@ class Processes(TrialExecutor):
     # --- the process that forks --------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        """Start the process that forks, where there is none."""
         if self.server is not None and self.server.poll() is None:
             return
         self.channel, its = socket.socketpair()
@@ -128,13 +131,13 @@ class Processes(TrialExecutor):
         self.heard = b""
 
     def _hear_all(self) -> None:
-        """What the process that forked said before it was gone, so that its trainings are known to have ended."""
+        """Read what the process that forked said before it was gone, so that its trainings are known to have ended."""
         gone = self.server
         while self.server is gone:
             self._hear()
 
     def _hear(self) -> None:
-        """What the process that forks says: who began, who ended; where it is gone, all ended."""
+        """Read what the process that forks says: who began, who ended; where it is gone, all ended."""
         try:
             received = self.channel.recv(1 << 16)
         except ConnectionResetError:  # it is gone, with a job that it had not read
@@ -156,7 +159,7 @@ class Processes(TrialExecutor):
             self._serve()
 
     def _ends(self) -> list[Event]:
-        """The trainings whose processes are gone, and how."""
+        """The ends of the trainings whose processes are gone."""
         events: list[Event] = []
         for name, training in list(self.trainings.items()):
             if training.code is None:
@@ -170,7 +173,7 @@ class Processes(TrialExecutor):
 
 
 def _read(training: _Training) -> list[Event]:
-    """The whole lines that a training has sent."""
+    """The events in the whole lines that a training has sent; its last words are kept until its process is gone."""
     try:
         training.channel.setblocking(False)
         received = training.channel.recv(1 << 20)
@@ -194,6 +197,7 @@ def _read(training: _Training) -> list[Event]:
 
 
 def _crashed(training: _Training) -> Ended:
+    """The end of a training that said nothing of it: how its process was gone."""
     code = training.code or 0
     try:
         what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -226,7 +230,7 @@ def _group(pid: int) -> list[int]:
 
 
 def _private_memory(pid: int) -> int:
-    """Bytes that a process shares with no other: not the pages that its fork left it."""
+    """The bytes that a process shares with no other, which leaves out the pages that its fork left it."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Having trials trained: what a search does between its oracle and its executor."""
+"""The loop of a search: trials that its oracle proposes are trained by its executor, and told."""
 
 from __future__ import annotations
 
@@ -17,32 +17,45 @@ from kplug.spec.tree import plain
 from kplug.storage.journal import Journal
 from kplug.tuning.executor import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Job, Reported, TrialExecutor
 from kplug.tuning.signals import held_back
-from kplug.tuning.study import PRUNED, SAME, Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial, TrialState
 from kplug.tuning.trial_files import TrialFiles
 
 GIB = 2**30
 MEND = "mend that, then --resume goes on"
 PATIENCE = 60.0  # seconds in which trainings that are to end write their checkpoints
-REMINDER = 10.0  # of them, after which they are told again: one may be in code that swallows what SIGTERM raises
+REMINDER = 10.0  # seconds after which they are told again: one may be in code that swallows what SIGTERM raises
 
 
 @dataclass
 class Running:
-    """A training that is under way."""
+    """A training that is under way.
+
+    Args:
+        trial: that it is of.
+        repeat: which of the trial's trainings it is, counted from 0.
+        started: when it began, on the monotonic clock; once it reports, when it had a place and TensorFlow.
+        epoch: the last that it reported since it began.
+    """
 
     trial: Trial
     repeat: int
     started: float
     epoch: int = 0
 
+    @property
+    def rows(self) -> list[dict[str, float]]:
+        """The metrics of the epochs that it reported, those from before a promotion or a resume among them."""
+        return self.trial.rows(self.repeat)
+
 
 class TrialLoop:
     """Has an executor train what a study asks for, and journals what happens before anything follows from it.
 
     Args:
-        kept: the search's directory.
+        kept: files of the trials.
         study: asks and judges.
-        repeats: what each training of a point changes in its spec.
+        repeats: for each training of a point, what it changes in the spec, path to value.
         journal: of the search.
         executor: trains.
         watch: called whenever something happened.
@@ -61,12 +74,12 @@ class TrialLoop:
         self.journal, self.executor, self.watch = journal, executor, watch
         self.section = plain(study.spec["search"])
         self.wanted = tuple(name for name in study.aim.names if name in (*COUNTED, *MEASURED))
-        self.under_way: dict[str, Running] = {}  # by the job's name
-        self.ended: dict[int, list[Ended]] = {}  # by trial: how each of its trainings ended
-        self.unfinished: list[Trial] = []  # of a search that is gone on with
+        self.under_way: dict[str, Running] = {}  # job name -> training
+        self.ended: dict[int, list[Ended]] = {}  # trial number -> how each of its trainings ended
+        self.unfinished: list[Trial] = []  # trials that had not ended when the search that goes on was left
         self.told_to_stop: set[str] = set()  # trainings that were to end by what they had reported
-        self.counted: dict[int, dict[str, float]] = {}  # by trial
-        self.is_asking = True
+        self.counted: dict[int, dict[str, float]] = {}  # trial number -> what was counted before it began
+        self.is_asking = True  # until the oracle has no other trial, or the time is over
         self.failed_in_a_row = self.ended_here = 0
         self.began = time.monotonic()
 
@@ -120,7 +133,7 @@ class TrialLoop:
         return not self.is_asking
 
     def _say_that_none_is_left(self) -> None:
-        most, asked = self.study.oracle.max_trials, len(self.study.trials)
+        most, asked = self.study.max_trials, len(self.study.trials)
         if most and asked < most:
             log(f"the oracle finds no point that it has not proposed; it ends after {asked} of {most} trials")
 
@@ -129,32 +142,30 @@ class TrialLoop:
         if trial.spec is None:
             self._tell(trial, REFUSED, {}, trial.reason)
         elif (double := self.study.double_of(trial)) is not None:
-            self._tell(trial, SAME, {}, same=double.number)
+            self._tell(trial, TrialState.SAME, {}, same=double.number)
         else:
             self._train_next(trial)
 
     def _train_next(self, trial: Trial) -> None:
         """Begin the first of a trial's trainings that did not end, or tell how the trial ended."""
         ended = self.ended.get(trial.number, [])
-        if ended and (ended[-1].how not in (FINISHED, PAUSED) or self._is_pruned(trial, ended)):
-            return self._tell_end(trial, ended)
-        if len(ended) == len(self.repeats):
-            return self._tell_end(trial, ended)
         repeat = len(ended)
-        name = self.name(trial, repeat)
-        run = self.kept.run(trial, repeat)
-        if name in self.told_to_stop and set(self.wanted) & set(MEASURED):  # the search was killed before it measured
-            shutil.rmtree(run, ignore_errors=True)
-        elif name in self.told_to_stop:  # the search was killed just then
-            how = PAUSED if trial.reports and len(trial.reports) > repeat and trial.reports[repeat] else REFUSED
-            return self._training_over(trial, Ended(name, how, self.counted.get(trial.number, {})))
+        is_over = ended and (ended[-1].how not in (FINISHED, PAUSED) or self._is_pruned(trial, ended))
+        if is_over or repeat == len(self.repeats):
+            return self._tell_end(trial, ended)
+        name, run = self.name(trial, repeat), self.kept.run(trial, repeat)
+        if name in self.told_to_stop:  # before the search was killed, which then did not hear of the end
+            if not set(self.wanted) & set(MEASURED):
+                how = PAUSED if trial.rows(repeat) else REFUSED
+                return self._training_over(trial, Ended(name, how, self.counted.get(trial.number, {})))
+            shutil.rmtree(run, ignore_errors=True)  # what stopped cannot be gone on with to be measured
         assert trial.spec is not None
         spec = trial.spec.at(self.repeats[repeat]) if self.repeats[repeat] else trial.spec
         self.under_way[name] = Running(trial, repeat, time.monotonic())
         self.executor.start(Job(name, spec.dump(), str(run), str(self.kept.log(trial)), self.wanted))
 
     def name(self, trial: Trial, repeat: int) -> str:
-        """Of the job that trains a trial for the first, second, ... time."""
+        """The name of the job that trains a trial for the first, second, ... time."""
         return f"{trial.number:04}-{repeat}"
 
     def leave(self) -> None:
@@ -173,26 +184,24 @@ class TrialLoop:
 
     # --- what trainings say ------------------------------------------------------------------------------------------
 
-    @held_back()  # a verdict of the pruner that is in no journal would count for the next ones
+    # a verdict of the pruner that is in no journal would count for the next ones
+    @held_back()
     def _reported(self, event: Reported) -> None:
-        running = self.under_way[event.name]
-        trial, repeat = running.trial, running.repeat
+        running, metrics = self.under_way[event.name], dict(event.metrics)
         running.epoch = event.epoch
-        rows = trial.reports[repeat] if len(trial.reports) > repeat else []
-        if dict(event.metrics) in rows[event.epoch - 1 : event.epoch]:  # trained again, from a checkpoint before it
-            go_on = event.name not in self.told_to_stop or event.epoch < len(rows)
+        if metrics in running.rows[event.epoch - 1 : event.epoch]:  # trained again, from a checkpoint before it
+            go_on = event.name not in self.told_to_stop or event.epoch < len(running.rows)
             self.executor.answer(event.name, go_on)
             return
-        if not event.epoch:
-            running.started = time.monotonic()  # it has a place, and TensorFlow
         if event.epoch:
-            self._refuse_unreported(event.metrics)
-            go_on = self.study.report(trial, repeat, event.epoch, event.metrics)
+            self._refuse_unreported(metrics)
+            go_on = self.study.report(running.trial, running.repeat, event.epoch, metrics)
         else:
-            go_on = self.count(trial, repeat, event.metrics)
+            running.started = time.monotonic()
+            go_on = self.count(running.trial, running.repeat, metrics)
         if not go_on:
             self.told_to_stop.add(event.name)
-        content = {"trial": trial.number, "repeat": repeat, "epoch": event.epoch, "metrics": dict(event.metrics)}
+        content = {"trial": running.trial.number, "repeat": running.repeat, "epoch": event.epoch, "metrics": metrics}
         self.journal.append("report", **content, go_on=go_on)
         self.executor.answer(event.name, go_on)
 
@@ -205,7 +214,7 @@ class TrialLoop:
                 raise self.study.spec.error(("search", key), f"'{name}' is not reported{hint}")
 
     def count(self, trial: Trial, repeat: int, numbers: Mapping[str, float]) -> bool:
-        """Note what is counted before a training begins; whether it keeps to the constraints."""
+        """Note what is counted before a training begins, and say whether it keeps to the constraints."""
         self.study.begin(trial, repeat)
         self.counted[trial.number] = dict(numbers)
         return not self.study.aim.broken_by(numbers)
@@ -215,11 +224,8 @@ class TrialLoop:
         if event.how == BROKEN:
             broke = f"trial {trial.number} ({in_words(trial.point)}) broke:\n{event.reason.rstrip()}"
             raise SearchStopped(f"{broke}\n{MEND}")
-        if (
-            event.how == REFUSED
-            and event.problems
-            and not self.study.space.is_of(trial.point, [path for path, _ in event.problems])
-        ):
+        elsewhere = not self.study.space.is_of(trial.point, [path for path, _ in event.problems])
+        if event.how == REFUSED and event.problems and elsewhere:
             raise SpecError([self._in_spec(path, message) for path, message in event.problems])
         self._training_over(trial, event)
 
@@ -230,7 +236,7 @@ class TrialLoop:
         self._train_next(trial)
 
     def _in_spec(self, path: str, message: str) -> Problem:
-        """A problem of a trial's spec, where its cause stands in the search's."""
+        """A problem of a trial's spec, told at the place in the search's spec that causes it."""
         place = "search.objective" if path.startswith("fit.best") else path
         return self.study.spec.problem(place, message) if place else Problem(message)
 
@@ -253,14 +259,12 @@ class TrialLoop:
 
     def _tell_end(self, trial: Trial, ended: list[Ended]) -> None:
         last = ended[-1]
-        status = PRUNED if self._is_pruned(trial, ended) else last.how
+        status = TrialState.PRUNED if self._is_pruned(trial, ended) else last.how
         names = dict.fromkeys(name for one in ended for name in one.numbers)
         means = {name: statistics.fmean(one.numbers[name] for one in ended if name in one.numbers) for name in names}
-        numbers = dict(self.counted.get(trial.number) or self.counted.get(trial.origin, {})) | means
-        reason = last.reason
-        if status == REFUSED and not reason:
-            reason = self.study.aim.broken_by(numbers)
-        self._tell(trial, status, numbers, reason)
+        numbers = (self.counted.get(trial.number) or self.counted.get(trial.origin, {})) | means
+        broken = self.study.aim.broken_by(numbers) if status == REFUSED else ""
+        self._tell(trial, status, numbers, last.reason or broken)
 
     def _tell(
         self, trial: Trial, status: str, numbers: Mapping[str, float], reason: str = "", same: int | None = None
@@ -271,13 +275,13 @@ class TrialLoop:
         log(self.line(trial))
         self.ended_here += 1
         self.kept.tidy()
-        self.failed_in_a_row = self.failed_in_a_row + 1 if trial.status == FAILED else 0
+        self.failed_in_a_row = self.failed_in_a_row + 1 if trial.status == TrialState.FAILED else 0
         if self.failed_in_a_row >= self.section["failures"]:
             message = f"{self.failed_in_a_row} trials in a row failed, the last of them: {trial.reason}"
             raise SearchStopped(f"{message}; {MEND}")
 
     def tell_study(self, event: Mapping[str, Any]) -> None:
-        """Have the study know how a trial ended, as the journal tells it."""
+        """Tell the study how a trial ended, from an event of the journal."""
         trial = self.study.trials[event["trial"]]
         if event["same"] is not None:
             self.study.tell_same(trial, self.study.trials[event["same"]])
@@ -285,11 +289,10 @@ class TrialLoop:
             self.study.tell(trial, event["status"], event["numbers"], event["reason"])
 
     def line(self, trial: Trial) -> str:
-        """A trial in a line."""
-        names = [one.name for one in self.study.aim.objectives]
-        gave = "  ".join(f"{name} {trial.numbers[name]:.5g}" for name in names if name in trial.numbers)
-        best = self.study.best
-        mark = "  best so far" if best is trial else ""
+        """A line that tells a trial: its point, how it ended, and what it gave."""
+        names = [name for name in self.study.aim.objective_names if name in trial.numbers]
+        gave = "  ".join(f"{name} {trial.numbers[name]:.5g}" for name in names)
+        mark = "  best so far" if self.study.best is trial else ""
         why = f": {trial.reason.splitlines()[0]}" if trial.reason else ""
         point = point_in_words(trial.point, self.study.space)
         return f"trial {trial.number}  {point}  {trial.status}{why}  {gave}{mark}".rstrip()

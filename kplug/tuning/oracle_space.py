@@ -10,43 +10,44 @@ from typing import Any
 import keras_tuner
 import numpy as np
 
+from kplug.records import SearchInfo
 from kplug.spec.search.ranges import Range
 from kplug.spec.search.space import Point, Space
 
 
 def declare(space: Space, hyperparameters: keras_tuner.HyperParameters | None = None) -> keras_tuner.HyperParameters:
     """Register every range by its path, what stands below a label under its condition."""
-    found = hyperparameters if hyperparameters is not None else keras_tuner.HyperParameters()
+    declared = keras_tuner.HyperParameters() if hyperparameters is None else hyperparameters
     for one in space:
         with contextlib.ExitStack() as conditions:
             for path, label in one.conditions:
-                conditions.enter_context(found.conditional_scope(path, [label]))
-            _register(found, one)
-    return found
+                conditions.enter_context(declared.conditional_scope(path, [label]))
+            _register(declared, one)
+    return declared
 
 
-def _register(found: keras_tuner.HyperParameters, one: Range) -> None:
+def _register(declared: keras_tuner.HyperParameters, one: Range) -> None:
     if one.kind == "bool":
-        found.Boolean(one.path)
+        declared.Boolean(one.path)
     elif one.kind == "choice":
-        found.Choice(one.path, _words(one))
+        declared.Choice(one.path, _words(one))
     elif one.kind == "int":
-        found.Int(one.path, one.low, one.high, step=one.step)
+        declared.Int(one.path, one.low, one.high, step=one.step)
     elif one.values is not None:
-        found.Choice(one.path, list(one.values))  # Keras Tuner's own steps lose the last: 0.5 // 0.1 is 4
+        declared.Choice(one.path, list(one.values))  # Keras Tuner's own steps lose the last: 0.5 // 0.1 is 4
     else:
-        found.Float(one.path, one.low, one.high, sampling="log" if one.kind == "log" else "linear")
+        declared.Float(one.path, one.low, one.high, sampling="log" if one.kind == "log" else "linear")
 
 
 def _words(one: Range) -> list[Any]:
-    """The candidates as Keras Tuner takes them, all of one type; others as text."""
+    """The candidates as Keras Tuner takes them, which must be of one type: others are written as JSON."""
     values = list(one.labels or one.candidates)
-    alike = {type(value) for value in values}
-    return values if len(alike) == 1 and alike <= {int, float, str} else [json.dumps(value) for value in values]
+    is_taken = {type(value) for value in values} in ({int}, {float}, {str})
+    return values if is_taken else [json.dumps(value) for value in values]
 
 
 def point_of(space: Space, values: Mapping[str, Any]) -> Point:
-    """The point that Keras Tuner's values of active ranges are."""
+    """The point, path to value, of which Keras Tuner has these values."""
     point: Point = {}
     for one in space:
         if one.is_active(point):
@@ -58,46 +59,30 @@ def point_of(space: Space, values: Mapping[str, Any]) -> Point:
 
 
 def values_of(space: Space, point: Point) -> dict[str, Any]:
-    """Keras Tuner's values of a point."""
+    """The values that Keras Tuner has of a point."""
     values = dict(point)
     for one in space.active(point):
         if one.kind == "choice":
-            value = point[one.path]
-            same = [type(value) is type(other) and value == other for other in one.labels or one.candidates]
-            values[one.path] = _words(one)[same.index(True)]
+            alike = [(type(value), value) for value in one.labels or one.candidates]  # True is no 1 here
+            values[one.path] = _words(one)[alike.index((type(point[one.path]), point[one.path]))]
     return values
 
 
-def begin_with(oracle: keras_tuner.Oracle, points: list[dict[str, Any]], by_epochs: bool) -> None:
-    """Have an oracle's first trials be these.
+def search_info(space: Space, name: str, direction: str, seed: int, epochs: int, first: int = 0) -> SearchInfo:
+    """The record that an oracle is injected with.
 
     Args:
-        oracle: that has not been asked yet.
-        points: Keras Tuner's values of each.
-        by_epochs: the oracle gives its trials epochs.
-
-    Raises:
-        ValueError: they are more than the oracle makes.
+        space: that it searches.
+        name: of the number by which trials are compared.
+        direction: minimize or maximize.
+        seed: of the spec.
+        epochs: of a whole training.
+        first: how many points the spec gives before the oracle's own.
     """
-    most = oracle.max_trials
-    if most and len(points) > most:
-        raise ValueError(f"has {len(points)} points, and the oracle makes no more trials than {most}")
-    draw, propose = oracle._random_values, oracle.populate_space
-
-    def given() -> dict[str, Any] | None:
-        number = len(oracle.trials)
-        return dict(points[number]) if number < len(points) else None
-
-    def populate(trial_id: str) -> dict[str, Any]:
-        found = given()
-        return {"status": "RUNNING", "values": found} if found else propose(trial_id)
-
-    if by_epochs:
-        oracle._random_values = lambda: given() or draw()  # what is around it notes the trial's round
-    else:
-        oracle.populate_space = populate
+    objective = keras_tuner.Objective(name, direction[:3])
+    return SearchInfo(declare(space), objective, mixed(seed), max(1, epochs), space.size(), first, space)
 
 
 def mixed(seed: int) -> int:
-    """A seed for Keras Tuner, whose oracles draw with seed, seed + 1, ...: neighbours would draw nearly the same."""
+    """A seed for Keras Tuner that lies far from those of neighbours, since its oracles draw with seed, seed + 1, ..."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0]) or 1

@@ -1,4 +1,4 @@
-"""Going on with a search: the events of its journal, put into a study that knows nothing yet."""
+"""A search that goes on: the events of its journal, put into a study that knows nothing yet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kplug.errors import Problem, SpecError
 from kplug.storage.journal import FORMAT, Journal, no_event
 from kplug.tuning.executor import Ended
 from kplug.tuning.loop import TrialLoop
-from kplug.tuning.study import Trial
+from kplug.tuning.trial import Trial
 
 
 def replay(journal: Journal, trials: TrialLoop) -> None:
@@ -22,20 +22,20 @@ def replay(journal: Journal, trials: TrialLoop) -> None:
         if not _follows(event, trials.study.trials):
             raise no_event(journal.path, number)
         _replay(journal, trials, event)
-    trials.unfinished = [trial for trial in trials.study.trials if not trial.status]
+    trials.unfinished = [trial for trial in trials.study.trials if trial.is_under_way]
 
 
 def _follows(event: Mapping[str, Any], trials: list[Trial]) -> bool:
-    """Whether an event can come after those before it: it is of a trial that is there, and of its next epoch."""
+    """True where an event can come after those before it: it is of a trial that is there, and of its next epoch."""
     if event["event"] not in ("report", "ended", "tell"):
         return True
     if event.get("trial") not in range(len(trials)):
         return False
-    reports = trials[event["trial"]].reports[event.get("repeat", 0) :][:1]
-    return event.get("epoch", 0) <= len(reports[0] if reports else []) + 1
+    return event.get("epoch", 0) <= len(trials[event["trial"]].rows(event.get("repeat", 0))) + 1
 
 
 def _replay(journal: Journal, trials: TrialLoop, event: Mapping[str, Any]) -> None:
+    """Put an event into the study, and see that it comes to what it did."""
     if event["event"] == "search" and event["format"] != FORMAT:
         message = f"it is of format {event['format']}, and this kplug reads {FORMAT}; search anew elsewhere"
         raise SpecError([Problem(message, where=str(journal.path))])
@@ -66,6 +66,7 @@ def _replay_report(journal: Journal, trials: TrialLoop, event: Mapping[str, Any]
 
 
 def _differs(journal: Journal, event: Mapping[str, Any]) -> SpecError:
+    """The error for an event that the study does not come to again."""
     message = (
         f"trial {event['trial']} does not come out as it did: another version of kplug, Keras Tuner or a plugin is "
         "installed; put it back, or search anew in another directory"

@@ -1,48 +1,46 @@
-"""A search: trials asked for, trained by an executor, told to the oracle; all of it kept in a directory."""
+"""A search: trials asked for, trained by an executor, told to the oracle; all of it is kept in a directory."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kplug.console import log
-from kplug.errors import Problem, SpecError
 from kplug.model.machine import free_on_machine, in_words
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.plugins import host
 from kplug.spec.search.objectives import COUNTED, MEASURED, Objectives, objectives_of
 from kplug.spec.tree import plain
-from kplug.storage.files import naming_errors, sync, write_whole
-from kplug.storage.journal import FORMAT, Journal
+from kplug.storage.files import lock, naming_errors, write
+from kplug.storage.journal import FORMAT
 from kplug.storage.search_directory import clear, directory_of, journal_in, refuse_directory
 from kplug.tuning.executor import TrialExecutor
 from kplug.tuning.loop import TrialLoop
 from kplug.tuning.replay import replay
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 from kplug.tuning.trial_files import TrialFiles
 
-DEFAULT_BEST = {"minimize": "val_loss"}  # of `fit.best`; a search puts its objective there
+DEFAULT_BEST = {"minimize": "val_loss"}  # `fit.best` where nobody wrote it; a search puts its objective there
 LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
 LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
-LOCK_SILENCE = 2.0  # of them, before a person is told what is waited for
+LOCK_SILENCE = 2.0  # seconds of waiting before a person is told of it
 
 
 Watch = Callable[["Search", TrialLoop], None]
 
 
 class Search:
-    """A search's directory, and what is known of its trials.
+    """A search: its directory, and its trials as the journal tells them.
 
     Args:
         path: the directory.
-        study: what its journal tells.
+        study: all that its journal tells.
     """
 
     def __init__(self, path: Path, study: Study) -> None:
@@ -58,7 +56,7 @@ class Search:
 
     @property
     def kept(self) -> TrialFiles:
-        """Its files: `kept.run(trial)` is where a trial's run is."""
+        """The files of its trials: `kept.run(trial)` is where a trial's run is."""
         return TrialFiles(self.path, self.study, plain(self.study.spec["search"])["keep"])
 
 
@@ -81,7 +79,7 @@ def search(
     spec, path = spec.absolute(), directory_of(spec, directory)
     journal = journal_in(path)
     refuse_directory(path, spec, resume)
-    with _owned(path) as lock:
+    with lock(path, "another process searches here", LOCK_PATIENCE, LOCK_SILENCE) as held:
         if refuse_directory(path, spec, resume):  # as it is now that no other process can change it
             if journal.path.exists():
                 log(f"{path}: nothing was trained there with the spec of before; the search begins anew")
@@ -89,7 +87,7 @@ def search(
         if sentence := journal.repair():
             log(sentence)
         executor: TrialExecutor = build(spec, spec["search"].arguments["executor"])
-        executor.held = (lock,)
+        executor.held = (held,)
         if executor.is_here:
             _refuse_too_many(spec, executor.workers)
         began = next(iter(journal), None)
@@ -100,10 +98,13 @@ def search(
         trials = TrialLoop(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, trials))
         if began:
             replay(journal, trials)
-        _write_spec(path, spec)
+        with naming_errors(path):
+            write(path / "spec.yaml", spec.filled().dump())
         if not began:
-            _begin(path, spec, journal, threads)
-        with contextlib.ExitStack() as ending:
+            with naming_errors(path):
+                (path / "trials").mkdir(exist_ok=True)
+            journal.append("search", format=FORMAT, name=spec.name, threads=threads)
+        with contextlib.ExitStack() as ending:  # the last of them comes first, however the search ends
             ending.callback(host().manager.hook.searched, search=found)
             ending.callback(kept.tidy)
             ending.callback(executor.stop)
@@ -113,12 +114,13 @@ def search(
 
 
 def threads_of(spec: Spec, executor: TrialExecutor) -> int | None:
-    """With how many threads a trial computes that leaves it open: its share of the processors, where there are several.
+    """The threads of each trial where `fit.threads` is null: the processors shared among several workers; else None.
 
     A search keeps to it: sums depend on it, and a run that has begun cannot change it.
     """
-    several = spec["fit.threads"] is None and executor.workers > 1
-    return max(1, (os.cpu_count() or 1) // executor.workers) if several else None
+    if spec["fit.threads"] is not None or executor.workers == 1:
+        return None
+    return max(1, (os.cpu_count() or 1) // executor.workers)
 
 
 def make_study(spec: Spec, threads: int | None = None) -> Study:
@@ -126,7 +128,7 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 
     Args:
         spec: with a `search`.
-        threads: of every trial; None leaves them as the spec has them.
+        threads: for every trial; None leaves them as the spec has them.
     """
     space = spec.space()
     assert space is not None
@@ -141,36 +143,20 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 
 
 def objectives_of_spec(spec: Spec) -> Objectives:
-    """What a spec's search is for."""
+    """The objectives and limits of a spec's search."""
     return objectives_of(plain(spec["search"]), spec["fit.best"])
 
 
 def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
-    """What each training of a point changes in its spec: the seed, the fold."""
+    """Yield the changes that each training of a point makes to its spec: the seed, the fold."""
     section = plain(spec["search"])["repeats"]
     folds = [{"data.validation": {"fold": n, "of": section["folds"]}} for n in range(section["folds"] or 0)] or [{}]
     for fold, number in itertools.product(folds, range(section["seeds"])):
         yield fold | ({"seed": spec["seed"] + number} if number else {})
 
 
-# --- the directory ---------------------------------------------------------------------------------------------------
-
-
-def _write_spec(path: Path, spec: Spec) -> None:
-    with naming_errors(path):
-        write_whole(path / "spec.yaml", spec.filled().dump())
-        sync(path / "spec.yaml")
-
-
-def _begin(path: Path, spec: Spec, journal: Journal, threads: int | None) -> None:
-    with naming_errors(path):
-        (path / "trials").mkdir(exist_ok=True)
-        journal.append("search", format=FORMAT, name=spec.name, threads=threads)
-        sync(path)
-
-
 def _refuse_too_many(spec: Spec, workers: int) -> None:
-    """SpecError where the trainings do not fit into memory side by side."""
+    """Refuse more workers than fit into memory side by side."""
     if workers == 1:
         return
     each = (spec["search"].arguments["trial_memory"] or LEAST_MEMORY) * 2**30
@@ -181,30 +167,3 @@ def _refuse_too_many(spec: Spec, workers: int) -> None:
             f"{in_words(free)} free; {max(1, int(free / each)):,} fit"
         )
         raise spec.error("search.executor", message)
-
-
-@contextlib.contextmanager
-def _owned(path: Path) -> Iterator[int]:
-    """The directory, for this process and those it starts; those of a search that was killed are waited for.
-
-    Raises:
-        SpecError: another process searches there.
-    """
-    with naming_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        file = open(path / "lock", "w")  # noqa: SIM115  closed below
-    with file:
-        began, silent = time.monotonic(), True
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waited = time.monotonic() - began
-                if waited > LOCK_PATIENCE:
-                    raise SpecError([Problem("another process searches here", where=str(path))]) from None
-                if silent and waited > LOCK_SILENCE:
-                    silent = False
-                    log(f"{path}: another process searches here; waiting {LOCK_PATIENCE:.0f} seconds for its end")
-                time.sleep(0.1)
-        yield file.fileno()

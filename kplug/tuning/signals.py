@@ -1,4 +1,4 @@
-"""Signals that come at the wrong moment."""
+"""Signals that come at the wrong moment, and wait for a better one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM wait for the end of what is done, which is short; only the main thread gets any."""
+    """Have Ctrl-C and SIGTERM wait for the end of what is done inside, which is short.
+
+    Only the main thread gets any.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

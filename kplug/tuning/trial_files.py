@@ -1,4 +1,4 @@
-"""What a search leaves in its directory: a table of its trials, their specs and runs, and the best spec."""
+"""The files of a search: a table of its trials, their specs and runs, and the best spec."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kplug.storage.files import naming_errors, write_whole
-from kplug.tuning.study import Study, Trial
+from kplug.storage.files import naming_errors, write
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 
 HEAVY = ("*.weights.h5", "checkpoints", "parts", "samples", "tensorboard")  # what only the best trials keep
 
 
 class TrialFiles:
-    """The directory of a search.
+    """The files of a search's trials.
 
     Args:
-        path: the directory.
+        path: the search's directory.
         study: whose trials are in it.
         keep: how many of the best trials keep their weights.
     """
@@ -27,19 +28,19 @@ class TrialFiles:
         self.light: set[int] = set()  # trials that keep no weights
 
     def run(self, trial: Trial, repeat: int = 0) -> Path:
-        """Of one of a trial's trainings; a trial that was promoted goes on where it was."""
+        """The run directory of one of a trial's trainings; a trial that was promoted goes on where it was."""
         folder = self.path / "trials" / f"{trial.origin:04}"
         return folder / str(repeat) if self.study.repeats > 1 else folder
 
     def log(self, trial: Trial) -> Path:
-        """What its trainings said."""
+        """The file that has what a trial's trainings said."""
         return self.path / "trials" / f"{trial.origin:04}.log"
 
     def write_spec(self, trial: Trial) -> None:
-        """A trial's spec, from when it is asked for."""
+        """Write a trial's spec, when it is asked for."""
         if trial.spec is not None:
             with naming_errors(self.path):
-                write_whole(self.path / "trials" / f"{trial.number:04}.yaml", trial.spec.dump())
+                write(self.path / "trials" / f"{trial.number:04}.yaml", trial.spec.dump())
 
     def tidy(self) -> None:
         """Write the table and the best spec; leave weights with the best trials, and with those that may go on."""
@@ -49,15 +50,15 @@ class TrialFiles:
 
     def _write_tables(self) -> None:
         rows = [json.dumps(self.row(trial)) for trial in self.study.trials]
-        write_whole(self.path / "trials.jsonl", "".join(f"{row}\n" for row in rows))
+        write(self.path / "trials.jsonl", "".join(f"{row}\n" for row in rows))
         best, names = self.study.best, self.study.aim.names
         if best is not None and best.spec is not None:
             gave = ", ".join(f"{name} {best.numbers[name]:.6g}" for name in names if name in best.numbers)
-            write_whole(self.path / "best.yaml", f"# trial {best.number} of {self.path}: {gave}\n{best.spec.dump()}")
+            write(self.path / "best.yaml", f"# trial {best.number} of {self.path}: {gave}\n{best.spec.dump()}")
 
     def _lighten_others(self) -> None:
         kept = {trial.origin for trial in self.study.ranked()[: self.keep]}
-        kept |= {trial.origin for trial in self.study.trials if not trial.status or self.study.may_go_on(trial)}
+        kept |= {trial.origin for trial in self.study.trials if trial.is_under_way or self.study.may_go_on(trial)}
         self.light -= kept  # one that is trained again has weights again
         for trial in self.study.trials:
             if trial.origin not in kept | self.light:
@@ -66,11 +67,10 @@ class TrialFiles:
                     _lighten(self.run(trial, repeat))
 
     def row(self, trial: Trial) -> dict[str, Any]:
-        """A trial as data."""
+        """A trial as a row of trials.jsonl."""
         named = ("number", "point", "status", "numbers", "spread", "reason", "origin", "epochs")
         row = {name: getattr(trial, name) for name in named}
-        trained = max((len(rows) for rows in trial.reports), default=0)
-        return row | {"trained": trained, "score": self.study.score(trial) if trial.counts else None}
+        return row | {"trained": max(map(len, trial.reports), default=0), "score": trial.score}
 
 
 def _lighten(run: Path) -> None:

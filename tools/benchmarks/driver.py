@@ -64,7 +64,7 @@ class Contender:
         return found
 
     def freeze(self) -> None:
-        """Stop it whole: else its input pipeline goes on filling buffers at the cost of the others."""
+        """Stop the whole process: else its input pipeline goes on filling buffers at the cost of the others."""
         os.killpg(self.process.pid, signal.SIGSTOP)
 
     def send(self, command: str) -> None:
@@ -133,7 +133,7 @@ def together(contenders: Sequence[Contender], lead: int, steps: int) -> float:
 
 
 def seconds_to_first_step(side: Side) -> float:
-    """From the command on, in a fresh process."""
+    """Seconds from the command to the first step, in a fresh process."""
     with running([side]) as ((_, first),):
         return first["first_step"]
 
@@ -157,7 +157,7 @@ def kplug(model: str, what: str, run: Path, changes: dict[str, Any]) -> list[str
 
 
 def trained_accuracy(model: str, run: Path, changes: dict[str, Any]) -> float:
-    """Of a spec's training on the test split, which is evaluated in float32."""
+    """The accuracy of a spec's training on the test split, which is evaluated in float32."""
     settings = [word for path, value in changes.items() for word in ("--set", f"{path}={json.dumps(value)}")]
     for words in (["train", str(HERE / f"{model}.yaml"), "--run", str(run), *settings], ["evaluate", str(run)]):
         done = subprocess.run([sys.executable, "-m", "kplug", *words, "--json"], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What the tuned scripts do to pictures, written by hand for speed: uint8 `[h, w, c]`, or batches of them.
+"""The operations of the tuned scripts on pictures, written by hand for speed: uint8 `[h, w, c]`, or batches of them.
 
 The operations are those of the specs beside this file: decoding, antialiased resizing, flips, crops, erasing, and
 RandAugment's 14 operations (Cubuk et al. 2020), of which a picture goes through those alone that it drew.
@@ -17,14 +17,14 @@ import tensorflow as tf
 
 
 def flip_batch(images: Any) -> Any:
-    """Half of the pictures mirrored."""
+    """Mirror half of the pictures."""
     chosen = tf.random.uniform([tf.shape(images)[0]]) < 0.5
     # the first version of `where` copies whole rows; `reverse` has a kernel of its own for pictures
     return tf.raw_ops.Select(condition=chosen, x=tf.reverse(images, [2]), y=images)
 
 
 def erase_batch(images: Any) -> Any:
-    """In half of the pictures a rectangle of 2 to 33 percent of the area becomes noise (Zhong et al. 2020)."""
+    """Turn a rectangle of 2 to 33 percent of the area into noise, in half of the pictures (Zhong et al. 2020)."""
     shape = tf.shape(images)
     spans = []
     for side in (images.shape[1], images.shape[2]):

@@ -1,4 +1,4 @@
-"""What the plain scripts share: where their data is, and their optimizer."""
+"""The parts that the plain scripts share: where their data is, and their optimizer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def adamw(peak: float, steps: int) -> Any:
 
 
 def fashion_mnist(folder: str) -> tuple[np.ndarray, np.ndarray]:
-    """Its 60,000 training pictures, uint8 `[n, 28, 28, 1]`, and their labels, parsed many records at a time."""
+    """The 60,000 training pictures, uint8 `[n, 28, 28, 1]`, and their labels, parsed many records at a time."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder("fashion_mnist", data_dir=folder)

@@ -1,4 +1,4 @@
-"""What is measured, model by model, as raw figures: `page.py` makes sentences of them."""
+"""The measurements, model by model, as raw figures: `page.py` makes sentences of them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MODELS = (
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done.
+    """How much is measured: rounds, steps, repetitions.
 
     Args:
         rounds: chunks of every contender.
@@ -176,7 +176,7 @@ def run_suite(
     effort: Effort,
     command: str,
 ) -> dict[str, Any]:
-    """Everything, as one JSON document."""
+    """Measure everything, as one JSON document."""
     found: dict[str, Any] = {"machine": machine(), "command": command, "seed": seed}
     found |= {"date": datetime.date.today().isoformat(), "rounds": effort.rounds, "models": {}}
     with tempfile.TemporaryDirectory(prefix="kplug-bench-") as folder:
@@ -197,7 +197,7 @@ def run_accuracy(fashion: str | None, seed: int, epochs: int, seeds: int) -> dic
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Describe the machine and the versions that the figures depend on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     info = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     wanted = ("avx512f", "avx512_bf16", "amx_bf16", "amx_tile")

@@ -1,4 +1,4 @@
-"""What is measured of a search, part by part, as raw figures: `search_page.py` makes sentences of them."""
+"""The measurements of a search, part by part, as raw figures: `search_page.py` makes sentences of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Points = list[list[float]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done.
+    """How much is measured.
 
     Args:
         rounds: how often all sides are run.
@@ -248,7 +248,7 @@ def run(command: list[str], folder: Path, variables: dict[str, str] | None = Non
 
 
 def in_turn(names: dict[str, Any], number: int) -> Sequence[str]:
-    """The names, in each round another one first."""
+    """Order the names, in each round another one first."""
     return sorted(names, reverse=number % 2 == 1)
 
 

@@ -20,7 +20,7 @@ Seconds = dict[str, float]
 
 
 def start_apart(executor: Any, spec: Any, run: Path) -> Seconds:
-    """As a trial of a search: forked, with a job that is told whether it goes on."""
+    """Start a training as a trial of a search: forked, with a job that is told whether it goes on."""
     from kplug.tuning.executor import FINISHED, Job, Reported
 
     started = time.monotonic()
@@ -36,7 +36,7 @@ def start_apart(executor: Any, spec: Any, run: Path) -> Seconds:
 
 
 def start_here(spec: Any, run: Path) -> Seconds:
-    """In this process."""
+    """Start a training in this process."""
     import kplug
 
     started = time.monotonic()

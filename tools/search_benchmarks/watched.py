@@ -21,7 +21,7 @@ class Failed(Exception):
 
 @dataclass
 class Watched:
-    """What was seen of a process.
+    """The observations of a process.
 
     Args:
         seconds: from its start to its end.
@@ -45,7 +45,7 @@ class Watched:
         self.resident[trial] = max(self.resident.get(trial, 0), resident(pid))
 
     def resident_in(self, trial: int) -> int:
-        """In a trial, or in the last before it that was long enough to be seen."""
+        """The resident memory in a trial, or in the last before it that was long enough to be seen."""
         seen = [number for number in self.resident if number <= trial]
         if not seen:
             raise Failed(f"no trial up to {trial} was seen under way")

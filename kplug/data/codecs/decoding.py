@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kplug.data.codecs.pixels import LUMA, _round, noinline, resize
+from kplug.data.codecs.pixels import LUMA, noinline, resize, round_to_uint8
 
 MAX_PIXELS = 2**27  # above the 102 megapixels of the largest cameras, 400 MB as RGB
 MAX_SIDE = 2**16 - 1  # what JPEG and GIF can say; a resize holds output height x input width floats
@@ -78,7 +78,7 @@ def _decode_bmp(data: Any) -> Any:
 
 
 def _look_up_palette(data: Any, image: Any) -> Any:
-    """Colours of an 8-bit BMP, whose decoder returns the numbers of its palette's entries."""
+    """The colours of an 8-bit BMP; TensorFlow's decoder returns the numbers of its palette's entries."""
     start, pixels = 14 + _integer(data, 14, 4), _integer(data, 10, 4)
     palette = tf.reshape(_bytes(data, start, (pixels - start) // 4 * 4), [-1, 4])
     return tf.gather(palette[:, 2::-1], tf.cast(image[..., 0], tf.int32))
@@ -92,7 +92,7 @@ def _decode_gif(data: Any) -> Any:
 
 
 def _first_frame(data: Any) -> tuple[Any, Any]:
-    """Where the first frame of a GIF begins and ends: the decoder would allocate every frame of an animation."""
+    """The offsets at which the first frame of a GIF begins and ends: TensorFlow's decoder allocates every frame."""
     blocks, extension, image, done = range(4)  # between blocks; inside the chunks of one; past the first image
 
     def step(position: Any, state: Any, frame: Any) -> tuple[Any, Any, Any]:
@@ -118,7 +118,7 @@ def _first_frame(data: Any) -> tuple[Any, Any]:
 
 
 def _gif_table(data: Any, flags_at: Any) -> Any:
-    """Bytes of the colour table that a flag byte announces."""
+    """The size in bytes of the colour table that a flag byte announces."""
     flags = _integer(data, flags_at, 1)
     return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
@@ -143,7 +143,7 @@ def _integer(data: Any, start: Any, length: int, big_endian: bool = False) -> An
 
 
 def _require(condition: Any, value: Any, message: Any) -> Any:
-    """`value`, once `condition` is seen to hold: what is computed from it waits for the check."""
+    """Return `value` once `condition` is seen to hold: what is computed from it waits for the check."""
     with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
         return tf.identity(value)
 
@@ -162,7 +162,7 @@ def _any_channels(image: Any) -> Any:
 
 
 def _convert(image: Any, channels: int) -> Any:
-    """Grey, grey and alpha, RGB, or RGB and alpha to `channels`."""
+    """Bring grey, grey and alpha, RGB, or RGB and alpha to `channels`."""
     if image.shape[-1] == channels:
         return image
     native = tf.shape(image)[-1]
@@ -170,7 +170,7 @@ def _convert(image: Any, channels: int) -> Any:
     colours = tf.where(has_alpha, native - 1, native)
     rgb = tf.tile(image[..., :colours], [1, 1, 3 // colours])
     if channels == 1:
-        rgb = _round(tf.tensordot(tf.cast(rgb, tf.float32), tf.constant(LUMA), 1))[..., tf.newaxis]
+        rgb = round_to_uint8(tf.tensordot(tf.cast(rgb, tf.float32), tf.constant(LUMA), 1))[..., tf.newaxis]
     if channels == 4:
         opaque = tf.fill(tf.shape(image[..., :1]), tf.constant(255, tf.uint8))
         rgb = tf.concat([rgb, tf.cond(has_alpha, lambda: image[..., native - 1 :], lambda: opaque)], axis=-1)
@@ -178,7 +178,7 @@ def _convert(image: Any, channels: int) -> Any:
 
 
 def reason(error: tf.errors.OpError) -> str:
-    """What `decode` had against a file, without the names of operations around it."""
+    """The reason why `decode` refused a file, without the names of operations around it."""
     ours = re.search(r"assertion failed: \[(.*?)\]|Summarized data: b'(.*?)'", error.message)
     if ours:
         return ours[1] or ours[2]

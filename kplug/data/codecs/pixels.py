@@ -1,4 +1,4 @@
-"""data.codecs.pixels"""
+"""Pixels of pictures that are tensors: resized, rounded, and given other channels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow have it
 
 
 def noinline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that stays one operation of the graph it is called in.
+    """Make a function that stays one operation of the graph it is called in.
 
-    Of a branch that is not taken every operation is still visited; for small pictures that costs more than their work.
+    TensorFlow visits every operation of a branch that is not taken; for small pictures that costs more than their work.
     """
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
@@ -62,23 +62,23 @@ def _resample(image: Any, size: tuple[int, int], how: str) -> Any:
         kernel_type="triangle",
         antialias=True,
     )
-    return _round(scaled_images if image.shape.rank == 4 else scaled_images[0])
+    return round_to_uint8(scaled_images if image.shape.rank == 4 else scaled_images[0])
 
 
-def _round(averages: Any) -> Any:
-    """Averages of bytes, which never leave 0 to 255 by so much that rounding does not take it back."""
+def round_to_uint8(averages: Any) -> Any:
+    """Averages of bytes as uint8; they never leave 0 to 255 by so much that rounding does not take it back."""
     return tf.cast(tf.round(averages), tf.uint8)
 
 
 def to_uint8(image: Any) -> Any:
-    """Pixels as uint8, rounded and clipped to 0..255; uint8 stays as it is."""
+    """Bring pixels to uint8, rounded and clipped to 0..255; uint8 stays as it is."""
     if image.dtype == tf.uint8:
         return image
     return tf.cast(tf.clip_by_value(tf.round(tf.cast(image, tf.float32)), 0, 255), tf.uint8)
 
 
 def to_channels(image: Any, channels: int) -> Any:
-    """uint8 `[..., height, width, c]` with as many channels as wanted: grey is repeated, colour becomes its luma."""
+    """Give uint8 pictures `[..., height, width, c]` `channels` channels: grey is repeated, colour becomes its luma."""
     given = image.shape[-1]
     if given == channels:
         return image

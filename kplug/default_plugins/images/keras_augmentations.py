@@ -1,6 +1,6 @@
 """Image layers of Keras, pure in the seed: pictures are 0 to 255, and all but `image` (and mixed labels) stays.
 
-Written by tools/keras_components from Keras 3.15; do not edit.
+Written by tools/keras_components/write from Keras 3.15; do not edit.
 """
 
 from typing import Literal

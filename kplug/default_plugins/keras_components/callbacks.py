@@ -1,6 +1,6 @@
 """Callbacks of Keras that neither write files nor run code.
 
-Written by tools/keras_components from Keras 3.15; do not edit.
+Written by tools/keras_components/write from Keras 3.15; do not edit.
 """
 
 from typing import Literal

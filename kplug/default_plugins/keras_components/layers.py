@@ -1,6 +1,6 @@
 """Layers of Keras: architectures that are called with features.
 
-Written by tools/keras_components from Keras 3.15; do not edit.
+Written by tools/keras_components/write from Keras 3.15; do not edit.
 """
 
 from typing import Literal

@@ -1,6 +1,6 @@
 """Losses of Keras: float targets and logits, or outputs of a regression, to one value per example.
 
-Written by tools/keras_components from Keras 3.15; do not edit.
+Written by tools/keras_components/write from Keras 3.15; do not edit.
 """
 
 from typing import Literal

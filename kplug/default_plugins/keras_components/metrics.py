@@ -1,6 +1,6 @@
 """Metrics of Keras: float one-hot or multi-hot targets, and probabilities.
 
-Written by tools/keras_components from Keras 3.15; do not edit.
+Written by tools/keras_components/write from Keras 3.15; do not edit.
 """
 
 from typing import Literal

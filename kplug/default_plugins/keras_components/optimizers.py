@@ -1,6 +1,6 @@
 """Optimizers of Keras.
 
-Written by tools/keras_components from Keras 3.15; do not edit.
+Written by tools/keras_components/write from Keras 3.15; do not edit.
 """
 
 from kplug.default_plugins.keras_components.types import Negative, OpenUnit, Several, one_clipping

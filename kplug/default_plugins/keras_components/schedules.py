@@ -1,6 +1,6 @@
 """Learning rate schedules of Keras, by the step of the optimizer.
 
-Written by tools/keras_components from Keras 3.15; do not edit.
+Written by tools/keras_components/write from Keras 3.15; do not edit.
 """
 
 from kplug.default_plugins.keras_components.types import values_between

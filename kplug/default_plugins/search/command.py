@@ -17,9 +17,8 @@ def commands(cli):
     @click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
     def search(spec, changes, directory, resume, workers, dry_run, as_json):
         """Search the space that a spec declares: each trial is a spec, and so is the best of them."""
-        from kplug.cli import INTERRUPTED, TERMINATED
         from kplug.console import load_tensorflow
-        from kplug.errors import Terminated
+        from kplug.errors import INTERRUPTED, TERMINATED, Terminated
         from kplug.spec import load_with
         from kplug.storage.search_directory import directory_of, refuse_directory, refuse_without_search
 

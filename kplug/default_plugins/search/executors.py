@@ -1,4 +1,4 @@
-"""Where the trials of a search are trained."""
+"""The executor of one machine."""
 
 from kplug import Count, Executor, hookimpl
 

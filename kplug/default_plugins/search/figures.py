@@ -1,4 +1,4 @@
-"""What pictures and tables of a search have in common: which trials they show, and names that fit."""
+"""The rules that pictures and tables of a search share: which trials they show, and names that fit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 
-FENCE = 4.0  # of quartile distances: what lies so far beyond the worse quartile is drawn at the edge
+FENCE = 4.0  # quartile distances: what lies further beyond the worse quartile is drawn at the edge
 
 
 def number_of(trial: Trial, name: str) -> float | None:
@@ -18,17 +19,14 @@ def number_of(trial: Trial, name: str) -> float | None:
 
 
 def has_all(trial: Trial, study: Study) -> bool:
-    """Whether each objective of a trial is a finite number."""
+    """True where each objective of a trial is a finite number."""
     return all(number_of(trial, one.name) is not None for one in study.aim.objectives)
 
 
 def scored(study: Study) -> list[tuple[Trial, float]]:
-    """The trials that count, with their scores, the best first; of one that was promoted, its last."""
-    return [
-        (trial, study.score(trial))
-        for trial in study.ranked()
-        if has_all(trial, study) and math.isfinite(study.score(trial))
-    ]
+    """The trials that count, with their scores, the best first; where one was promoted, its last."""
+    trials = [trial for trial in study.ranked() if has_all(trial, study)]
+    return [(trial, trial.score) for trial in trials if trial.score is not None and math.isfinite(trial.score)]
 
 
 def fence(costs: Sequence[float]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,51 +10,45 @@ from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-from tensorboard.plugins.scalar import metadata as scalars
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.summary import experiment_pb, session_end_pb, session_start_pb
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
-from tensorboard.util.tensor_util import make_tensor_proto
 
 from kplug.default_plugins.search.figures import number_of
 from kplug.spec.search.names import shortened
 from kplug.spec.search.ranges import Range
-from kplug.tuning.study import Study, Trial
-
-Value = bool | float | str
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 
 
 def write_sessions(study: Study, folder: Path) -> None:
-    """Write the experiment's summary into a folder, and a session of each trial into a folder below it."""
+    """Write the experiment's summary into a folder, and a session of each trial into a folder below it.
+
+    When a training began and ended is not told: 0 leaves it out.
+    """
     trials = [trial for trial in study.trials if trial.counts]
     _write_events(folder, [(0, _experiment(study, trials))])
     for trial in trials:
-        start = plugin_data_pb2.SessionStartInfo(group_name=f"trial {trial.number}")
-        for one in study.space.active(trial.point):
-            if one.path in trial.point:
-                _set(start.hparams[one.path], _value(one, trial.point[one.path]))
-        end = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+        ranges = [one for one in study.space.active(trial.point) if one.path in trial.point]
+        point = {one.path: _value(one, trial.point[one.path]) for one in ranges}
         summaries = [
-            (0, _summary(metadata.SESSION_START_INFO_TAG, session_start_info=start)),
-            *((trial.epochs, _scalar(name, value)) for name, value in _metrics(trial).items()),
-            (trial.epochs, _summary(metadata.SESSION_END_INFO_TAG, session_end_info=end)),
+            (0, session_start_pb(point, group_name=f"trial {trial.number}", start_time_secs=0)),
+            *((trial.epochs, scalar_pb(name, value)) for name, value in _metrics(trial).items()),
+            (trial.epochs, session_end_pb(api_pb2.STATUS_SUCCESS, end_time_secs=0)),
         ]
         _write_events(folder / f"{trial.number:04}", summaries)
 
 
-def _experiment(study: Study, trials: list[Trial]) -> Summary:
+def _experiment(study: Study, trials: list[Trial]) -> Any:
     ranges = list(study.space)
     names = shortened([one.path for one in ranges])
-    objectives = [one.name for one in study.aim.objectives]
-    reported = [name for trial in trials for name in _metrics(trial)]
-    experiment = api_pb2.Experiment(
+    metrics = dict.fromkeys([*study.aim.objective_names, *(name for trial in trials for name in _metrics(trial))])
+    return experiment_pb(
+        [_domain(one, name) for one, name in zip(ranges, names, strict=True)],
+        [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name)) for name in metrics],
         description=f"search {study.spec.name}",
-        time_created_secs=time.time(),
-        hparam_infos=[_domain(one, name) for one, name in zip(ranges, names, strict=True)],
-        metric_infos=[
-            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name)) for name in dict.fromkeys(objectives + reported)
-        ],
     )
-    return _summary(metadata.EXPERIMENT_TAG, experiment=experiment)
 
 
 def _domain(one: Range, name: str) -> api_pb2.HParamInfo:
@@ -71,7 +64,7 @@ def _domain(one: Range, name: str) -> api_pb2.HParamInfo:
 
 
 def _type(one: Range) -> type:
-    """What the view takes all values of a range for; those of several types are text."""
+    """The type that the view takes all values of a range for; those of several types are text."""
     if one.kind not in ("choice", "bool"):
         return float
     types = {type(value) for value in one.values or ()}
@@ -80,45 +73,28 @@ def _type(one: Range) -> type:
     return float if types <= {int, float} else str
 
 
-def _value(one: Range, value: Any) -> Value:
+def _value(one: Range, value: Any) -> bool | float | str:
     kind = _type(one)
     return kind(value) if kind is not str or isinstance(value, str) else json.dumps(value)
-
-
-def _set(field: Any, value: Value) -> None:
-    if isinstance(value, bool):
-        field.bool_value = value
-    elif isinstance(value, str):
-        field.string_value = value
-    else:
-        field.number_value = value
 
 
 def _metrics(trial: Trial) -> Mapping[str, float]:
     return {name: value for name in trial.numbers if (value := number_of(trial, name)) is not None}
 
 
-# --- events ----------------------------------------------------------------------------------------------------------
+def _write_events(folder: Path, summaries: list[tuple[int, Any]]) -> None:
+    """Write an event file by hand: TensorBoard's own writer has a thread, TensorFlow's would look for devices.
 
 
-def _summary(tag: str, **content: Any) -> Summary:
-    """A summary that holds nothing but what the view reads from its description."""
-    described = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
-    return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)])
-
-
-def _scalar(name: str, value: float) -> Summary:
-    described = scalars.create_summary_metadata(display_name="", description="")
-    return Summary(
-        value=[Summary.Value(tag=name, metadata=described, tensor=make_tensor_proto(float(value), "float32"))]
-    )
-
-
-def _write_events(folder: Path, summaries: list[tuple[int, Summary]]) -> None:
-    folder.mkdir(parents=True)
+    Args:
+        folder: is made where it is missing.
+        summaries: step and summary; those of HParams are messages of TensorFlow's, which are turned into TensorBoard's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
-    with open(folder / f"events.out.tfevents.{math.floor(now):010}.search", "wb") as file:
+    with open(folder / f"events.out.tfevents.{int(now):010}.search", "wb") as file:
         records = RecordWriter(file)
         records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
         for step, summary in summaries:
-            records.write(Event(wall_time=now, step=step, summary=summary).SerializeToString())
+            content = Summary.FromString(summary.SerializeToString())
+            records.write(Event(wall_time=now, step=step, summary=content).SerializeToString())

@@ -1,4 +1,4 @@
-"""How much of the scores' variance each path of a space explains (functional ANOVA, Hutter et al. 2014).
+"""The share of the scores' variance that each path of a space explains (functional ANOVA, Hutter et al. 2014).
 
 A random forest learns the scores. Over the whole space, drawn evenly, the variance of what it predicts is split: the
 main effect of a path is the variance of the mean prediction at each of its values. A path that is there only under
@@ -16,21 +16,20 @@ import numpy as np
 from kplug.default_plugins.search.figures import fence, scored
 from kplug.spec.search.ranges import Range
 from kplug.spec.search.space import Space
-from kplug.tuning.executor import FINISHED
 from kplug.tuning.study import Study
 
 LEAST = 10  # trials
 TREES = 64
 DRAWN = 1024  # points for the variance over the whole space
 AROUND = 128  # points for the mean at one value of a path
-VALUES = 16  # of a path, evenly over its range
+VALUES = 16  # values of a path, evenly over its range
 SHUFFLES = 8
 SEED = 0
 ABSENT = -1.0  # in the columns of a path that is not there
 
 
 def importance(study: Study) -> dict[str, Any]:
-    """The content of importance.json: what every path explains, of the score and of each objective; or why not.
+    """The content of importance.json: the shares of the score and of each objective that paths explain; or why not.
 
     `main_effect` is the share of the variance over the space that a path explains by itself; `shuffled` a cross-check
     on the trials themselves: half the mean squared change of a prediction when the path's values, with what hangs
@@ -38,8 +37,8 @@ def importance(study: Study) -> dict[str, Any]:
     1999).
     """
     trials = scored(study)
-    whole = [one for one in trials if one[0].status == FINISHED]
-    trials = whole if len(whole) >= LEAST else trials  # of one epoch and of nine are not alike
+    whole = [one for one in trials if one[0].is_finished]
+    trials = whole if len(whole) >= LEAST else trials  # scores after one epoch and after nine are not alike
     if len(trials) < LEAST:
         return {"reason": f"trials with a score: {len(trials)}; importance needs at least {LEAST}"}
     points = [trial.point for trial, _ in trials]
@@ -53,7 +52,7 @@ def importance(study: Study) -> dict[str, Any]:
 
 
 def explained(space: Space, points: Sequence[Mapping[str, Any]], costs: Sequence[float]) -> dict[str, Any]:
-    """What every path explains of some costs; costs far beyond the others count as the worst of those."""
+    """The share of some costs that every path explains; costs far beyond the others count as the worst of those."""
     from sklearn.ensemble import RandomForestRegressor
 
     worst = fence(costs)
@@ -70,7 +69,7 @@ def explained(space: Space, points: Sequence[Mapping[str, Any]], costs: Sequence
     shuffled = _shuffled(table, forest, seen)
     paths = {path: {"main_effect": effects[path], "shuffled": shuffled[path]} for path in effects}
     return {
-        "unseen_r2": float(forest.oob_score_),  # of the forest, on trials that a tree did not learn
+        "unseen_r2": float(forest.oob_score_),  # the forest's, on trials that a tree did not learn
         "interactions": max(0.0, 1 - sum(effects.values())),
         "paths": dict(sorted(paths.items(), key=lambda item: -item[1]["main_effect"])),
     }
@@ -87,9 +86,10 @@ def _main_effect(table: Table, forest: Any, one: Range) -> float:
 
 
 def _shuffled(table: Table, forest: Any, seen: np.ndarray) -> dict[str, float]:
+    """For each path, half the mean squared change where it is shuffled, as a share of the predictions' variance."""
     before = forest.predict(seen)
     rng = np.random.default_rng(SEED)
-    found = {}
+    shares = {}
     for one in table.space:
         block = table.block(one)
         active = np.flatnonzero(seen[:, table.places[one.path].start] != ABSENT)
@@ -97,8 +97,8 @@ def _shuffled(table: Table, forest: Any, seen: np.ndarray) -> dict[str, float]:
         for copy in changed:
             copy[active[:, None], block] = seen[rng.permutation(active)[:, None], block]
         after = forest.predict(changed.reshape(-1, seen.shape[1])).reshape(SHUFFLES, -1)
-        found[one.path] = float(((after - before) ** 2).mean() / 2 / before.var()) if before.var() else 0.0
-    return found
+        shares[one.path] = float(((after - before) ** 2).mean() / 2 / before.var()) if before.var() else 0.0
+    return shares
 
 
 class Table:
@@ -132,7 +132,7 @@ class Table:
         return rows
 
     def drawn(self, count: int, fixed: Mapping[str, float]) -> np.ndarray:
-        """Random points; those of two calls differ in nothing but what is fixed, and what hangs on it."""
+        """Rows of random points; those of two calls differ in nothing but what is fixed, and what hangs on it."""
         rng = np.random.default_rng(SEED)
         rows = np.full((count, self.width), ABSENT)
         places: dict[str, np.ndarray] = {}
@@ -147,7 +147,7 @@ class Table:
         return rows
 
     def evenly(self, one: Range) -> list[float]:
-        """Places of values over a range, all of them where they are few or are words."""
+        """The places of values over a range, all of them where they are few or are words."""
         count = _count(one)
         few = VALUES if count is None or (count > VALUES and not _is_of_words(one)) else count
         return [float(place) for place in dict.fromkeys(_place_at(one, (np.arange(few) + 0.5) / few))]
@@ -158,18 +158,16 @@ class Table:
         return places[:, None]
 
 
-# A place is where a value lies in its range: of words their number, of anything else 0 to 1, evenly as it is searched.
+# A place says where a value lies in its range: for words it is their number, else 0 to 1, evenly as it is searched.
 
 
 def _is_of_words(one: Range) -> bool:
-    return one.kind == "choice" and not (
-        all(isinstance(value, int | float) and not isinstance(value, bool) for value in one.candidates)
-        and not one.labels
-    )
+    are_numbers = all(type(value) in (int, float) for value in one.candidates)
+    return one.kind == "choice" and not (are_numbers and not one.labels)
 
 
 def _count(one: Range) -> int | None:
-    """How many values a range has; None where it is an interval."""
+    """The number of values of a range; None where it is an interval."""
     if one.kind in ("choice", "bool"):
         return len(one.values or ())
     step = 1 if one.kind == "int" and one.step is None else one.step
@@ -190,6 +188,7 @@ def _place_at(one: Range, shares: np.ndarray) -> np.ndarray:
 
 
 def _place(one: Range, value: Any) -> float:
+    """The place of a value."""
     if one.kind in ("choice", "bool"):
         values = list(one.values or ())
         if _is_of_words(one):

@@ -32,8 +32,8 @@ def grid(info: SearchInfo, trials: Count | None = None) -> Oracle:
     Raises:
         SpecError: the search begins with given points.
     """
-    from kplug.default_plugins.search.keras_tuner_oracles import Grid
     from kplug.errors import SpecError
+    from kplug.tuning.keras_tuner_adapter import Grid
 
     if info.first:
         raise SpecError("grid tries every point in its own order; leave search.first out")
@@ -55,7 +55,7 @@ def bayesian(
         beta: how much what is not known draws: 0 goes where most is expected.
         alpha: how noisy the objective is, as a variance, where its values are scaled to 1.
     """
-    from kplug.default_plugins.search.keras_tuner_oracles import Bayesian
+    from kplug.tuning.keras_tuner_adapter import Bayesian
 
     return Bayesian(max_trials=trials, num_initial_points=initial, beta=beta, alpha=alpha, **_common(info))
 
@@ -74,8 +74,8 @@ def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2)] = 3, iterations: C
         SpecError: the trainings are too short for two rounds; the space has fewer points than the first, or the search
             begins with more.
     """
-    from kplug.default_plugins.search.keras_tuner_oracles import Hyperband
     from kplug.errors import SpecError
+    from kplug.tuning.keras_tuner_adapter import Hyperband
 
     if info.epochs < factor:
         raise SpecError(
@@ -108,13 +108,13 @@ def evolution(info: SearchInfo, trials: Count = 100, population: Count = 20, sam
         population: the first are random; then the last so many finished trials live.
         sample: so many of these are drawn, and the best of them has the child.
     """
-    from kplug.default_plugins.search.keras_tuner_oracles import Evolution
+    from kplug.default_plugins.search.evolution import Evolution
 
-    return Evolution(max_trials=trials, population=population, sample=sample, **_common(info))
+    return Evolution(info, trials, population, sample)
 
 
 def _common(info: SearchInfo) -> dict:
-    """What every oracle of Keras Tuner gets: the space is declared, and how trials fail is the search's to say."""
+    """The parameters of every oracle of Keras Tuner: the space is declared, and the search says when trials failed."""
     return {
         "objective": info.objective,
         "hyperparameters": info.hyperparameters,

@@ -20,10 +20,11 @@ from kplug.default_plugins.classification.report_pictures import as_png
 from kplug.default_plugins.search.figures import fence, number_in_words, scored
 from kplug.spec.search.names import shortened
 from kplug.spec.search.ranges import Range
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 
 ABSENT = -0.16  # the height of what is not there; axes go from 0 to 1
-SPREAD = 0.05  # over which lines that would lie on each other at a choice are spread, the best on top
+SPREAD = 0.05  # height over which lines that would lie on each other at a choice are spread, the best on top
 MOST_WORDS = 14  # letters of a choice
 OUTLINE = [withStroke(linewidth=3, foreground="white")]
 BEST = "tab:red"
@@ -35,9 +36,9 @@ class Axis:
 
     Args:
         title: above it.
-        height: of a trial's value, 0 to 1, or where it is not there.
+        height: gives the height of a trial's value, 0 to 1, or ABSENT.
         ticks: (height, text).
-        is_of_choices: whether lines meet in its values.
+        is_of_choices: True where lines meet in its values.
     """
 
     title: str
@@ -47,7 +48,7 @@ class Axis:
 
 
 def draw_parallel(study: Study) -> bytes | None:
-    """A line for each trial that counts, coloured by its score, the best in front."""
+    """A picture with a line for each trial that counts, coloured by its score, the best in front."""
     found = scored(study)
     if not found:
         return None
@@ -72,6 +73,7 @@ def draw_parallel(study: Study) -> bytes | None:
 
 
 def _heights(axis: Axis, trials: Sequence[Trial]) -> np.ndarray:
+    """The height of each trial's line at an axis `[trials]`, spread where several would lie on each other."""
     heights = np.array([axis.height(trial) for trial in trials])
     for height in np.unique(heights) if axis.is_of_choices else [ABSENT]:
         where = np.flatnonzero(heights == height)
@@ -81,19 +83,21 @@ def _heights(axis: Axis, trials: Sequence[Trial]) -> np.ndarray:
 
 def _draw_lines(panel: Any, heights: np.ndarray, study: Study, scores: Sequence[float]) -> None:
     is_minimal = study.aim.first.direction == "minimize"
-    sign = 1 if is_minimal else -1
-    worst = sign * fence([sign * score for score in scores])
-    colors = ScalarMappable(
-        Normalize(min(scores[0], worst), max(scores[0], worst)), "viridis" if is_minimal else "viridis_r"
-    )
+    worst = _worst(scores, is_minimal)
+    norm = Normalize(min(scores[0], worst), max(scores[0], worst))
+    colors = ScalarMappable(norm, "viridis" if is_minimal else "viridis_r")
     lines = [np.column_stack([np.arange(heights.shape[1]), row]) for row in heights[::-1]]
     alpha = float(np.clip(30 / len(lines), 0.25, 0.8))
     tones = colors.to_rgba(np.array(scores[::-1]), alpha=alpha)
     panel.add_collection(LineCollection(lines[:-1], colors=tones[:-1], linewidths=1.3, zorder=1))
     panel.add_collection(LineCollection(lines[-1:], colors=BEST, linewidths=2.6, zorder=2))
-    name = study.aim.first.name if len(study.aim.objectives) == 1 else "score"
     if worst != scores[0]:
-        panel.figure.colorbar(colors, ax=panel, label=name, fraction=0.03, pad=0.02)
+        panel.figure.colorbar(colors, ax=panel, label=study.score_name, fraction=0.03, pad=0.02)
+
+
+def _worst(values: Sequence[float], is_minimal: bool) -> float:
+    """The worst value that is not far beyond the others."""
+    return fence(values) if is_minimal else -fence([-value for value in values])
 
 
 def _draw_axis(panel: Any, place: int, axis: Axis) -> None:
@@ -113,17 +117,16 @@ def axes_of(study: Study, trials: Sequence[Trial]) -> list[Axis]:
     axes = [_axis_of_range(one, name) for one, name in zip(ranges, names, strict=True)]
     for objective in study.aim.objectives:
         values = [trial.numbers[objective.name] for trial in trials]
-        sign = 1 if objective.direction == "minimize" else -1
-        worst = sign * fence([sign * value for value in values])
-        best = min(values) if objective.direction == "minimize" else max(values)
-        arrow = "↓" if objective.direction == "minimize" else "↑"
-        height, ticks = _scale(min(best, worst), max(best, worst))
-        axes.append(Axis(f"{arrow} {objective.name}", _of_number(objective.name, height), ticks))
+        is_minimal = objective.direction == "minimize"
+        worst = _worst(values, is_minimal)
+        low, high = (min(values), worst) if is_minimal else (worst, max(values))
+        axes.append(_axis_of_number(objective.name, "↓" if is_minimal else "↑", low, high))
     return axes
 
 
-def _of_number(name: str, height: Callable[[float], float]) -> Callable[[Trial], float]:
-    return lambda trial: height(trial.numbers[name])
+def _axis_of_number(name: str, arrow: str, low: float, high: float) -> Axis:
+    height, ticks = _scale(low, high)
+    return Axis(f"{arrow} {name}", lambda trial: height(trial.numbers[name]), ticks)
 
 
 def _axis_of_range(one: Range, name: str) -> Axis:
@@ -144,7 +147,7 @@ def _axis_of_range(one: Range, name: str) -> Axis:
 def _scale(
     low: float, high: float, is_log: bool = False, is_whole: bool = False
 ) -> tuple[Callable[[float], float], list[tuple[float, str]]]:
-    """The height of a number between two others, in what lies beyond them at the edge; and what is written there."""
+    """The function that gives a number's height between two others, at the edge beyond them, and the ticks."""
     if low == high:
         return lambda value: 0.5, [(0.5, number_in_words(low))]
     turned: Callable[[float], float] = math.log if is_log else float
@@ -153,9 +156,8 @@ def _scale(
     def height(value: float) -> float:
         return float(np.clip((turned(value) - bottom) / (top - bottom), 0, 1))
 
-    shown = (
-        _decades(low, high) if is_log else MaxNLocator(5, integer=is_whole, steps=[1, 2, 5, 10]).tick_values(low, high)
-    )
+    evenly = MaxNLocator(5, integer=is_whole, steps=[1, 2, 5, 10])
+    shown = _decades(low, high) if is_log else evenly.tick_values(low, high)
     inside = [value for value in shown if low <= value <= high]
     if len(inside) < 2:
         inside = [low, high]
@@ -170,7 +172,6 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _word(value: Any) -> str:
-    text = (
-        number_in_words(value) if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
-    )
+    other = number_in_words if isinstance(value, float) else json.dumps
+    text = value if isinstance(value, str) else other(value)
     return text if len(text) <= MOST_WORDS else text[: MOST_WORDS - 1] + "…"

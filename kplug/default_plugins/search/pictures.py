@@ -13,18 +13,18 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from kplug.default_plugins.classification.report_pictures import as_png
 from kplug.default_plugins.search.figures import better, fence, has_all, number_in_words, number_of
 from kplug.spec.search.names import shortened
-from kplug.spec.search.objectives import COUNTED, MEASURED, Limit, Objective
-from kplug.tuning.executor import FAILED, FINISHED, PAUSED, REFUSED
-from kplug.tuning.study import PRUNED, SAME, Study, Trial
+from kplug.spec.search.objectives import COUNTED, MEASURED, Limit, Objective, Objectives
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial, TrialState
 
 MARKS: dict[str, dict[str, Any]] = {
-    FINISHED: {"marker": "o", "color": "tab:blue"},
-    PAUSED: {"marker": "s", "color": "tab:cyan"},
-    PRUNED: {"marker": "v", "color": "tab:gray"},
-    SAME: {"marker": "o", "color": "tab:blue", "markerfacecolor": "white"},
+    TrialState.FINISHED: {"marker": "o", "color": "tab:blue"},
+    TrialState.PAUSED: {"marker": "s", "color": "tab:cyan"},
+    TrialState.PRUNED: {"marker": "v", "color": "tab:gray"},
+    TrialState.SAME: {"marker": "o", "color": "tab:blue", "markerfacecolor": "white"},
 }
-TICKS = {REFUSED: "tab:gray", FAILED: "tab:red"}
-WIDE = 30.0  # times the least of some sizes: beyond it their scale is in orders of magnitude
+TICKS = {TrialState.REFUSED: "tab:gray", TrialState.FAILED: "tab:red"}
+WIDE = 30.0  # largest over least of some sizes: from there on their scale is in orders of magnitude
 BEST_COLOR = "tab:orange"
 FRONT: dict[str, Any] = {"color": BEST_COLOR, "markeredgecolor": "black", "markersize": 7}
 
@@ -33,8 +33,8 @@ FRONT: dict[str, Any] = {"color": BEST_COLOR, "markeredgecolor": "black", "marke
 
 
 def draw_history(study: Study) -> bytes | None:
-    """What every trial gave, in the order of asking, and the best so far; a panel for each objective."""
-    if not any(trial.status for trial in study.trials):
+    """A picture of what every trial gave, in the order of asking, and the best so far; a panel for each objective."""
+    if all(trial.is_under_way for trial in study.trials):
         return None
     objectives = study.aim.objectives
     figure = Figure(figsize=(8.5, 1.3 + 2.9 * len(objectives)), layout="constrained")
@@ -46,25 +46,31 @@ def draw_history(study: Study) -> bytes | None:
         panel.margins(y=0.1)
     panels[-1].set(xlabel="trial", xlim=(-0.8, len(study.trials) - 0.2))
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    handles = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), frameon=False, loc="outside lower center", ncols=4)
-    figure.suptitle(study.spec.name)
+    return _with_legend(figure, study.spec.name, 4)
+
+
+def _with_legend(figure: Figure, title: str, columns: int) -> bytes:
+    """The picture of a figure, with a title, and below the panels a legend of all their marks, each once."""
+    found: dict[str, Any] = {}
+    for panel in figure.axes:
+        handles, labels = panel.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    figure.legend(found.values(), found.keys(), frameon=False, loc="outside lower center", ncols=columns)
+    figure.suptitle(title)
     return as_png(figure)
 
 
 def _draw_trials(panel: Any, trials: Sequence[Trial], objective: Objective) -> None:
+    """A panel with what each trial gave; those far beyond the others, or without a number, are at its edge."""
     name = objective.name
     counted = [trial for trial in trials if trial.counts and number_of(trial, name) is not None]
     worst = math.inf
-    if counted:
-        is_log = _set_scale(panel, "y", name, [trial.numbers[name] for trial in counted])
-        worst = math.inf if is_log else fence([objective.cost(trial.numbers) for trial in counted])
+    if counted and not _set_scale(panel, "y", name, [trial.numbers[name] for trial in counted]):
+        worst = fence([objective.cost(trial.numbers) for trial in counted])
     shown = [trial for trial in counted if objective.cost(trial.numbers) <= worst]
+    beyond = [trial for trial in counted if objective.cost(trial.numbers) > worst]
     _draw_values(panel, shown, name)
     _draw_best(panel, shown, objective, len(trials))
-    beyond = [trial for trial in counted if objective.cost(trial.numbers) > worst]
     marker, edge = ("^", 0.96) if objective.direction == "minimize" else ("v", 0.07)
     _draw_at_edge(panel, beyond, edge, "far worse", marker=marker, markersize=6, color="tab:purple")
     for status, color in TICKS.items():
@@ -90,16 +96,15 @@ def _draw_values(panel: Any, trials: Sequence[Trial], name: str) -> None:
 
 
 def _draw_best(panel: Any, trials: Sequence[Trial], objective: Objective, count: int) -> None:
-    at: list[int] = []
-    values: list[float] = []
+    """A line through the best so far, up to the last of so many trials."""
+    best: list[Trial] = []
     for trial in trials:
-        if not values or objective.cost(trial.numbers) < values[-1]:
-            at.append(trial.number)
-            values.append(objective.cost(trial.numbers))
-    if values:
-        sign = 1 if objective.direction == "minimize" else -1
-        line = [sign * value for value in [*values, values[-1]]]
-        panel.step([*at, count - 1], line, where="post", color=BEST_COLOR, linewidth=1.8, label="best so far", zorder=1)
+        if not best or objective.cost(trial.numbers) < objective.cost(best[-1].numbers):
+            best.append(trial)
+    if best:
+        at = [*(trial.number for trial in best), count - 1]
+        values = [trial.numbers[objective.name] for trial in (*best, best[-1])]
+        panel.step(at, values, where="post", color=BEST_COLOR, linewidth=1.8, label="best so far", zorder=1)
 
 
 def _draw_at_edge(panel: Any, trials: Sequence[Trial], edge: float, what: str, **marks: Any) -> None:
@@ -111,7 +116,7 @@ def _draw_at_edge(panel: Any, trials: Sequence[Trial], edge: float, what: str, *
 
 
 def _set_scale(panel: Any, side: str, name: str, values: Sequence[float]) -> bool:
-    """Whether an axis is in orders of magnitude: of sizes that differ by them."""
+    """Put an axis in orders of magnitude where sizes differ by them, and return True where it is."""
     is_log = name in (*COUNTED, *MEASURED) and min(values) > 0 and max(values) >= WIDE * min(values)
     axis = getattr(panel, f"{side}axis")
     if is_log:
@@ -126,7 +131,7 @@ def _set_scale(panel: Any, side: str, name: str, values: Sequence[float]) -> boo
 
 
 def draw_importance(found: Mapping[str, Any], study: Study) -> bytes:
-    """The share of the variance that each path explains; a panel for the score and each objective."""
+    """A picture of the share of the variance that each path explains; a panel for the score and each objective."""
     panels = [(name, one) for name, one in found["of"].items() if "paths" in one]
     paths = [one.path for one in study.space]
     names = dict(zip(paths, shortened(paths), strict=True))
@@ -145,41 +150,33 @@ def draw_importance(found: Mapping[str, Any], study: Study) -> bytes:
         panel.grid(axis="x", alpha=0.3)
         panel.set_axisbelow(True)
     panel.set(xlabel="share of the variance")
-    handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
-    figure.suptitle(f"{study.spec.name}: importance of each path, {found['trials']} trials")
-    return as_png(figure)
+    return _with_legend(figure, f"{study.spec.name}: importance of each path, {found['trials']} trials", 2)
 
 
 def _trust(one: Mapping[str, Any]) -> str:
-    """How far the shares can be believed."""
-    if one["unseen_r2"] <= 0.1:
+    """A sentence that says how far the shares can be believed."""
+    unseen = one["unseen_r2"]
+    if unseen <= 0.1:
         return "hardly to be told from these trials"
-    interactions, unseen = one["interactions"], one["unseen_r2"]
-    return f"{interactions:.0%} by paths acting together; foretells {unseen:.0%} of what unseen trials give"
+    return f"{one['interactions']:.0%} by paths acting together; foretells {unseen:.0%} of what unseen trials give"
 
 
 # --- front -----------------------------------------------------------------------------------------------------------
 
 
 def draw_front(study: Study) -> bytes | None:
-    """The first objective against each other one, with the trials that no other beats."""
+    """A picture of the first objective against each other one, with the trials that no other beats."""
     others = study.aim.objectives[1:]
     trials = [trial for trial in study.ranked() if has_all(trial, study)]
     if not others or not trials:
         return None
-    refused = [t for t in study.trials if t.status == REFUSED and has_all(t, study)]
+    refused = [t for t in study.trials if t.status == TrialState.REFUSED and has_all(t, study)]
     front = {trial.number for trial in study.front()}
     figure = Figure(figsize=(0.6 + 6.4 * len(others), 5.2), layout="constrained")
     panels = figure.subplots(1, len(others), squeeze=False)[0]
     for panel, other in zip(panels, others, strict=True):
         _draw_pair(panel, study, trials, refused, front, other)
-    handles = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), frameon=False, loc="outside lower center", ncols=3)
-    figure.suptitle(study.spec.name)
-    return as_png(figure)
+    return _with_legend(figure, study.spec.name, 3)
 
 
 def _draw_pair(
@@ -197,8 +194,8 @@ def _draw_pair(
     for what, mark, some, marks in (
         ("refused", "x", refused, {"color": "tab:gray", "markersize": 5}),
         ("beaten", "o", behind, {"color": "tab:blue", "alpha": 0.5, "markersize": 5}),
-        ("front", "o", [trial for trial in on_front if trial.status == FINISHED], FRONT),
-        ("front, not trained in full", "o", [t for t in on_front if t.status != FINISHED], FRONT | {"mfc": "white"}),
+        ("front", "o", [trial for trial in on_front if trial.is_finished], FRONT),
+        ("front, not trained in full", "o", [t for t in on_front if not t.is_finished], FRONT | {"mfc": "white"}),
     ):
         if some:
             draw(some, mark, label=f"{what} ({len(some)})", **marks)
@@ -218,13 +215,13 @@ def _draw_pair(
 
 def _front_of_two(trials: Sequence[Trial], one: Objective, other: Objective) -> list[Trial]:
     """The trials that no other beats in these two objectives."""
-    costs = [(one.cost(trial.numbers), other.cost(trial.numbers)) for trial in trials]
-    beaten = [any(a <= c and b <= d and (a, b) != (c, d) for a, b in costs) for c, d in costs]
-    return [trial for trial, is_beaten in zip(trials, beaten, strict=True) if not is_beaten]
+    return [trials[place] for place in Objectives((one, other)).front([trial.numbers for trial in trials])]
 
 
 def _draw_limit(panel: Any, side: str, limit: Limit) -> None:
     """A line where a limit lies, or a sentence where it is far from all trials."""
+    form: dict[str, Any] = {"color": "tab:red", "linestyle": "--", "linewidth": 1.2}
+    draw = panel.axvline if side == "x" else panel.axhline
     for words, end in (("at least", limit.at_least), ("at most", limit.at_most)):
         if not math.isfinite(end):
             continue
@@ -232,13 +229,10 @@ def _draw_limit(panel: Any, side: str, limit: Limit) -> None:
         label = f"{limit.name} {words} {number_in_words(end)}"
         is_log = getattr(panel, f"get_{side}scale")() == "log"
         room = high / low if is_log else high - low
-        is_near = low / room <= end <= high * room if is_log else low - room <= end <= high + room
-        if is_near:
-            (panel.axvline if side == "x" else panel.axhline)(
-                end, color="tab:red", linestyle="--", linewidth=1.2, label=label
-            )
+        if low / room <= end <= high * room if is_log else low - room <= end <= high + room:
+            draw(end, label=label, **form)
         else:
-            panel.plot([], [], color="tab:red", linestyle="--", linewidth=1.2, label=f"{label} (beyond the picture)")
+            panel.plot([], [], label=f"{label} (beyond the picture)", **form)
 
 
 def _label(panel: Any, trials: Sequence[Trial], horizontal: str, vertical: str) -> None:
@@ -248,7 +242,7 @@ def _label(panel: Any, trials: Sequence[Trial], horizontal: str, vertical: str) 
     points = panel.transData.transform(values) * 72 / panel.figure.dpi
     taken = list(points)
     for trial, value, point in zip(trials, values, points, strict=True):
-        half = 3.0 * len(str(trial.number))  # of the text's width
+        half = 3.0 * len(str(trial.number))  # half the width of the text, in points
         for side in ((5 + half, 8), (5 + half, -8), (-5 - half, 8), (-5 - half, -8)):
             middle = point + side
             if all(abs(middle[0] - x) > half + 4 or abs(middle[1] - y) > 6 for x, y in taken):

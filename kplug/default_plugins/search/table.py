@@ -1,7 +1,8 @@
-"""What a person sees of a search: before it, the size of the space and the first trials; during it, a table."""
+"""The lines that show a search: its space and first trials before it, a table during it, what it found after it."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import math
@@ -22,10 +23,11 @@ from kplug.spec.search.space import spec_at
 from kplug.spec.tree import plain
 from kplug.tuning.loop import Running, TrialLoop
 from kplug.tuning.search import Search, make_study, threads_of
-from kplug.tuning.study import Study, Trial
+from kplug.tuning.study import Study
+from kplug.tuning.trial import Trial
 
 SHOWN = 5  # trials of a dry run
-DRAWN = 200  # points by which a dry run says how many are refused
+DRAWN = 200  # random points, from which a dry run says how many are refused
 BEST = 8  # trials in the table
 
 
@@ -52,32 +54,27 @@ def first_trials(spec: Spec, as_json: bool) -> None:
         print(f"of {DRAWN} random points {len(refused)} are refused, such as: {refused[0].splitlines()[0]}")
     print("the first trials (a trial's result may change those after it):")
     for number, trial in enumerate(trials):
-        count = (
-            "" if trial["parameters"] is None else f"{trial['parameters']:,} parameters, {in_epochs(trial['epochs'])}"
-        )
+        count, epochs = trial["parameters"], trial["epochs"]
+        model = "" if count is None else f"{count:,} parameters, {epochs} epoch{'s' * (epochs != 1)}"
         why = f"refused: {trial['reason'].splitlines()[0]}" if trial["reason"] else ""
-        print("  ".join(filter(None, (f"  {number}", point_in_words(trial["point"], study.space), count, why))))
-
-
-def in_epochs(count: int) -> str:
-    return f"{count} epoch{'s' * (count != 1)}"
+        print("  ".join(filter(None, (f"  {number}", point_in_words(trial["point"], study.space), model, why))))
 
 
 def executor_of(spec: Spec) -> Any:
-    """The executor that a spec names, for how many it trains at once."""
+    """The executor that a spec names, to be asked how many it trains at once."""
     return build(spec, spec["search"].arguments["executor"])
 
 
 def refusals(study: Study) -> list[str]:
-    """Why random points of a space make no spec."""
+    """The reasons why some of DRAWN random points of a space make no spec."""
     rng = random.Random(0)
-    found = []
+    reasons = []
     for _ in range(DRAWN):
         try:
             spec_at(study.base, study.space, study.space.sample(rng))
         except SpecError as error:
-            found.append(str(error))
-    return found
+            reasons.append(str(error))
+    return reasons
 
 
 def foreseen(trial: Trial, study: Study) -> dict[str, Any]:
@@ -95,7 +92,7 @@ def foreseen(trial: Trial, study: Study) -> dict[str, Any]:
 
 
 def parameters(spec: Spec) -> int:
-    """The parameters of a spec's model.
+    """The number of parameters of a spec's model.
 
     Raises:
         SpecError: it cannot be built.
@@ -105,7 +102,7 @@ def parameters(spec: Spec) -> int:
 
 
 def epochs_of(trial: Trial, study: Study) -> int:
-    """How many epochs a trial is to have; where it is trained in full, its spec may have others than the base."""
+    """The number of epochs of a trial; where it is trained in full, its spec may have others than the base."""
     if trial.spec is None or trial.epochs < study.epochs:
         return trial.epochs
     fit = plain(trial.spec["fit"])
@@ -134,7 +131,7 @@ def watching() -> Iterator[Callable[[Search, Any], None] | None]:
 
 
 def table(search: Search, trials: TrialLoop, seconds: float) -> Any:
-    """What is left, the trials under way with what they reported last, and the best so far."""
+    """A table of the trials under way with what they reported last, and of the best so far, below what is left."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text  # as it is: in a string, rich takes the label of a path for a style
@@ -150,30 +147,24 @@ def table(search: Search, trials: TrialLoop, seconds: float) -> Any:
 
     for running in trials.under_way.values():
         counted = trials.counted.get(running.trial.number, {})
-        add(running.trial, state_of(running, study), counted | (rows_of(running) or [{}])[-1])
+        add(running.trial, state_of(running, study), counted | (running.rows or [{}])[-1])
     for place, trial in enumerate(study.ranked()[:BEST]):
         add(trial, "best" if place == 0 else trial.status, trial.numbers)
     return Group(Text(left(search, trials, seconds)), grid)
 
 
 def state_of(running: Running, study: Study) -> str:
-    """Which epoch a training is in; of a point with several trainings, which of them it is."""
+    """The epoch that a training is in, and which of a point's trainings it is where there are several."""
     most = epochs_of(running.trial, study)
-    done = running.epoch or len(rows_of(running))  # those of before a promotion or a resume
+    done = running.epoch or len(running.rows)  # those of before a promotion or a resume
     which = f"training {running.repeat + 1}/{study.repeats}, " if study.repeats > 1 else ""
     return f"{which}epoch {min(done + 1, most)}/{most}"
 
 
-def rows_of(running: Running) -> list[dict[str, float]]:
-    """What a training has reported, an epoch each."""
-    reports = running.trial.reports
-    return reports[running.repeat] if len(reports) > running.repeat else []
-
-
 def left(search: Search, trials: TrialLoop, seconds: float) -> str:
-    """How many trials ended and, while some are under way, in which time the others may."""
-    ended = sum(bool(trial.status) for trial in search.trials)
-    most = search.study.oracle.max_trials
+    """A line that says how many trials ended and, while some are under way, in which time the others may."""
+    ended = sum(not trial.is_under_way for trial in search.trials)
+    most = search.study.max_trials
     line = f"{ended} of {most} trials" if most else f"{ended} trials"
     if most and trials.ended_here and trials.under_way:
         others = most - ended if trials.is_asking else len(trials.under_way)
@@ -206,10 +197,9 @@ def answer(search: Search, as_json: bool) -> None:
 
 
 def tell(search: Search, as_json: bool) -> None:
+    """Print how the trials ended, the front of several objectives, and the best."""
     study = search.study
-    counts: dict[str, int] = {}
-    for trial in study.trials:
-        counts[trial.status] = counts.get(trial.status, 0) + 1
+    counts = collections.Counter(trial.status for trial in study.trials)
     best = study.best
     several = len(study.aim.objectives) > 1
     if as_json:
@@ -227,7 +217,7 @@ def tell(search: Search, as_json: bool) -> None:
         for trial in study.front():
             values = "  ".join(f"{one.name} {trial.numbers[one.name]:.5g}" for one in study.aim.objectives)
             print(f"  trial {trial.number}  {values}  {point_in_words(trial.point, study.space)}")
-    print(f"best: trial {best.number}  {in_words(best.point)}")  # whole paths, as the spec writes them
+    print(f"best: trial {best.number}  {in_words(best.point)}")  # with whole paths, as the spec writes them
     for one in study.aim.objectives:
         spread = f" ± {best.spread[one.name]:.2g}" if one.name in best.spread else ""
         print(f"{one.name}: {best.numbers[one.name]:.5g}{spread}")

@@ -1,4 +1,4 @@
-"""Where the pictures come from."""
+"""The built-in sources: where the pictures of an experiment come from."""
 
 from typing import Any, Literal
 

@@ -1,16 +1,18 @@
-"""Pictures of a source changed once and for all."""
+"""A source whose pictures are changed once and for all."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.codecs import decoding as images
+from kplug.data.augment import Augment, Batch, augment, fold_in
 from kplug.data.codecs import pixels
+from kplug.data.features import examples_loader
 from kplug.errors import SpecError, listed
 from kplug.records import Split
 
@@ -18,60 +20,50 @@ TRIED = 4  # examples of the batches that an augmentation is tried on
 TRIES = 3  # seeds it is tried with
 TRIED_SIDE = 32  # pixels, where the pictures have no one size
 
-Batch = dict[str, Any]
-Augment = Callable[[Batch, Any], Batch]
 
-
-def distort(of: Mapping[str, Split], augment: Sequence[Augment], splits: Sequence[str], seed: int) -> dict[str, Split]:
-    """The parameters are those of the component `augmented`."""
+def distort(
+    of: Mapping[str, Split], augmentations: Sequence[Augment], splits: Sequence[str], seed: int
+) -> dict[str, Split]:
+    """The splits of a source, some with changed pictures; the parameters are those of the component `augmented`."""
     missing = [name for name in splits if name not in of]
     if missing:
         raise SpecError(f"there is no split '{missing[0]}' to change; the source has {listed(of)}")
-    return {name: _distorted(split, augment, seed) if name in splits else split for name, split in of.items()}
+    return {name: _distorted(split, augmentations, seed) if name in splits else split for name, split in of.items()}
 
 
-def _distorted(split: Split, augment: Sequence[Augment], seed: int) -> Split:
+def _distorted(split: Split, augmentations: Sequence[Augment], seed: int) -> Split:
     shape = (*split.image[:2], split.image[2] or 3)
-
-    def whole(row: Any) -> Batch:
-        """An example with its numeric columns, which an augmentation may go by, its picture decoded."""
-        features = dict(split.load(row))
-        image = features["image"]
-        if image.dtype == tf.string:
-            image = images.decode(image, shape[2])
-        features["image"] = tf.ensure_shape(image, shape)
-        return features | {name: tf.gather(values, row) for name, values in split.columns.numeric.items()}
+    load_example = examples_loader(split, shape[2])  # with its numeric columns, which an augmentation may go by
 
     def load(row: Any) -> Batch:
-        row_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), tf.cast(row, tf.int32))
+        example = load_example(row)
+        example["image"] = tf.ensure_shape(example["image"], shape)
         # each alone, so that neither its neighbours nor their sizes play a part
-        batch = {name: value[tf.newaxis] for name, value in whole(row).items()}
-        for position, change in enumerate(augment):
-            batch = change(batch, tf.random.experimental.stateless_fold_in(row_seed, position))
-            batch = batch | {"image": pixels.to_uint8(batch["image"])}
-        batch["image"] = tf.ensure_shape(batch["image"], [1, *shape])
-        return {name: value[0] for name, value in batch.items() if name not in split.columns}
+        alone = {name: value[tf.newaxis] for name, value in example.items()}
+        changed = augment(alone, augmentations, fold_in(tf.constant([seed, 0]), tf.cast(row, tf.int32)))
+        changed["image"] = tf.ensure_shape(changed["image"], [1, *shape])
+        return {name: value[0] for name, value in changed.items() if name not in split.columns}
 
     example = tf.data.Dataset.range(1).map(split.load).element_spec | {"image": tf.TensorSpec(shape, tf.uint8)}
     example |= {name: tf.TensorSpec(array.shape[1:], array.dtype) for name, array in split.columns.numeric.items()}
     with _refusing():
-        for position, change in enumerate(augment):
+        for position, change in enumerate(augmentations):
             _try(change, example, position)
-    return Split(split.columns, load, split.classes, shape, False, split.vocabulary)
+    return replace(split, load=load, image=shape, batched=False)
 
 
 # --- what may be used ----------------------------------------------------------------------------------------------
 
 
-def _try(augment: Augment, example: Mapping[str, tf.TensorSpec], position: int) -> None:
-    """SpecError where a picture depends on its neighbours, anything else of an example is changed, or a size is wanted.
+def _try(change: Augment, example: Mapping[str, tf.TensorSpec], position: int) -> None:
+    """Refuse what lets a picture depend on its neighbours, changes other fields of an example, or needs a size.
 
     Args:
-        augment: is given batches that have the first example alone in common.
-        example: what a batch holds.
-        position: of `augment` in its list.
+        change: an augmentation, which is given batches that have the first example alone in common.
+        example: the fields of a batch.
+        position: where the augmentation stands in its list.
     """
-    in_graph = tf.function(augment)
+    in_graph = tf.function(change)
     if None in example["image"].shape:
         _take_any_size(in_graph, example, position)
     rng = np.random.default_rng(0)
@@ -91,7 +83,7 @@ def _try(augment: Augment, example: Mapping[str, tf.TensorSpec], position: int) 
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[None]:
-    """Inside, what an augmentation refuses while it becomes a graph stays the SpecError that it raised."""
+    """Inside, the SpecError that an augmentation raises while it becomes a graph is not wrapped by TensorFlow."""
     try:
         yield
     except Exception as error:
@@ -100,11 +92,11 @@ def _refusing() -> Iterator[None]:
         raise
 
 
-def _take_any_size(augment: Any, example: Mapping[str, tf.TensorSpec], position: int) -> None:
-    """SpecError where an augmentation cannot do without knowing the size of pictures."""
+def _take_any_size(in_graph: Any, example: Mapping[str, tf.TensorSpec], position: int) -> None:
+    """Refuse an augmentation that cannot do without knowing the size of pictures."""
     alone = {name: tf.TensorSpec([1, *spec.shape], spec.dtype) for name, spec in example.items()}
     try:
-        augment.get_concrete_function(alone, tf.TensorSpec([2], tf.int32))
+        in_graph.get_concrete_function(alone, tf.TensorSpec([2], tf.int32))
     except (TypeError, ValueError) as error:
         raise SpecError(
             f"augment.{position} works on pictures of one known size, and those of this source differ; leave it out, "
@@ -113,7 +105,7 @@ def _take_any_size(augment: Any, example: Mapping[str, tf.TensorSpec], position:
 
 
 def _batch(example: Mapping[str, tf.TensorSpec], rng: np.random.Generator) -> Batch:
-    """Zeros, and noise as pictures."""
+    """A batch of zeros, with noise as pictures."""
     zeros = {name: tf.zeros([TRIED, *(n or 1 for n in spec.shape)], spec.dtype) for name, spec in example.items()}
     height, width, channels = example["image"].shape
     shape = (TRIED, height or TRIED_SIDE, width or TRIED_SIDE, channels)

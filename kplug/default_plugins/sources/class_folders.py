@@ -1,4 +1,4 @@
-"""Class folders, and what every source of picture files shares."""
+"""The source of pictures in class folders."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 import numpy as np
-import tensorflow as tf
 
-from kplug.data.splits import stable_share
+from kplug.default_plugins.sources.picture_splits import file_split, in_order, share_out
+from kplug.default_plugins.sources.text_files import raise_missing, read_classes
 from kplug.errors import SpecError, did_you_mean, listed
-from kplug.records import Columns, Split
+from kplug.records import Split
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 OTHER_PICTURES = (".avif", ".heic", ".jp2", ".ppm", ".tif", ".tiff", ".webp")  # worth a word when they are passed over
@@ -30,10 +29,8 @@ def open_folder(path: str, test: float, classes: str | None) -> dict[str, Split]
     """The splits of a folder of class folders; `kplug.default_plugins.sources.folder` says the parameters."""
     root = os.path.expanduser(path)
     names = read_classes(classes) if classes else None
-    if parts := _split_folders(root):
-        labelled = {split: _labelled(root, folder) for split, folder in parts.items()}
-    else:
-        labelled = {"train": _labelled(root, "")}
+    parts = _split_folders(root)
+    labelled = {split: _labelled(root, folder) for split, folder in (parts or {"train": ""}).items()}
     names = _checked_classes(root, labelled, names, classes)
     if not parts:
         labelled = share_out(labelled["train"], [file for file, _ in labelled["train"]], test)
@@ -46,7 +43,7 @@ def open_folder(path: str, test: float, classes: str | None) -> dict[str, Split]
 
 
 def _split_folders(root: str) -> dict[str, str]:
-    """Split name to folder where `root/train` holds class folders, else nothing."""
+    """Folders by split where `root/train` holds class folders, else none."""
     folders = _subfolders(root)
     nested = [folder for folder in folders if _subfolders(os.path.join(root, folder))]
     if "train" not in nested:
@@ -66,7 +63,7 @@ def _split_folders(root: str) -> dict[str, str]:
             raise SpecError(
                 f"{root}/{folder} stands beside train and is no split{near} (splits: {listed(SPLIT_NAMES)})"
             )
-    return {split: parts[split] for split in ("train", "validation", "test") if split in parts}
+    return in_order(parts)
 
 
 def _labelled(root: str, part: str) -> Labelled:
@@ -96,9 +93,10 @@ def _labelled(root: str, part: str) -> Labelled:
 def _checked_classes(
     root: str, labelled: Mapping[str, Labelled], names: Sequence[str] | None, source: str | None
 ) -> tuple[str, ...]:
-    """The class names, once every class folder is seen to be one of them."""
-    allowed = tuple(names) if names is not None else tuple(sorted({name for _, name in labelled["train"]}))
-    where = source if names is not None else os.path.join(root, "train")
+    """The class names; refused where a class folder is none of them."""
+    allowed, where = tuple(names or ()), source
+    if names is None:
+        allowed, where = tuple(sorted({name for _, name in labelled["train"]})), os.path.join(root, "train")
     for split, pairs in labelled.items():
         if unknown := sorted({name for _, name in pairs} - set(allowed)):
             near = did_you_mean(unknown[0], allowed)
@@ -116,7 +114,7 @@ def _subfolders(folder: str) -> list[str]:
 
 
 def _pictures(root: str, top: str) -> tuple[list[str], Counter[str]]:
-    """Pictures below `root/top`, relative to root and sorted, and the endings of the other files."""
+    """The pictures below `root/top`, relative to root and sorted, and the endings of the other files."""
     pictures, others = [], Counter[str]()
     waiting, seen = [top], set()
     while waiting:
@@ -137,7 +135,7 @@ def _pictures(root: str, top: str) -> tuple[list[str], Counter[str]]:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """What a folder holds, without hidden entries."""
+    """The entries of a folder, without hidden ones."""
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
@@ -148,78 +146,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _census(endings: Mapping[str, int]) -> str:
-    """`3 files .tif, 1 file without ending`."""
+    """Numbers of files in words: `3 files .tif, 1 file without ending`."""
     words = [f"{n} file{'s' * (n > 1)} {ending or 'without ending'}" for ending, n in sorted(endings.items())]
     return ", ".join(words)
-
-
-# --- shared --------------------------------------------------------------------------------------------------------
-
-
-def raise_missing(what: str, path: str) -> NoReturn:
-    """Say that a file or folder is not there, with what is nearest to it beside it."""
-    parent, name = os.path.split(os.path.abspath(path))
-    if not os.path.isdir(parent):
-        raise SpecError(f"no {what} {path}: the folder {parent} does not exist")
-    raise SpecError(f"no {what} {path}{did_you_mean(name, sorted(os.listdir(parent)))}")
-
-
-def read_text(path: str) -> str:
-    """What a UTF-8 text file holds, without a byte order mark, line ends as they are."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return file.read()
-    except FileNotFoundError:
-        raise_missing("file", path)
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path} is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})") from None
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror}") from None
-
-
-def read_classes(path: str) -> tuple[str, ...]:
-    """Class names, one a line; blank lines are passed over."""
-    path = os.path.expanduser(path)
-    first: dict[str, int] = {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        name = line.strip()
-        if name in first:
-            raise SpecError(f"{path}:{number}: the class '{name}' stands on line {first[name]} already")
-        if name:
-            first[name] = number
-    if not first:
-        raise SpecError(f"{path} names no classes; write one class name a line")
-    return tuple(first)
-
-
-def share_out(examples: Sequence, keys: Sequence[str], test: float) -> dict[str, list]:
-    """Train and, unless `test` is 0, test: a stable share of examples by key, the order kept."""
-    if test == 0:
-        return {"train": list(examples)}
-    chosen = stable_share(keys, test)
-    if chosen.all() or not chosen.any():
-        part = "test" if chosen.sum() == 0 else "train"
-        raise SpecError(
-            f"test: {test:g} of {len(keys)} examples leaves none for {part}; choose another share, or 0 for no test"
-        )
-    parts = {"train": ~chosen, "test": chosen}
-    return {
-        split: [example for example, inside in zip(examples, mask, strict=True) if inside]
-        for split, mask in parts.items()
-    }
-
-
-def text_column(texts: Sequence[str]) -> np.ndarray:
-    """Strings as objects: a fixed-width array would give every one the length of the longest."""
-    return np.array([*texts, None], object)[:-1]
-
-
-def file_split(files: Sequence[str], columns: Mapping[str, np.ndarray], classes: Sequence[str]) -> Split:
-    """A split of picture files, read by row and left encoded; `path` joins the columns."""
-    with tf.device("CPU:0"):
-        names = tf.constant([os.fsencode(file) for file in files], tf.string)
-
-    def load(row: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": tf.io.read_file(tf.gather(names, row))}
-
-    return Split(Columns(len(files), {**columns, "path": text_column(files)}), load, tuple(classes))

@@ -1,4 +1,4 @@
-"""Pictures that a CSV file lists."""
+"""The source of pictures that a CSV file lists."""
 
 from __future__ import annotations
 
@@ -11,15 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kplug.default_plugins.sources.class_folders import (
-    SPLIT_NAMES,
-    file_split,
-    raise_missing,
-    read_classes,
-    read_text,
-    share_out,
-    text_column,
-)
+from kplug.default_plugins.sources.class_folders import SPLIT_NAMES
+from kplug.default_plugins.sources.picture_splits import file_split, in_order, share_out, text_column
+from kplug.default_plugins.sources.text_files import raise_missing, read_classes, read_text
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
 
@@ -50,7 +44,7 @@ class Table:
         return [row[at] for row in self.rows]
 
     def refuse(self, what: str, problems: Sequence[tuple[int, str]]) -> None:
-        """Raise where there are problems, each a row and what is the matter with it."""
+        """Raise SpecError where there are problems, each a row and what is the matter with it."""
         if not problems:
             return
         shown = "".join(f"\n  {self.path}:{self.lines[row]}: {text}" for row, text in problems[:SHOWN])
@@ -105,16 +99,17 @@ def open_table(
     pictures = table.column(image, "image")
     files = _existing_files(table, pictures, root)
     splits = _split_of_rows(table, table.column(split, "split")) if split else None
-    labels: np.ndarray | None = None
+    columns: dict[str, np.ndarray] = {}
     names: tuple[str, ...] = ()
     if label is not None:
         cells = [cell.strip() for cell in table.column(label, "label")]
-        labels, names = _labels(table, cells, separator, classes, splits)
-    columns = _further_columns(table, {image, label, split})
-    if labels is not None:
-        columns = {"label": labels, **columns}
+        columns["label"], names = _labels(table, cells, separator, classes, splits)
+    columns |= _further_columns(table, {image, label, split})
     rows = range(len(files))
-    parts = _rows_by_split(table, splits) if splits else share_out(rows, pictures, test)
+    if splits:
+        parts = in_order({name: [row for row in rows if splits[row] == name] for name in set(splits)})
+    else:
+        parts = share_out(rows, pictures, test)
     return {
         name: file_split([files[row] for row in chosen], {key: array[chosen] for key, array in columns.items()}, names)
         for name, chosen in parts.items()
@@ -142,15 +137,8 @@ def _split_of_rows(table: Table, cells: Sequence[str]) -> list[str]:
     return found
 
 
-def _rows_by_split(table: Table, splits: Sequence[str]) -> dict[str, list[int]]:
-    parts = {
-        name: [row for row, split in enumerate(splits) if split == name] for name in ("train", "validation", "test")
-    }
-    return {name: rows for name, rows in parts.items() if rows}
-
-
 def _further_columns(table: Table, used: set[str | None]) -> dict[str, np.ndarray]:
-    """Every other column that has a name, numbers as numbers."""
+    """The columns that have a name and no other use, numbers as numbers."""
     names = [name for name in table.header if name and name not in used]
     if taken := sorted({"image", "label", "path"} & set(names)):
         raise SpecError(f"{table.path}: the further columns {listed(taken)} bear names that kplug gives; rename them")
@@ -158,7 +146,7 @@ def _further_columns(table: Table, used: set[str | None]) -> dict[str, np.ndarra
 
 
 def _as_numbers(cells: Sequence[str]) -> np.ndarray:
-    """int64, or float32 with NaN for empty cells, or strings."""
+    """Cells as int64, or as float32 with NaN for empty ones, or as strings."""
     texts = [cell.strip() for cell in cells]
     if all(INTEGER.fullmatch(text) for text in texts):
         return np.array([int(text) for text in texts], np.int64)
@@ -174,10 +162,12 @@ def _as_numbers(cells: Sequence[str]) -> np.ndarray:
 def _labels(
     table: Table, cells: Sequence[str], separator: str | None, classes: str | None, splits: Sequence[str] | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels, int32 [n] or float32 [n, classes] of zeros and ones, and the class names."""
+    """The labels, int32 [n] or float32 [n, classes] of zeros and ones, and the class names."""
     if separator is None:
         table.refuse("rows without a label", [(row, "the cell is empty") for row, cell in enumerate(cells) if not cell])
-    several = [_parts(cell, separator) for cell in cells]
+        several = [[cell] for cell in cells]
+    else:
+        several = [[part.strip() for part in cell.split(separator) if part.strip()] for cell in cells]
     names = read_classes(classes) if classes else _distinct_names(table, several, splits)
     codes = {name: code for code, name in enumerate(names)}
     given = {name for row in several for name in row}
@@ -199,14 +189,8 @@ def _labels(
     return hot, names
 
 
-def _parts(cell: str, separator: str | None) -> list[str]:
-    if separator is None:
-        return [cell]
-    return [part.strip() for part in cell.split(separator) if part.strip()]
-
-
 def _distinct_names(table: Table, several: Iterable[Sequence[str]], splits: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of the training rows, integers in their own order."""
+    """The class names in the training rows, sorted; integers by their size."""
     trained = [row for at, row in enumerate(several) if splits is None or splits[at] == "train"]
     names = {name for row in trained for name in row}
     if not names:

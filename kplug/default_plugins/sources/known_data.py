@@ -1,4 +1,4 @@
-"""What sources tell of their data before it is opened, from names of folders and small files: free of TensorFlow.
+"""Facts that sources know of their data before it is opened, from names of folders and small files: free of TensorFlow.
 
 What is missing, damaged or otherwise than thought is left unknown here: the source says so when it is opened.
 """
@@ -28,7 +28,7 @@ def folder(path: str, classes: str | None) -> Known:
 
 
 def tfds(name: str, data_dir: str | None, image: str, label: str | None) -> Known:
-    """Of a dataset that is on disk in one version, from `features.json` and the file of its labels."""
+    """Size and classes of a dataset that is on disk in one version, from `features.json` and the file of its labels."""
     import json
 
     place = Path(os.path.expanduser(data_dir or "~/tensorflow_datasets")) / name.replace(":", "/")
@@ -50,7 +50,7 @@ def _class_names(folder: Path, label: str, feature: dict[str, Any]) -> tuple[str
 
 
 def wrapped(of: Known) -> Known:
-    """Of a source that leaves sizes and classes as they are."""
+    """The facts of a source that leaves sizes and classes as they are."""
     return of
 
 

@@ -1,35 +1,23 @@
-"""Pictures that are arrays in memory."""
+"""The sources of pictures that are arrays: .npz files, and scikit-learn's digits."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from kplug.data.splits import stable_share
-from kplug.default_plugins.sources.class_folders import raise_missing, share_out, text_column
+from kplug.default_plugins.sources.picture_splits import in_order, memory_split, share_out, text_column
+from kplug.default_plugins.sources.text_files import raise_missing
 from kplug.errors import SpecError, did_you_mean, listed
-from kplug.records import Columns, Split
+from kplug.records import Split
 
 CHANNELS = (1, 3, 4)
 MOST_UNNAMED = 2**16  # classes that are counted from the labels alone
 SPLIT_ENDINGS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 Arrays = dict[str, np.ndarray]
-
-
-def memory_split(images: np.ndarray, columns: Mapping[str, np.ndarray], classes: Sequence[str]) -> Split:
-    """A split that keeps its pictures, uint8 `[n, height, width, channels]`, in memory."""
-    with tf.device("CPU:0"):
-        pixels = tf.constant(images)
-
-    def load(rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": tf.gather(pixels, rows)}
-
-    height, width, channels = images.shape[1:]
-    return Split(Columns(len(images), dict(columns)), load, tuple(classes), (height, width, channels), batched=True)
 
 
 # --- digits --------------------------------------------------------------------------------------------------------
@@ -94,11 +82,10 @@ def _read_arrays(path: str) -> Arrays:
     except (zipfile.BadZipFile, EOFError) as error:
         raise SpecError(f"{path} is no whole .npz file ({error}); write it with np.savez") from None
     except ValueError as error:
+        message = f"{path} is no .npz file; write it with np.savez"
         if "allow_pickle" in str(error) and name != "?":
-            raise SpecError(
-                f"{path}: '{name}' holds Python objects; save strings with dtype str, numbers as numbers"
-            ) from None
-        raise SpecError(f"{path} is no .npz file; write it with np.savez") from None
+            message = f"{path}: '{name}' holds Python objects; save strings with dtype str, numbers as numbers"
+        raise SpecError(message) from None
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error.strerror or error}") from None
 
@@ -110,9 +97,8 @@ def _parts_by_ending(path: str, found: Arrays) -> dict[str, Arrays]:
         name, _, ending = key.rpartition("_")
         split = SPLIT_ENDINGS.get(ending)
         if not name or split is None:
-            raise SpecError(
-                f"{path}: the array '{key}' belongs to no split; end its name in {_endings()}, or remove it"
-            )
+            endings = listed(f"_{known}" for known in SPLIT_ENDINGS)
+            raise SpecError(f"{path}: the array '{key}' belongs to no split; end its name in {endings}, or remove it")
         if name in parts.setdefault(split, {}):
             raise SpecError(f"{path} has {name}_val and {name}_validation; keep one")
         parts[split][name] = array
@@ -123,11 +109,7 @@ def _parts_by_ending(path: str, found: Arrays) -> dict[str, Arrays]:
         if further := sorted(part.keys() - names):
             near = did_you_mean(further[0], names)
             raise SpecError(f"{path} has {further[0]}_{split} and no {further[0]}_train{near}")
-    return {split: parts[split] for split in ("train", "validation", "test") if split in parts}
-
-
-def _endings() -> str:
-    return listed(f"_{ending}" for ending in SPLIT_ENDINGS)
+    return in_order(parts)
 
 
 def _parts_by_share(path: str, found: Arrays, test: float) -> dict[str, Arrays]:
@@ -150,7 +132,7 @@ def _parts_by_share(path: str, found: Arrays, test: float) -> dict[str, Arrays]:
 
 
 def _checked_images(path: str, split: str, images: np.ndarray) -> np.ndarray:
-    """uint8 [n, height, width, channels]."""
+    """The pictures of a split as uint8 [n, height, width, channels]."""
     if images.dtype != np.uint8:
         scale = "multiply by 255 and round if they are 0 to 1, then " if images.dtype.kind == "f" else ""
         raise SpecError(
@@ -193,18 +175,16 @@ def _checked_labels(path: str, labels: Arrays, given: np.ndarray | None) -> tupl
 
 
 def _checked_rows(path: str, labels: Arrays, names: Sequence[str] | None) -> tuple[Arrays, tuple[str, ...]]:
-    """Rows of zeros and ones; where each has one 1, single labels."""
+    """Labels that are rows of zeros and ones, and the class names; single labels where each row has one 1."""
     size = len(names) if names is not None else labels["train"].shape[1]
     for split, y in labels.items():
         if y.shape[1] != size:
             raise SpecError(f"{path}: the labels of {split} have the shape {y.shape}, for {size} classes")
         if y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all():
             raise SpecError(f"{path}: the labels of {split}, {y.dtype} {y.shape}, are not zeros and ones")
-    if all((y.sum(1) == 1).all() for y in labels.values()):
-        labels = {split: y.argmax(1).astype(np.int32) for split, y in labels.items()}
-    else:
-        labels = {split: y.astype(np.float32) for split, y in labels.items()}
-    return labels, tuple(names or map(str, range(size)))
+    single = all((y.sum(1) == 1).all() for y in labels.values())
+    found = {split: y.argmax(1).astype(np.int32) if single else y.astype(np.float32) for split, y in labels.items()}
+    return found, tuple(names or map(str, range(size)))
 
 
 def _columns(part: Arrays) -> Arrays:

@@ -1,4 +1,4 @@
-"""Records by row, from TFRecord and array_record files.
+"""Readers of records by row, from TFRecord and array_record files.
 
 Files are opened for each read and closed again, or belong to array_record's readers, which are safe under threads: no
 handle is shared between the threads of an input pipeline, and a split of a thousand files holds none open.
@@ -29,7 +29,7 @@ class Records(Protocol):
 
 
 def open_records(file_format: str, instructions: Mapping[str, Sequence[Any]]) -> dict[str, Records]:
-    """Records by split.
+    """Open the records of each split.
 
     Args:
         file_format: TFDS's name of the format.
@@ -53,7 +53,7 @@ def open_records(file_format: str, instructions: Mapping[str, Sequence[Any]]) ->
 
 
 class ArrayRecords:
-    """Records of array_record files, which have an index of their own."""
+    """The records of array_record files, which have an index of their own."""
 
     def __init__(self, instructions: Sequence[Any]) -> None:
         from array_record.python.array_record_data_source import ArrayRecordDataSource  # type: ignore[import-untyped]
@@ -70,7 +70,7 @@ class ArrayRecords:
 
 
 class TFRecords:
-    """Records of TFRecord files, by the offsets of their beginnings."""
+    """The records of TFRecord files, by the offsets of their beginnings."""
 
     def __init__(self, instructions: Sequence[Any], indexes: Mapping[str, np.ndarray]) -> None:
         self._files = [part.filename for part in instructions]
@@ -97,7 +97,7 @@ class TFRecords:
 
 
 def record_offsets(filename: str, examples: int) -> np.ndarray:
-    """Where each record of a TFRecord file begins, and at last the end of the file.
+    """The offsets at which the records of a TFRecord file begin, and at last the end of the file.
 
     Args:
         filename: the file.

@@ -1,4 +1,4 @@
-"""Datasets of TensorFlow Datasets, read as raw records by row.
+"""The source of datasets of TensorFlow Datasets, read as raw records by row.
 
 TFDS itself reads TFRecord files in order only and array_record files outside tf.data only; records (serialized
 tf.train.Example) are common to both, and its features decode them.
@@ -19,8 +19,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder, registered
 
-from kplug.default_plugins.sources.class_folders import text_column
-from kplug.default_plugins.sources.npz_arrays import memory_split
+from kplug.default_plugins.sources.picture_splits import memory_split, text_column
 from kplug.default_plugins.sources.record_files import Records, open_records
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Columns, Split
@@ -70,7 +69,7 @@ def open_tfds(
 
 
 def _instructions(builder: tfds.core.DatasetBuilder, split: str, expression: str) -> list[Any]:
-    """Which records of which files a split expression means."""
+    """The file instructions of a split expression: which records of which files it means."""
     known = {name: info.num_examples for name, info in builder.info.splits.items()}
     sizes = listed(f"{name} ({size:,})" for name, size in known.items())
     try:
@@ -112,7 +111,7 @@ def _prepared(name: str, data_dir: str | None, download: bool) -> tfds.core.Data
 
 
 def _find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
-    """From the files where they are there, of any version and without the dataset's code; else from the code."""
+    """The builder of a dataset: from its files where they are there, of any version; else from its code."""
     try:
         with contextlib.suppress(registered.DatasetNotFoundError):
             return read_only_builder.builder_from_files(name, data_dir=data_dir)
@@ -145,7 +144,7 @@ def _what_is_there(data_dir: str | None) -> str:
 
 
 def _has_network() -> bool:
-    """Whether a download can be tried: offline, TFDS itself goes on trying for minutes."""
+    """Return True where a download can be tried: offline, TFDS itself goes on trying for minutes."""
     if urllib.request.getproxies():
         return True
     try:
@@ -173,7 +172,7 @@ def _picture_feature(name: str, features: tfds.features.FeaturesDict, image: str
 
 
 def _is_scalar(feature: tfds.features.FeatureConnector) -> bool:
-    """True for what a record holds as one number or string: ClassLabel, Scalar, Text."""
+    """Return True for a feature that a record holds as one number or string: ClassLabel, Scalar, Text."""
     kinds = (tfds.features.ClassLabel, tfds.features.Scalar, tfds.features.Text, tfds.features.Tensor)
     info = feature.get_serialized_info() if isinstance(feature, kinds) else None
     if info is None or info.shape != () or feature.shape != ():
@@ -191,7 +190,7 @@ def _check_label_feature(name: str, features: tfds.features.FeaturesDict, label:
 
 
 def _replace_labels(
-    name: str, feature: tfds.features.FeatureConnector, label: str, columns: Mapping[str, Arrays]
+    name: str, feature: tfds.features.FeatureConnector, label: str, columns: dict[str, Arrays]
 ) -> tuple[str, ...]:
     """Put `label`, int32, first into every split's columns; return the class names."""
     values = {split: found.pop(label) for split, found in columns.items()}
@@ -207,9 +206,7 @@ def _replace_labels(
                 f"{outside:,} of {len(values[split]):,} examples of {name}'s split for {split} have no label "
                 f"(outside 0 to {len(numbers) - 1}); choose another split, or null"
             )
-        further = dict(found)
-        found.clear()
-        found.update({"label": np.searchsorted(numbers, values[split]).astype(np.int32), **further})
+        columns[split] = {"label": np.searchsorted(numbers, values[split]).astype(np.int32), **found}
     return classes
 
 
@@ -227,7 +224,7 @@ def _damage_reported(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
 
 
 def _batches(records: Records, parse: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
-    """`parse` of all records `[n]` in order, some at a time."""
+    """All records in order, some at a time, as `parse` makes them of strings `[n]`."""
 
     def read(rows: tf.Tensor) -> Any:
         return parse(tf.ensure_shape(tf.numpy_function(records.read, [rows], tf.string, stateful=False), [None]))
@@ -237,7 +234,7 @@ def _batches(records: Records, parse: Callable[[tf.Tensor], Any]) -> tf.data.Dat
 
 
 def _scalar_columns(records: Records, features: tfds.features.FeaturesDict, label: str | None) -> Arrays:
-    """Every feature that is one number or string an example, by name, read without touching the pictures."""
+    """The features that are one number or string an example, by name; pictures are not decoded for them."""
     given = {"image", "label"} - {label}  # names that the batch gives to what the spec chose
     scalars = {key: features[key] for key in sorted(features) if key not in given and _is_scalar(features[key])}
     if not scalars:

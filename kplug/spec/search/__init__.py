@@ -1,1 +1,1 @@
-"""What a spec's `search` may say: ranges, first points, objectives. Free of TensorFlow."""
+"""The words of a spec's `search`: ranges, first points, objectives. Free of TensorFlow."""

@@ -1,4 +1,4 @@
-"""What is checked of a search before TensorFlow is loaded: its space, its objectives, what they need of the spec."""
+"""A search is checked here before TensorFlow is loaded: its space, its objectives, what they need of the spec."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 from kplug.errors import Problem, SpecError
 from kplug.spec.search.first_points import first_points
 from kplug.spec.search.objectives import limits_of, objectives_of
-from kplug.spec.search.space import check_space, read_space
+from kplug.spec.search.space import Space, check_space, read_space
 from kplug.spec.tree import plain
 
-HERE = ("search",)
 EPOCHS = re.compile(r"fit\.(epochs|stages(\.\d+(\.epochs)?)?)")  # paths that say how many epochs a trial has
 
 
@@ -25,7 +24,7 @@ def check_search(spec: Any) -> None:
     try:
         space = read_space(section["space"])
     except SpecError as error:
-        raise SpecError([_placed(spec, problem, "space") for problem in error.problems]) from None
+        raise SpecError([_in_space(spec, problem) for problem in error.problems]) from None
     for key, read in (
         ("constraints", lambda: limits_of(section)),
         ("objective", lambda: objectives_of(section, spec["fit.best"])),
@@ -33,35 +32,33 @@ def check_search(spec: Any) -> None:
         try:
             read()
         except ValueError as error:
-            raise SpecError([_placed(spec, Problem(str(error)), key)]) from None
+            raise spec.error(("search", key), str(error)) from None
     _check_folds(spec, space, section)
     check_space(spec, space)
     first_points(spec, space)
     _check_oracle(spec, space, section)
 
 
-def _check_folds(spec: Any, space: Any, section: dict[str, Any]) -> None:
+def _check_folds(spec: Any, space: Space, section: dict[str, Any]) -> None:
     for one in space:
         if section["repeats"]["folds"] and f"{one.target}.".startswith("data.validation."):
             message = "a search does not change data.validation: `search.repeats` has a fold there"
-            raise SpecError([_placed(spec, Problem(message, (one.path,)), "space")])
+            raise SpecError([_in_space(spec, Problem(message, (one.path,)))])
 
 
-def _check_oracle(spec: Any, space: Any, section: dict[str, Any]) -> None:
-    """What an oracle or a pruner cannot do with the space."""
-    oracle = spec["search"].arguments["oracle"].component.function
-    by_epochs = getattr(oracle, "kplug_by_epochs", False) or section["prune"] is not None
+def _check_oracle(spec: Any, space: Space, section: dict[str, Any]) -> None:
+    """Refuse what an oracle or a pruner cannot do with the space."""
     counts_epochs = any(EPOCHS.fullmatch(one.target) for one in space)
     if not counts_epochs and not sum(epochs for epochs, _ in spec.stages()):
         message = "a trial of no epochs reports nothing that it could be judged by; fit.epochs is 0"
         raise spec.error("fit.epochs", message)
+    by_epochs = spec["search"].arguments["oracle"].component.by_epochs or section["prune"] is not None
     if by_epochs and counts_epochs:
         message = (
             "rungs are counted in epochs, so that all trials must have as many; leave what sets them out of the space"
         )
-        raise SpecError([_placed(spec, Problem(message), "space")])
+        raise spec.error("search.space", message)
 
 
-def _placed(spec: Any, problem: Problem, key: str) -> Problem:
-    path = (*HERE, key, *problem.path)
-    return Problem(problem.message, path, spec.marks.where(path, key=len(problem.path) == 1))
+def _in_space(spec: Any, problem: Problem) -> Problem:
+    return spec.problem(("search", "space", *problem.path), problem.message, key=len(problem.path) == 1)

@@ -49,11 +49,11 @@ def first_points(spec: Any, space: Space) -> list[Point]:
 
 def _placed(spec: Any, problem: Problem, number: int) -> Problem:
     path = (*HERE, number, *problem.path)
-    return Problem(problem.message, path, spec.marks.where(path, key=problem.where == "key"))
+    return spec.problem(path, problem.message, key=problem.where == "key")
 
 
 def _read(space: Space, given: Mapping[str, Any]) -> Point:
-    """What a point gives, as it holds it.
+    """The values that a point gives, as it holds them.
 
     Raises:
         SpecError: with every path that is not searched and every value outside its range.
@@ -76,7 +76,7 @@ def _read(space: Space, given: Mapping[str, Any]) -> Point:
 
 
 def _values(one: Range, written: Any) -> list[Any]:
-    """What a point holds where this is written; nothing where it is outside the range."""
+    """The value that a point holds where this is written, in a list; an empty one where it is outside the range."""
     if one.labels:
         label = written if isinstance(written, str) else json.dumps(written)  # 8 and true are labels too
         return [label] if label in one.labels else []
@@ -95,14 +95,14 @@ def _in_words(one: Range) -> str:
 
 
 def _filled(spec: Any, space: Space, given: Point) -> Point:
-    """The whole point.
+    """The whole point, with what is left out.
 
     Raises:
         SpecError: a value that is given does not count, one that is left out is outside its range, or they do not fit
             together.
     """
     point: Point = {}
-    own: set[str] = set()  # ranges whose value is the spec's
+    own: set[str] = set()  # paths of ranges whose value is the spec's
     for one in space:
         if not one.is_active(point):
             if one.path in given:
@@ -127,7 +127,7 @@ def _why_inactive(one: Range, point: Point) -> str:
 
 
 def _left_out(spec: Any, space: Space, one: Range, whose: str) -> Any:
-    """What a point holds where a range is as a spec has it.
+    """The value that a point holds where a range is as a spec has it.
 
     Raises:
         SpecError: the spec has another value than those of the range, or none.
@@ -145,7 +145,7 @@ def _left_out(spec: Any, space: Space, one: Range, whose: str) -> Any:
 
 
 def _is_in(spec: Any, space: Space, one: Range, value: Any) -> bool:
-    """Whether a spec has what a choice says, but for what is searched below its label."""
+    """Return True where a spec has what a choice says, but for what is searched below its label."""
     try:
         with_it = spec.at({one.target: one.in_spec(value)})
     except SpecError:
@@ -156,20 +156,17 @@ def _is_in(spec: Any, space: Space, one: Range, value: Any) -> bool:
 
 
 def _is_inside_below(spec: Any, space: Space, one: Range, value: Any) -> bool:
-    """Whether the numbers that are searched below a label are in their ranges: two labels may differ in these alone."""
+    """Return True where the numbers searched below a label are in their ranges: labels may differ in these alone."""
     below = [other for other in space if other.kind != "choice" and (one.path, value) in other.conditions[-1:]]
     return all(_values(other, _at(spec, other.target)) for other in below)
 
 
 def _at(spec: Any, target: str) -> Any:
-    """What a filled spec has at a path, as YAML writes it."""
-    found = plain(spec.root)
-    for step in target.split("."):
-        try:
-            found = found[int(step) if isinstance(found, list) else step]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return None
-    return found
+    """The value that a filled spec has at a dotted path, as YAML writes it; None where nothing is there."""
+    try:
+        return plain(spec[target])
+    except LookupError:
+        return None
 
 
 def _with_path(problem: Problem) -> str:

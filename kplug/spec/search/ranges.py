@@ -23,14 +23,14 @@ OUTSIDE = {  # what a point cannot change, and why
     "fit.threads": "the executor says it",
     "fit.checkpoint": "no training depends on it",
 }
-DIGITS = 12  # of a float that is some steps from another: beyond them stands what a sum of floats adds
-FEW = 9  # values of a range of numbers that are all tried
+DIGITS = 12  # digits kept of low + n * step: 0.1 + 2 * 0.1 would read 0.30000000000000004
+FEW = 9  # a range of numbers with so many values or fewer has all of them tried
 _STEP = re.compile(r"([^.\[\]]+)(?:\[([^\[\]]+)\])?")
 
 
 @dataclass(frozen=True)
 class Range:
-    """What one path of a spec may hold.
+    """The values that one path of a spec may hold.
 
     Args:
         path: as it was written: steps, and in brackets the labels under which it is there at all.
@@ -59,7 +59,7 @@ class Range:
 
     @property
     def values(self) -> tuple[Any, ...] | None:
-        """What a point may hold; None where it is any number of an interval."""
+        """The values that a point may hold; None where it is any number of an interval."""
         if self.kind in ("choice", "bool"):
             return self.labels or self.candidates
         if self.kind == "int":
@@ -74,7 +74,7 @@ class Range:
 
     @property
     def to_try(self) -> tuple[Any, ...]:
-        """What a point may hold, of a range of many numbers its ends: what `kplug check` tries."""
+        """The values that `kplug check` tries: all or, of many numbers, the least and the greatest."""
         values = self.values
         if values and (self.kind in ("choice", "bool") or len(values) <= FEW):
             return values
@@ -90,7 +90,7 @@ class Range:
         return f"{self.low:g} to {self.values[-1] if self.values else self.high:g}{steps}{orders}"
 
     def in_spec(self, value: Any) -> Any:
-        """What stands in the spec where a point holds a value."""
+        """The value that the spec has where a point holds this one: the sub-tree of a label."""
         return self.candidates[self.labels.index(value)] if self.labels else value
 
     def is_active(self, point: Mapping[str, Any]) -> bool:
@@ -110,24 +110,21 @@ class Range:
 
 
 def steps_of(path: str) -> list[tuple[str, str | None]]:
-    """(name, label or None) of every step of a path.
+    """The steps of a path, each as (name, label or None).
 
     Raises:
         SpecError: it is not written as a path.
     """
     steps: list[tuple[str, str | None]] = []
     at = 0
-    while True:
-        match = _STEP.match(path, at)
-        if not match:
-            raise SpecError(f"{path!r} is no path; write steps with dots between, such as task.model[vit].patch")
+    while match := _STEP.match(path, at):
         steps.append((match[1], match[2]))
-        at = match.end()
-        if at == len(path):
+        at = match.end() + 1
+        if at > len(path):
             return steps
-        if path[at] != ".":
-            raise SpecError(f"{path!r} is no path: after {path[:at]!r} a dot must follow")
-        at += 1
+        if path[at - 1] != ".":
+            raise SpecError(f"{path!r} is no path: after {path[: at - 1]!r} a dot must follow")
+    raise SpecError(f"{path!r} is no path; write steps with dots between, such as task.model[vit].patch")
 
 
 def read_ranges(written: Mapping[str, Any]) -> tuple[list[Range], list[Problem]]:
@@ -149,23 +146,10 @@ def _read_range(path: str, written: Any) -> Range:
     conditions = _conditions(path)
     if written == "bool":
         return Range(path, "bool", candidates=(False, True), conditions=conditions)
-    if not isinstance(written, dict):
-        raise SpecError(
-            f"{shown_value(written)} is no range; write {{choice: [...]}}, {{int: [LOW, HIGH]}}, "
-            "{float: [LOW, HIGH]}, {log: [LOW, HIGH]} or bool"
-        )
-    if "bool" in written:
-        raise SpecError([Problem("a range of true and false is the word bool alone, without a mapping", ("bool",))])
-    for key in written:
-        if key not in (*KINDS[:-1], "step"):
-            hint = did_you_mean(key, KINDS[:-1]) or f" ({', '.join(KINDS[:-1])}; step beside int and float)"
-            raise SpecError([Problem(f"unknown key{hint}", (str(key),))])
-    kinds = [kind for kind in KINDS if kind in written]
-    if len(kinds) != 1:
-        raise SpecError(f"a range has one of {', '.join(KINDS[:-1])}; received {listed(kinds) or 'none'}")
-    kind, values, step = kinds[0], written[kinds[0]], written.get("step")
+    kind = _kind(written)
+    values, step = written[kind], written.get("step")
     if step is not None and kind not in ("int", "float"):
-        raise SpecError([Problem(f"a range of kind {kind} has no step", ("step",))])
+        raise _wrong(f"a range of kind {kind} has no step", "step")
     try:
         if kind == "choice":
             candidates, labels = _choices(values)
@@ -173,12 +157,41 @@ def _read_range(path: str, written: Any) -> Range:
         low, high = _interval(kind, values)
     except SpecError as error:
         raise SpecError([Problem(p.message, (kind, *p.path)) for p in error.problems]) from None
-    if step is not None and not (_is_number(step, kind) and 0 < step < math.inf):
-        what = "a whole number" if kind == "int" else "a number"
-        raise SpecError([Problem(f"{shown_value(step)} is not {what} > 0", ("step",))])
-    if step is not None and low < high < low + step:
-        raise SpecError([Problem(f"{step} leads beyond {high:g}, so that {low:g} would be all there is", ("step",))])
+    if step is not None:
+        _refuse_step(kind, step, low, high)
     return Range(path, kind, low=low, high=high, step=step, conditions=conditions)
+
+
+def _wrong(message: str, *path: str | int) -> SpecError:
+    return SpecError([Problem(message, path)])
+
+
+def _kind(written: Any) -> str:
+    """The one of KINDS that a range is written as."""
+    if not isinstance(written, dict):
+        raise SpecError(
+            f"{shown_value(written)} is no range; write {{choice: [...]}}, {{int: [LOW, HIGH]}}, "
+            "{float: [LOW, HIGH]}, {log: [LOW, HIGH]} or bool"
+        )
+    if "bool" in written:
+        raise _wrong("a range of true and false is the word bool alone, without a mapping", "bool")
+    names = KINDS[:-1]
+    for key in written:
+        if key not in (*names, "step"):
+            hint = did_you_mean(key, names) or f" ({', '.join(names)}; step beside int and float)"
+            raise _wrong(f"unknown key{hint}", str(key))
+    kinds = [kind for kind in KINDS if kind in written]
+    if len(kinds) != 1:
+        raise SpecError(f"a range has one of {', '.join(names)}; received {listed(kinds) or 'none'}")
+    return kinds[0]
+
+
+def _refuse_step(kind: str, step: Any, low: float, high: float) -> None:
+    if not (_is_number(step, kind) and 0 < step < math.inf):
+        what = "a whole number" if kind == "int" else "a number"
+        raise _wrong(f"{shown_value(step)} is not {what} > 0", "step")
+    if low < high < low + step:
+        raise _wrong(f"{step} leads beyond {high:g}, so that {low:g} would be all there is", "step")
 
 
 def _conditions(path: str) -> tuple[tuple[str, str], ...]:
@@ -193,20 +206,18 @@ def _conditions(path: str) -> tuple[tuple[str, str], ...]:
 
 
 def _choices(values: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    if isinstance(values, dict):
-        if not values:
-            raise SpecError("there is nothing to choose from")
-        return tuple(values.values()), tuple(str(label) for label in values)
-    if not isinstance(values, list):
+    if not isinstance(values, dict | list):
         raise SpecError(f"{shown_value(values)} is not a list, nor a mapping with labels")
     if not values:
         raise SpecError("there is nothing to choose from")
+    if isinstance(values, dict):
+        return tuple(values.values()), tuple(map(str, values))
     for number, value in enumerate(values):
         if isinstance(value, dict | list):
             message = f"{shown_value(value)} needs a label: write a mapping, {{LABEL: {shown_value(value)}, ...}}"
-            raise SpecError([Problem(message, (number,))])
+            raise _wrong(message, number)
         if any(value == other and type(value) is type(other) for other in values[:number]):
-            raise SpecError([Problem(f"{shown_value(value)} stands there already", (number,))])
+            raise _wrong(f"{shown_value(value)} stands there already", number)
     return tuple(values), ()
 
 
@@ -218,7 +229,7 @@ def _interval(kind: str, values: Any) -> tuple[float, float]:
     if low > high:
         raise SpecError(f"{shown_value(values)}: {low} is more than {high}")
     if kind == "log" and low <= 0:
-        raise SpecError([Problem(f"{low} is not greater than 0, as orders of magnitude must be", (0,))])
+        raise _wrong(f"{low} is not greater than 0, as orders of magnitude must be", 0)
     return (low, high) if kind == "int" else (float(low), float(high))
 
 
@@ -227,7 +238,7 @@ def _is_number(value: Any, kind: str) -> bool:
 
 
 def _misplaced(path: str, one: Range, others: Mapping[str, Range]) -> str:
-    """What is wrong with where a range stands, among the others; empty if nothing is."""
+    """The reason why a range may not stand where it does, among the others; empty where it may."""
     for outside, reason in OUTSIDE.items():
         if f"{one.target}.".startswith(f"{outside}."):
             return f"a search does not change {outside}: {reason}"

@@ -35,22 +35,23 @@ class Space:
         return [found for found in self.ranges if found.is_active(point)]
 
     def is_of(self, point: Mapping[str, Any], paths: Iterable[str]) -> bool:
-        """Whether one of these paths is at, above or below one that a point sets."""
+        """Return True where one of these paths is at, above or below one that a point sets."""
         targets = [found.target for found in self.active(point)]
         return any(
             f"{one}.".startswith(f"{two}.") or f"{two}.".startswith(f"{one}.") for one in paths for two in targets
         )
 
-    def sample(self, rng: random.Random) -> Point:
-        """A random point, each range by itself."""
+    def sample(self, rng: random.Random, fixed: Mapping[str, Any] | None = None) -> Point:
+        """A random point, each range by itself; some of its values may be fixed."""
         point: Point = {}
         for found in self.ranges:
             if found.is_active(point):
-                point[found.path] = found.sample(rng)
+                value = found.sample(rng)  # drawn always, so that the others are the same whatever is fixed
+                point[found.path] = (fixed or {}).get(found.path, value)
         return point
 
     def size(self, conditions: tuple[tuple[str, str], ...] = ()) -> float:
-        """How many points there are; infinite where a range is an interval of numbers."""
+        """The number of points; infinite where a range is an interval of numbers."""
         total = 1.0
         for found in self.ranges:
             if found.conditions != conditions:
@@ -62,7 +63,7 @@ class Space:
         return total
 
     def changes(self, point: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What a point sets in the spec: path to value, in groups of which one stands below what another sets."""
+        """The values that a point sets in the spec, by path, in groups: each below what the last one sets."""
         groups: dict[int, dict[str, Any]] = {0: {}}
         for found in (found for found in self.active(point) if found.path in point):
             groups.setdefault(len(found.conditions), {})[found.target] = found.in_spec(point[found.path])
@@ -110,7 +111,7 @@ def check_space(spec: Any, space: Space) -> None:
     for one in space:
         tried = [(value, _refused(spec, space, one, value)) for value in one.to_try]
         if len({tuple((p.message, p.path) for p in found) for _, found in tried}) == 1:  # whatever the value: the path
-            here = spec.marks.where(("search", "space", one.path), key=True)
+            here = spec.where(("search", "space", one.path), key=True)
             problems += [Problem(p.message, p.path, here) for p in tried[0][1]]
             continue
         for value, found in tried:
@@ -122,10 +123,10 @@ def check_space(spec: Any, space: Space) -> None:
 
 
 def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[Problem, ...]:
-    """What is wrong with a candidate; nothing where some point has it."""
+    """The problems of a candidate; none where the spec takes it in some point."""
     rng = random.Random(0)
     first = dict(one.conditions) | {one.path: value}
-    for point in (first, *(_with(space, first, rng) for _ in range(DRAWS))):
+    for point in (first, *(space.sample(rng, first) for _ in range(DRAWS))):
         try:
             spec_at(spec, space, point)
             return ()
@@ -133,16 +134,6 @@ def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[Problem, 
             if point is first:
                 found = error.problems
     return found
-
-
-def _with(space: Space, fixed: Mapping[str, Any], rng: random.Random) -> Point:
-    """A random point that has some values."""
-    point: Point = {}
-    for one in space:
-        if one.is_active(point):
-            value = one.sample(rng)
-            point[one.path] = fixed.get(one.path, value)
-    return point
 
 
 def _place(one: Range, value: Any) -> Path:

@@ -1,4 +1,4 @@
-"""Which patches a picture can be cut into; free of TensorFlow."""
+"""Rules on the patches that a picture can be cut into; free of TensorFlow."""
 
 import math
 

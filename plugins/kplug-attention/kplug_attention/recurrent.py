@@ -48,7 +48,7 @@ def as_sequence(x: Any, read: str) -> Any:
 
 
 def scan(x: Any, cell: str, units: int, bidirectional: bool) -> Any:
-    """What the recurrent network knows after each step."""
+    """The outputs of a recurrent layer after each step of a sequence."""
     kind = {"gru": layers.GRU, "lstm": layers.LSTM}[cell]
     # without these names, the two directions of a second network would be called gru_1, gru_2
     recurrent = kind(units, return_sequences=True, name=cell)

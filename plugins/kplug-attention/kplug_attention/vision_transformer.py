@@ -16,7 +16,7 @@ from kplug_attention.patches import refuse_other_sizes
 
 @dataclass(frozen=True)
 class Block:
-    """How a transformer block is built; the parameters are those of the component `transformer_block`."""
+    """The settings of a transformer block; its fields are the parameters of the component `transformer_block`."""
 
     heads: int
     mlp_ratio: float

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kplug import Run
+from kplug.authoring import layers_of
 from kplug_capsule.learner import Capsules, draw, lengths_of
 from kplug_capsule.routing import RoutedCapsules
 
@@ -21,7 +22,7 @@ FILE = "plots/routing.png"
 
 @dataclass(frozen=True)
 class Routing:
-    """What the capsules of some pictures did, all NumPy.
+    """The routing of some pictures' capsules, all NumPy.
 
     Args:
         shares: `[iterations, b, classes, rows, columns]`: how much the capsules of a place send to a class, the mean
@@ -59,13 +60,13 @@ class RoutingPicture(keras.callbacks.Callback):
 
 def routed_layer(model: keras.Model) -> RoutedCapsules | None:
     """The last layer of a model that routes capsules from a grid of places; None where it has none."""
-    layers = model._flatten_layers(include_self=False, recursive=True)
+    layers = layers_of(model, include_self=False)
     found = [layer for layer in layers if isinstance(layer, RoutedCapsules) and layer.places]
     return found[-1] if found else None
 
 
 def routing_of(model: keras.Model, layer: RoutedCapsules, images: np.ndarray) -> Routing:
-    """What `layer` of `model` does with pictures, uint8 `[b, h, w, c]`."""
+    """The routing that `layer` of `model` arrives at for pictures, uint8 `[b, h, w, c]`."""
     with layer.watched() as seen:
         capsules = model(tf.constant(images), training=False)
     lengths, shares = [], []

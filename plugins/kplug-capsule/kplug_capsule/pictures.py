@@ -1,4 +1,4 @@
-"""Which pictures a CapsNet takes; free of TensorFlow."""
+"""Rules on the pictures that a CapsNet takes; free of TensorFlow."""
 
 from kplug import SpecError
 

@@ -81,7 +81,7 @@ class RoutedCapsules(layers.Layer):
         return last
 
     def steps(self, inputs: Any) -> Iterator[tuple[Any, Any]]:
-        """What `route` gives, after each iteration.
+        """The answer of `route` after each iteration.
 
         Gradients pass through the last one alone: the agreements that led there are taken as they are.
         """

@@ -142,9 +142,9 @@ def test_a_spec_trains_and_draws(decoder, tmp_path):
         run = kplug.train(kplug.loads(SPEC.replace("DECODER", decoder)), tmp_path / "run")
         rows = run.rows("metrics.jsonl")
         assert rows[-1]["loss"] < rows[0]["loss"], json.dumps(rows)
-        from kplug.inference.predict import restored
+        from kplug.model.learner import restored_learner
 
-        learner = restored(run)
+        learner = restored_learner(run)
         answer = learner.serve["images"].function(tf.zeros((3, 8, 8, 1), tf.uint8))
         np.testing.assert_allclose(tf.reduce_sum(answer["probabilities"], -1), 1, rtol=1e-5)
         assert ("reconstruction" in answer) == (decoder != "null")

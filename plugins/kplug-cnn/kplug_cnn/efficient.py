@@ -65,7 +65,7 @@ TOP = 1280  # filters of the last convolution
 
 @dataclass(frozen=True)
 class Options:
-    """What all blocks share.
+    """The settings that all blocks of a network share.
 
     Args:
         momentum: of batch normalization.
@@ -104,7 +104,7 @@ def make_fused_block(stage: Stage, momentum: float, drop_path: float) -> Network
 
 
 def rounded(filters: float, divisor: int = 8) -> int:
-    """To a multiple of the divisor, but never by more than a tenth down."""
+    """Round a width to a multiple of the divisor, but never by more than a tenth down."""
     found = max(divisor, int(filters + divisor / 2) // divisor * divisor)
     return found if found >= 0.9 * filters else found + divisor
 

@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Version:
-    """What a version is made of, before the width multiplier.
+    """The layers of one MobileNet version, before the width multiplier.
 
     Args:
         rows: its blocks.

@@ -1,4 +1,4 @@
-"""How a network goes by the size of its pictures; free of TensorFlow, so that `kplug check` can say it too."""
+"""Rules on the size of a network's pictures; free of TensorFlow, so that `kplug check` can ask them too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Pictures:
 
 
 def pictures_of(data: Known) -> Pictures:
-    """As far as they are known; without a height, by which the stem is chosen, nothing is."""
+    """The pictures as far as the data tells; their sizes are left out without a height, by which the stem is chosen."""
     return Pictures((None, *data.image) if data.image[0] is not None else (None, None, None, data.image[2]))
 
 
@@ -47,7 +47,11 @@ def fit_densenet(x: Any, stem: str, blocks: int) -> bool:
 
 
 def fit_stride(x: Any, stem: str, network: str, small: int = 8, large: int = 32) -> bool:
-    """For networks that pictures of one stride fit: of the whole, in pixels, with the one stem and the other."""
+    """Choose the stem, and refuse pictures smaller than the whole network's stride, in pixels, with that stem.
+
+    Returns:
+        True where the stem is the small one.
+    """
     found = takes_small_stem(x, stem)
     refuse_under_stride(x, small if found else large, network, small_stride=small)
     return found
@@ -68,7 +72,7 @@ def fit_vgg(x: Any) -> bool:
 
 
 def takes_small_stem(x: Any, stem: str) -> bool:
-    """Whether `auto` is small for these pictures `[b, h, w, c]`."""
+    """Return True where the stem is small, by name or since `auto` is for pictures `[b, h, w, c]` of that size."""
     return stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
 
 

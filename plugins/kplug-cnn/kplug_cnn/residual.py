@@ -45,7 +45,7 @@ def make_block(filters: int, stride: int, bottleneck: bool, version: str, drop_p
 
 
 def places(blocks: tuple[int, ...], version: str) -> list[tuple[int, int, str]]:
-    """Of every block: its stage from 0, its stride, its name."""
+    """The (stage from 0, stride, name) of every block in order."""
     found = []
     for stage, count in enumerate(blocks):
         strides = [1] * count
@@ -132,7 +132,7 @@ def add_to_input(x: Any, before: Any, y: Any, stride: int, name: str, drop_path:
 
 
 def drop_examples(y: Any, drop_path: float, name: str) -> Any:
-    """In training some examples pass by the block (stochastic depth, Huang et al. 2016)."""
+    """Let some examples pass by the block in training (stochastic depth, Huang et al. 2016)."""
     if not drop_path:
         return y
     return layers.Dropout(drop_path, noise_shape=(None, 1, 1, 1), name=f"{name}_drop_path")(y)

@@ -161,7 +161,7 @@ def oversampled(columns: Columns, data: DataInfo, batch_size: Count = 64) -> Sam
 
 
 def undersampled(columns: Columns, data: DataInfo, batch_size: Count = 64) -> Sampler:
-    """As many examples of each class as the smallest has, others of them each epoch.
+    """Draw as many examples of each class as the smallest has, others of them each epoch.
 
     An epoch is as long as the smallest class times the classes.
 

@@ -62,7 +62,7 @@ class Adjusted(keras.losses.Loss):
         return -ops.mean(faded, axis=-1)
 
     def _faded(self, probabilities: Any) -> Any:
-        """How much a probability of the right answer counts; the gradient of x^gamma is infinite at 0 for gamma < 1."""
+        """The weight (1 - p)^gamma of a right answer's probability p; for gamma < 1 its gradient is infinite at 1."""
         if not self.gamma:
             return 1.0
         return ops.power(ops.maximum(1 - probabilities, keras.config.epsilon()), self.gamma)

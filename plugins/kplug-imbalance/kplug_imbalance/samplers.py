@@ -83,7 +83,7 @@ def repeat_factor(columns: Columns, data: DataInfo, batch_size: int, threshold: 
 
 
 def members(columns: Columns, data: DataInfo, several: bool = True) -> np.ndarray:
-    """Which example has which class, bool `[n, classes]`.
+    """The classes of every example, bool `[n, classes]`.
 
     Raises:
         SpecError: there are no labels, several where one is needed, or a class without examples.

@@ -152,7 +152,9 @@ fit: {epochs: 1, stages: [{epochs: 1, set: {CHANGE}}]}
     ("head", "loss", "change"),
     [
         pytest.param(
-            *("linear", "weighted_cross_entropy", "data.sampler: {type: oversampled, batch_size: 100}"),
+            "linear",
+            "weighted_cross_entropy",
+            "data.sampler: {type: oversampled, batch_size: 100}",
             marks=pytest.mark.slow,
         ),
         ("cosine_linear", "{type: ldam, margin: 0.3}", "task.loss.weights: balanced"),

@@ -1,4 +1,4 @@
-"""What equal networks share, so that a search trains one of them, and compound scaling; free of TensorFlow."""
+"""The form that equal networks share, so that a search trains one of them, and compound scaling; free of TensorFlow."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _pairs(sources: Sequence[int], operations: Sequence[str]) -> Pairs:
 
 
 def _exchangeable(graph: Sequence[Pairs], one: int, other: int) -> bool:
-    """Whether the graph stays the same when two states that read the same are exchanged."""
+    """Return True where the graph stays the same when two states that read the same are exchanged."""
     exchanged = {one: other, other: one}
     return all(
         _pairs([exchanged.get(source, source) for source, _ in pairs], [name for _, name in pairs]) == pairs

@@ -79,7 +79,7 @@ def level_between(x: Any, y: Any) -> int | None:
 
 
 def change(x: Any, width: int, stride: int, name: str) -> Any:
-    """To the width and the stride; an odd side rounds up. Nothing where neither changes."""
+    """Bring features to a width and a stride; an odd side rounds up. They stay as they are where neither changes."""
     if stride == 1 and x.shape[-1] == width:
         return x
     x = activate(x, name)

@@ -76,21 +76,17 @@ def test_pyramid_has_the_strides_its_names_say(make):
 
 def test_cells_of_one_form_have_as_many_parameters(make):
     one = cell_of(
-        *(
-            ([0, 1], ["separable", "identity"]),
-            ([1, 2], ["pooling", "convolution"]),
-            ([0, 0], ["pooling", "separable"]),
-        ),
+        ([0, 1], ["separable", "identity"]),
+        ([1, 2], ["pooling", "convolution"]),
+        ([0, 0], ["pooling", "separable"]),
         width=4,
         depth=1,
         stages=2,
     )
     other = cell_of(
-        *(
-            ([0, 0], ["separable", "pooling"]),
-            ([1, 0], ["identity", "separable"]),
-            ([3, 1], ["convolution", "pooling"]),
-        ),
+        ([0, 0], ["separable", "pooling"]),
+        ([1, 0], ["identity", "separable"]),
+        ([3, 1], ["convolution", "pooling"]),
         width=4,
         depth=1,
         stages=2,

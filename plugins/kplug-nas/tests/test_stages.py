@@ -106,7 +106,15 @@ def test_compound_scaling(make, compound, depths, width, side):
 
 def test_widths_are_rounded_as_the_authors_do():
     assert [scaled_width(width, 1) for width in (3, 16, 24, 32, 40, 80, 112, 192, 320)] == [
-        *(8, 16, 24, 32, 48, 88, 120, 208, 352)
+        8,
+        16,
+        24,
+        32,
+        48,
+        88,
+        120,
+        208,
+        352,
     ]
     assert scaled_width(13, 0) == 13
     assert [scaled_depth(depth, 1) for depth in (0, 1, 5, 10)] == [0, 2, 6, 12]

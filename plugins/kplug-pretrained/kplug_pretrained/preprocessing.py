@@ -1,4 +1,4 @@
-"""What each family of keras.applications takes, from pictures in 0 to 1."""
+"""The input that each family of keras.applications takes, made from pictures in 0 to 1."""
 
 from __future__ import annotations
 

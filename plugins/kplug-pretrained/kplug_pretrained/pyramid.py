@@ -1,4 +1,4 @@
-"""Where a network of Keras layers halves the picture: its last tensor at each stride."""
+"""The pyramid of a network of Keras layers: its last tensor at each stride, before the picture is halved."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+
+from kplug.authoring import steps_of
 
 LEVELS = (2, 3, 4, 5)  # strides 4 to 32
 PADDING = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
@@ -41,12 +43,7 @@ def pyramid_levels(model: keras.Model) -> dict[str, Any]:
 
 def _steps(model: keras.Model) -> list[tuple[Any, list[Any], Any]]:
     """(layer, inputs, output) of every layer that the output needs, each after those that it takes from."""
-    found = []
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if node.input_tensors:
-                found.append((node.operation, node.input_tensors, node.outputs[0]))
-    return found
+    return [(node.operation, node.input_tensors, node.outputs[0]) for node in steps_of(model) if node.input_tensors]
 
 
 def _tensors_on_every_way(steps: list[tuple[Any, list[Any], Any]]) -> set[int]:
@@ -66,7 +63,7 @@ def _tensors_on_every_way(steps: list[tuple[Any, list[Any], Any]]) -> set[int]:
 
 
 def stride_of(layer: Any) -> int:
-    """By how much a layer divides height and width."""
+    """The factor by which a layer divides height and width."""
     if isinstance(layer, keras.Sequential):
         return _product(stride_of(inner) for inner in layer.layers)
     strides = getattr(layer, "strides", 1)

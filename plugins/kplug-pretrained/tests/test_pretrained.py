@@ -18,9 +18,9 @@ from kplug_pretrained.pyramid import pyramid_levels
 
 import kplug
 from kplug.contracts import tiny
-from kplug.inference.predict import restored
 from kplug.kinds import DataInfo, Field
 from kplug.model.from_run import trained_part
+from kplug.model.learner import restored_learner
 from kplug.records import Rebuild
 from kplug.testing import check, plugged
 from kplug.training.fit import resume, train
@@ -306,7 +306,7 @@ def test_what_a_build_refuses(host, tmp_path):
 
 
 def values_of(run):
-    return {weight.path: weight.numpy() for weight in restored(run).model.weights}
+    return {weight.path: weight.numpy() for weight in restored_learner(run).model.weights}
 
 
 @pytest.mark.slow

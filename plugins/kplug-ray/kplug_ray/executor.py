@@ -177,7 +177,7 @@ class RayCluster(TrialExecutor):
     # --- what happens on them ----------------------------------------------------------------------------------------
 
     def _happened(self, place: _Place) -> list[Event]:
-        """What a place's call came to, if it has ended."""
+        """The events of a place's call, where it has ended."""
         if place.call is None or not place.call.done():
             return []
         call, place.call = place.call, None
@@ -207,7 +207,7 @@ class RayCluster(TrialExecutor):
             training.anew = False
 
     def _lost(self, training: _Training | None, error: BaseException) -> list[Event]:
-        """What becomes of a training whose place is gone; of one that waits, where no place can be made at all."""
+        """Decide what becomes of a training whose place is gone, or that waits where none can be made at all."""
         if isinstance(error, RayTaskError) or (isinstance(error, RayActorError) and error.actor_init_failed):
             if training is None and self.waiting:
                 training = self.waiting.popleft()

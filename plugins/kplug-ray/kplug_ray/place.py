@@ -1,4 +1,4 @@
-"""What runs on a node: a place for one training at a time. Free of TensorFlow, which the trainings load."""
+"""The actor on a node: a place for one training at a time. Free of TensorFlow, which the trainings load."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Place:
         self.stopping = threading.Event()
 
     def node(self) -> str:
-        """Where this is, for a person; the first answer of a place."""
+        """The name of this node, for a person; the first answer of a place."""
         return socket.gethostname()
 
     def train(self, job: Job, anew: bool) -> list[Event]:

@@ -1,4 +1,4 @@
-"""The figures that `tools/regret` keeps of searches, made of their directories alone."""
+"""The figures that `tools/studies/oracles/regret` keeps of searches, made of their directories alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from regret_running import commands, spans_of
-from results_records import NoRow, leaves, machine_in_words, noting
+from results_records import NoRow, leaves, noting
+from studies.oracles.running import commands, spans_of
 
-from kplug.spec import loads
+from kplug.default_plugins.runs.listing import machine_in_words
+from kplug.spec import loads, loads_kept
 from kplug.spec.yaml12 import dump, parse
 from kplug.storage.journal import Journal
 
@@ -49,7 +50,7 @@ def search_in(path: Path, specs: Path) -> dict[str, Any]:
     """The figures of a search; NoRow where it is not finished or is not of the spec of today."""
     ended = commands(path)
     if not ended or ended[-1]["code"] != 0:
-        raise NoRow(f"{path}: left out: it is not finished; tools/regret run goes on with it")
+        raise NoRow(f"{path}: left out: it is not finished; regret run goes on with it")
     written = parse((path / "spec.yaml").read_bytes(), str(path / "spec.yaml"))[0]
     name, direction = objective_of(written, path)
     del written["search"]["executor"]  # it may be of a plugin that is gone
@@ -70,13 +71,13 @@ def objective_of(written: dict[str, Any], path: Path) -> tuple[str, str]:
 
 
 def _refuse_changed(text: str, name: str, file: Path) -> None:
-    """NoRow where a search was not of what its spec says today."""
+    """Refuse a search that was not of what its spec says today."""
     if not file.is_file():
         raise NoRow(f"{name}: left out: {file} is gone")
     if not text:
         raise NoRow(f"{name}: left out: its figures do not say what its spec was; search anew")
-    then = _compared(text, name, of_a_run=True)
-    now = _compared(file.read_text(), str(file), of_a_run=False)
+    then = _compared(text, name, kept=True)
+    now = _compared(file.read_text(), str(file), kept=False)
     if changed := sorted(then.items() ^ now.items()):
         where = changed[0][0]
         before, after = then.get(where, "not there"), now.get(where, "not there")
@@ -84,9 +85,9 @@ def _refuse_changed(text: str, name: str, file: Path) -> None:
 
 
 @functools.cache
-def _compared(text: str, where: str, of_a_run: bool) -> dict[str, str]:
-    """What of a filled spec is the same in all its searches, by path."""
-    filled = loads(text, where, of_a_run=of_a_run).filled().data
+def _compared(text: str, where: str, kept: bool) -> dict[str, str]:
+    """The values of a filled spec that are the same in all its searches, by path."""
+    filled = (loads_kept if kept else loads)(text, where).filled().data
     return {path: value for path, value in leaves(filled).items() if not _is_varied(path)}
 
 
@@ -95,7 +96,7 @@ def _is_varied(where: str) -> bool:
 
 
 def _of_its_runs(path: Path) -> dict[str, Any]:
-    """Where, when and on how many pictures the trials were trained."""
+    """Say where, when and on how many pictures the trials were trained."""
     environments = [json.loads(file.read_text()) for file in sorted(path.glob("trials/*/environment.json"))]
     if not environments:
         raise NoRow(f"{path}: left out: no trial was trained")
@@ -136,7 +137,7 @@ def trials_of(path: Path, direction: str) -> list[dict[str, Any]]:
 
 
 def _seconds(run: Path, epochs: Iterable[int]) -> float | None:
-    """How long some epochs of a run took, with their validation; None where that is not known."""
+    """The seconds that some epochs of a run took, with their validation; None where that is not known."""
     file = run / "timings.jsonl"
     times = {row["epoch"]: row["seconds"] for row in rows_in(file)} if file.is_file() else {}
     try:

@@ -1,10 +1,10 @@
-"""Optimizers, schedules and callbacks of Keras in the table behind tools/keras_components."""
+"""Optimizers, schedules and callbacks of Keras in the table behind tools/keras_components/write."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from keras_components_types import Entry
+from keras_components.table import Entry
 
 DECAY = "share of the old {} that each step keeps."
 OPTIMIZER_PARAMETERS = {
@@ -108,7 +108,7 @@ OPTIMIZERS = {
         entry,
         add=ADJUSTMENTS,
         body="adjusted({call}, decay_vectors, layer_decay)",
-        imports=(("adjusting", "adjusted"),),
+        imports=(("keras_components.optimizer_extras", "adjusted"),),
     )
     for name, entry in OPTIMIZERS.items()
 }
@@ -196,7 +196,7 @@ CALLBACKS: dict[str, Entry] = {
         },
         leave_out=("verbose", "restore_best_weights"),  # the run keeps the best weights (fit.best)
         body="EarlyStopping({arguments})",
-        imports=(("remembering", "EarlyStopping"),),
+        imports=(("keras_components.resumable_callbacks", "EarlyStopping"),),
     ),
     "ReduceLROnPlateau": Entry(
         "Lowers the learning rate, or what is left of a schedule, when a number has stopped getting better.",
@@ -209,7 +209,7 @@ CALLBACKS: dict[str, Entry] = {
         },
         leave_out=("verbose",),
         body="ReduceLROnPlateau({arguments})",
-        imports=(("remembering", "ReduceLROnPlateau"),),
+        imports=(("keras_components.resumable_callbacks", "ReduceLROnPlateau"),),
     ),
     "TerminateOnNaN": Entry(
         "Ends the training when the loss is no number.",

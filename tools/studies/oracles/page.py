@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from regret_running import minutes_in
 from results_records import NoRow
+from studies.oracles.running import minutes_in
 
 SECTION_OF, FIGURES = "search.md", "searches.json"
-BEGIN, END = "<!-- made by tools/regret -->", "<!-- end -->"
+BEGIN, END = "<!-- made by tools/studies/oracles/regret -->", "<!-- end -->"
 REFERENCE = "random"  # what other oracles are compared with
 TITLES = {"search-training": "How a network is trained", "search-cell": "Which cell it is made of"}
 NOTHING = "—"
@@ -49,7 +49,7 @@ def spaces_of(figures: dict[str, Any]) -> dict[str, list[Search]]:
 
 
 def digest(searches: Sequence[Search]) -> str:
-    """Tells what a picture was made of."""
+    """A digest that tells what a picture was made of."""
     return hashlib.sha256(json.dumps(searches, sort_keys=True).encode()).hexdigest()
 
 
@@ -124,9 +124,9 @@ def _opening(searches: list[Search]) -> str:
     names = sorted({machine for search in searches for machine in search["machines"]})
     machines = "\n".join(f"- {name}" for name in names)
     made = (
-        f"Made by `tools/regret` of {len(searches)} searches of {dates}, run {order}, each with {at_once} at once: "
-        f"{minutes:.0f} minutes in all. The raw figures are in [{FIGURES}]({FIGURES}), and `tools/regret check` sees "
-        "that this section and its pictures say what they say."
+        f"Made by `tools/studies/oracles/regret` of {len(searches)} searches of {dates}, run {order}, each with "
+        f"{at_once} at once: {minutes:.0f} minutes in all. The raw figures are in [{FIGURES}]({FIGURES}), and "
+        "`regret check` sees that this section and its pictures say what they say."
     )
     meant = (
         "A trial's value is that of the epoch whose weights it keeps. Epochs are counted as they are trained: of a "
@@ -153,7 +153,7 @@ def _space(name: str, searches: list[Search]) -> list[str]:
 
 
 def _table_of_oracles(groups: dict[str, dict[int, Search]], objective: str, direction: str) -> str:
-    """A row an oracle."""
+    """The table with a row for each oracle."""
     reference = groups.get(REFERENCE) or next(iter(groups.values()))
     half = int(statistics.median(map(epochs_of, reference.values())) / 2)
     unit = ", %" if in_percent(objective) else ""
@@ -175,7 +175,7 @@ def _table_of_oracles(groups: dict[str, dict[int, Search]], objective: str, dire
 
 
 def _wins(of_seeds: dict[int, Search], reference: dict[int, Search], name: str) -> str:
-    """With how many seeds an oracle's best is better than that of the reference with the same seed."""
+    """Count the seeds with which an oracle's best is better than the reference's."""
     pairs = [
         (cost(search, value), cost(search, other))
         for seed, search in of_seeds.items()
@@ -191,7 +191,7 @@ def _wins(of_seeds: dict[int, Search], reference: dict[int, Search], name: str) 
 
 
 def _table_of_seeds(groups: dict[str, dict[int, Search]], objective: str) -> str:
-    """A row a seed."""
+    """The table with a row for each seed."""
     seeds = sorted({seed for of_seeds in groups.values() for seed in of_seeds})
     head = [f"best {objective}{', %' * in_percent(objective)} with seed", *map(str, seeds)]
     rows = [
@@ -202,7 +202,7 @@ def _table_of_seeds(groups: dict[str, dict[int, Search]], objective: str) -> str
 
 
 def _hyperband(hyperband: dict[int, Search], reference: dict[int, Search]) -> str:
-    """After how many epochs hyperband was as good as random search was in the end."""
+    """Say after how many epochs hyperband was as good as random search was in the end."""
     rows, soon = [], 0
     seeds = sorted(hyperband.keys() & reference.keys())
     for seed in seeds:

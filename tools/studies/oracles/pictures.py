@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from regret_page import Search, best_of, by_oracle, cost, in_percent
+from studies.oracles.page import Search, best_of, by_oracle, cost, in_percent
 
 # The palette of Okabe and Ito, which people with any colour vision tell apart; the dashes are for print in grey.
 STYLES: dict[str, tuple[str, Any]] = {

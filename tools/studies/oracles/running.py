@@ -1,4 +1,4 @@
-"""Running the searches that `tools/regret` compares, and going on with those that were stopped."""
+"""Running the searches that `tools/studies/oracles/regret` compares, and going on with those that were stopped."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the search ended by itself, with this oracle: one of fewer trials is gone on with."""
+        """True where the search ended by itself, with this oracle: one of fewer trials is gone on with."""
         return [(one["code"], one["oracle"]) for one in commands(self.directory)[-1:]] == [(0, self.oracle)]
 
     def words(self) -> list[str]:
-        """What is typed after `kplug`."""
+        """The words that are typed after `kplug`."""
         changes: dict[str, Any] = {"search.oracle": self.oracle, "seed": self.seed}
         if self.data_dir:
             changes |= dict.fromkeys(data_dirs(load(self.file).root), os.path.abspath(self.data_dir))
@@ -101,7 +101,7 @@ def _ended(job: Job, started: float, child: subprocess.Popen[bytes], at_once: in
 
 
 def note_command(job: Job, code: int | None, seconds: float, at_once: int = 1) -> None:
-    """How the command that searched ended, beside the search."""
+    """Note how the command that searched ended, beside the search."""
     journal = Journal(job.directory / COMMANDS)
     journal.repair()
     content = {"oracle": job.oracle, "workers": job.workers or 1, "at_once": at_once}
@@ -109,12 +109,12 @@ def note_command(job: Job, code: int | None, seconds: float, at_once: int = 1) -
 
 
 def spans_of(directory: Path) -> list[tuple[float, float]]:
-    """When a search was under way, in seconds since 1970."""
+    """The times in which a search was under way, (begin, end) in seconds since 1970."""
     return [(one["at"] - one["seconds"], one["at"]) for one in commands(directory)]
 
 
 def minutes_in(spans: Iterable[Sequence[float]]) -> float:
-    """How long anything was under way; what was so at the same time counts once."""
+    """The minutes in which anything was under way; what was so at the same time counts once."""
     seconds = until = 0.0
     for begin, end in sorted(map(tuple, spans)):
         seconds += max(0.0, end - max(begin, until))
@@ -123,5 +123,5 @@ def minutes_in(spans: Iterable[Sequence[float]]) -> float:
 
 
 def commands(directory: Path) -> list[dict[str, Any]]:
-    """How the commands of a search ended, in order; `code` is null where it was stopped with this tool."""
+    """The ends of a search's commands, in order; `code` is null where it was stopped with this tool."""
     return list(Journal(directory / COMMANDS))

@@ -1,8 +1,8 @@
-"""The layers of Keras in the table behind tools/keras_components."""
+"""The layers of Keras in the table behind tools/keras_components/write."""
 
 from __future__ import annotations
 
-from keras_components_types import AXES, SIZES, Entry
+from keras_components.table import AXES, SIZES, Entry
 
 PADDING = ("Padding", "valid adds no border, same adds the border that keeps the size at stride 1.")
 CAUSAL = ("CausalPadding", "valid adds no border, same keeps the length, causal keeps it and never looks ahead.")
@@ -10,7 +10,7 @@ POOL_STRIDES = " | None"
 
 ATTENDING = {
     "add": {"causal": ("bool", "each position sees itself and those before it.", "False")},
-    "imports": (("attending", "Attending"),),
+    "imports": (("keras_components.self_attention", "Attending"),),
 }
 HEADS = {
     "num_heads": ("Count", "attention heads."),

@@ -1,4 +1,4 @@
-"""The table behind tools/keras_components: types, names, words and exceptions for every Keras class it writes.
+"""The table behind tools/keras_components/write: types, names, words and exceptions for every Keras class it writes.
 
 A class of Keras that is neither here nor in LEFT_OUT, and a parameter without a type, stop the generator: nothing of a
 new Keras release is taken in or left out unread.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Entry:
-    """What the table says of one class; the rest is Keras's own.
+    """An entry of the table, for one class; the rest is Keras's own.
 
     Args:
         summary: first docstring line; empty takes Keras's first sentence.
@@ -23,7 +23,7 @@ class Entry:
         add: parameters that Keras does not have: name to (type, documentation, default; "" is required).
         passed: keyword of Keras to the source of what is passed for it.
         injected: parameter to its injected type.
-        rules: names of checks in keras_types.
+        rules: names of checks in kplug/default_plugins/keras_components/types.py.
         body: source of the returned expression instead of the call of the class.
         imports: (module of kplug.default_plugins, name) that the body needs.
     """

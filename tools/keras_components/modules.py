@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras_components_images as images
-import keras_components_layers as layers
-import keras_components_scores as scores
-import keras_components_training as training
-from keras_components_types import LAYER_PARAMETERS, LEFT_OUT_LAYERS, Entry
+from keras_components import images, layers, scores, training
+from keras_components.table import LAYER_PARAMETERS, LEFT_OUT_LAYERS, Entry
 
 Types = Mapping[str, tuple[str, str]]
 
@@ -28,7 +25,7 @@ class Module:
     left_out: Mapping[str, str]
 
     def passed_to_all(self, name: str, signature: Mapping[str, Any]) -> dict[str, str]:
-        """What Keras is told in every call of this kind."""
+        """Return the arguments that Keras gets in every call of this kind."""
         if self.kind == "Loss" and "from_logits" in signature:
             return {"from_logits": "True"}
         if self.kind == "Metric":  # without it the second precision of a process is called precision_1
@@ -40,7 +37,7 @@ class Module:
 
 MODULES = (
     Module(
-        "keras_layers.py",
+        "keras_components/layers.py",
         "Architecture",
         "Layers of Keras: architectures that are called with features.",
         "keras.layers",
@@ -49,7 +46,7 @@ MODULES = (
         LEFT_OUT_LAYERS | dict.fromkeys(images.AUGMENTATIONS, "an augmentation"),
     ),
     Module(
-        "keras_augmentations.py",
+        "images/keras_augmentations.py",
         "Augmentation",
         "Image layers of Keras, pure in the seed: pictures are 0 to 255, and all but `image` (and mixed labels) stays.",
         "keras.layers",
@@ -58,7 +55,7 @@ MODULES = (
         LEFT_OUT_LAYERS | dict.fromkeys(layers.LAYERS, "an architecture"),
     ),
     Module(
-        "keras_losses.py",
+        "keras_components/losses.py",
         "Loss",
         "Losses of Keras: float targets and logits, or outputs of a regression, to one value per example.",
         "keras.losses",
@@ -67,7 +64,7 @@ MODULES = (
         scores.LEFT_OUT_LOSSES,
     ),
     Module(
-        "keras_metrics.py",
+        "keras_components/metrics.py",
         "Metric",
         "Metrics of Keras: float one-hot or multi-hot targets, and probabilities.",
         "keras.metrics",
@@ -76,7 +73,7 @@ MODULES = (
         scores.LEFT_OUT_METRICS,
     ),
     Module(
-        "keras_optimizers.py",
+        "keras_components/optimizers.py",
         "Optimizer",
         "Optimizers of Keras.",
         "keras.optimizers",
@@ -85,7 +82,7 @@ MODULES = (
         training.LEFT_OUT_OPTIMIZERS,
     ),
     Module(
-        "keras_schedules.py",
+        "keras_components/schedules.py",
         "Schedule",
         "Learning rate schedules of Keras, by the step of the optimizer.",
         "keras.optimizers.schedules",
@@ -94,7 +91,7 @@ MODULES = (
         training.LEFT_OUT_SCHEDULES,
     ),
     Module(
-        "keras_callbacks.py",
+        "keras_components/callbacks.py",
         "Callback",
         "Callbacks of Keras that neither write files nor run code.",
         "keras.callbacks",

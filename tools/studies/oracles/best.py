@@ -9,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from regret_figures import rows_in
-from regret_page import cost, in_percent, number
 from results_records import NoRow
 from results_specs import data_dirs
+from studies.oracles.figures import rows_in
+from studies.oracles.page import cost, in_percent, number
 
-from kplug.spec import Spec, load, loads, steps_in
+from kplug.spec import Spec, load, load_kept, loads, steps_in
 from kplug.spec.tree import plain
 from kplug.spec.yaml12 import dump
-from kplug.storage.files import write_whole
 
 CELL = "search-cell"  # the spec whose searches are looked through
 MOST = 300_000  # parameters
@@ -49,7 +48,7 @@ def write_specs(
     """Write both specs; the winner, with the width and the parameters of its base."""
     winner = winner_of(figures)
     if winner is None:
-        raise NoRow("no cell was trained in full yet; run tools/regret run cell, then tools/regret write")
+        raise NoRow("no cell was trained in full yet; run regret run cell, then regret write")
     base = load(specs / f"{CELL}.yaml")
     cell = _in_full(base, "searched-cell", epochs)
     cell = _at_point(cell, base, searches / winner["search"], winner["trial"])
@@ -60,13 +59,13 @@ def write_specs(
     width = nearest_width(lambda width: count(_put(other, WIDTH, width)), winner["parameters"], base[WIDTH])
     other = _put(other, WIDTH, width)
     found = winner | {"base": {"width": width, "parameters": count(other)}}
-    write_whole(specs / "searched-cell.yaml", _note_of_the_winner(found) + dump(cell))
-    write_whole(specs / "searched-cell-base.yaml", _note_of_the_base(found) + dump(other))
+    (specs / "searched-cell.yaml").write_text(_note_of_the_winner(found) + dump(cell))
+    (specs / "searched-cell-base.yaml").write_text(_note_of_the_base(found) + dump(other))
     return found
 
 
 def _in_full(base: Spec, name: str, epochs: int) -> dict[str, Any]:
-    """What stands in the search's spec, without its search, on the whole train set and all cores."""
+    """The search's spec without its search, on the whole train set and all cores."""
     tree = {key: copy.deepcopy(value) for key, value in base.data.items() if key != "search"}
     tree["name"] = name
     tree["data"]["validation"] = VALIDATION
@@ -85,7 +84,7 @@ def _at_point(tree: dict[str, Any], base: Spec, search: Path, trial: int) -> dic
     for changes in space.changes(point):
         for path, value in changes.items():
             tree = _put(tree, path, value)
-    trained = load(search / "trials" / f"{trial:04}.yaml", of_a_run=True)
+    trained = load_kept(search / "trials" / f"{trial:04}.yaml")
     if plain(loads(dump(tree))["task"]) != plain(trained["task"]):
         raise NoRow(f"{search}: trial {trial} does not come out of {CELL}.yaml as it was trained")
     return tree
@@ -103,7 +102,7 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 def _counting(data_dir: str | None) -> Callable[[dict[str, Any]], int]:
-    """What counts a tree's parameters, as a dry run does; what was counted is not built again."""
+    """Make a function that counts a tree's parameters, as a dry run does; what was counted is not built again."""
     from kplug.console import load_tensorflow
 
     load_tensorflow()
@@ -135,8 +134,9 @@ def nearest_width(count: Callable[[int], int], wanted: int, begin: int) -> int:
 def _note_of_the_winner(found: dict[str, Any]) -> str:
     value = number(found["value"], found["objective"]) + " %" * in_percent(found["objective"])
     text = (
-        f"The best cell under {found['most']:,} parameters that tools/regret found: trial {found['trial']} of "
-        f"{found['search']}, with {found['objective']} {value} after {found['epochs_of_a_trial']} epochs of "
+        f"The best cell under {found['most']:,} parameters that tools/studies/oracles/regret found: trial "
+        f"{found['trial']} of {found['search']}, with {found['objective']} {value} after "
+        f"{found['epochs_of_a_trial']} epochs of "
         f"{found['pictures']['train']:,} pictures (../docs/search.md). Here it is trained in full, beside the cell "
         f"that was written by hand. It has {found['parameters']:,} parameters, that one has "
         f"{found['base']['parameters']:,}."
@@ -148,7 +148,7 @@ def _note_of_the_base(found: dict[str, Any]) -> str:
     text = (
         f"The cell that stands in {CELL}.yaml, written by hand, with the width that brings it nearest to the size of "
         f"searched-cell.yaml: {found['base']['parameters']:,} parameters, and {found['parameters']:,} there. Made by "
-        "tools/regret."
+        "tools/studies/oracles/regret."
     )
     return _note(text, "searched-cell-base")
 

@@ -1,8 +1,8 @@
-"""Losses and metrics of Keras in the table behind tools/keras_components."""
+"""Losses and metrics of Keras in the table behind tools/keras_components/write."""
 
 from __future__ import annotations
 
-from keras_components_types import Entry
+from keras_components.table import Entry
 
 SMOOTHING = ("Fraction", "share of the target that is spread evenly over the classes.")
 ACTIVATION = ("Literal['softmax', 'sigmoid']", "makes probabilities of the logits: one class, or each by itself.")
@@ -19,7 +19,7 @@ def on_probabilities(summary: str, function: str, arguments: str = "", **further
         summary,
         add={"activation": (*ACTIVATION, "'softmax'")},
         body=f"{function}({arguments}activation)",
-        imports=(("probabilities", function),),
+        imports=(("keras_components.logit_losses", function),),
         **further,  # type: ignore[arg-type]
     )
 
@@ -73,7 +73,7 @@ LOSSES: dict[str, Entry] = {
             )
         },
         body="poisson(activation)",
-        imports=(("probabilities", "poisson"),),
+        imports=(("keras_components.logit_losses", "poisson"),),
     ),
     "SquaredHinge": Entry("Square of the hinge loss; targets 0 and 1 are read as -1 and 1."),
     # Keras 3.15 exchanges alpha and beta, and takes the whole batch as one example
@@ -127,7 +127,7 @@ def over_classes(summary: str, name: str) -> Entry:
 
 
 def score(summary: str, **further: object) -> Entry:
-    """Of one number: Keras's default average, None, reports one for each class."""
+    """A metric of one number: Keras's default average, None, reports one for each class."""
     types = {"average": AVERAGE, "threshold": THRESHOLD, "beta": ("Positive", "how much more recall counts.")}
     return Entry(summary, types=types, defaults={"average": "'macro'"}, **further)  # type: ignore[arg-type]
 

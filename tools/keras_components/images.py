@@ -1,8 +1,8 @@
-"""The image layers of Keras in the table behind tools/keras_components: augmentations."""
+"""The image layers of Keras in the table behind tools/keras_components/write: augmentations."""
 
 from __future__ import annotations
 
-from keras_components_types import Entry
+from keras_components.table import Entry
 
 PROBABILITY = ("Unit", "share of the pictures that are changed.")
 FILL = {
@@ -10,8 +10,8 @@ FILL = {
     "fill_value": ("Pixel", "value outside in mode constant, 0 to 255."),
     "interpolation": ("Interpolation", "how pixels between pixels are made."),
 }
-IMAGE = (("pure", "image_layers"),)
-MIXING = (("pure", "mixing_layer"),)
+IMAGE = (("images.pure_layers", "image_layers"),)
+MIXING = (("images.pure_layers", "mixing_layer"),)
 
 
 def chance(summary: str, default: str, **further: object) -> Entry:
@@ -59,7 +59,7 @@ AUGMENTATIONS: dict[str, Entry] = {
         # the field's; Keras's is both, and there one draw decides both, so that it only ever turns by 180 degrees
         defaults={"mode": "'horizontal'"},
         body="flips(mode)",
-        imports=(("pure", "flips"),),
+        imports=(("images.pure_layers", "flips"),),
     ),
     "RandomCrop": Entry(
         "Shift pictures by a few pixels: pad every side, cut the old size at a random place.",
@@ -74,7 +74,7 @@ AUGMENTATIONS: dict[str, Entry] = {
             ),
         },
         body="shifted_crop(padding, fill)",
-        imports=(("pure", "shifted_crop"),),
+        imports=(("images.pure_layers", "shifted_crop"),),
     ),
     "RandomErasing": chance(
         "Erase a random rectangle (Zhong et al. 2020).",
@@ -109,7 +109,7 @@ AUGMENTATIONS: dict[str, Entry] = {
         defaults={"scale": "(0.5, 1.0)"},
         add={"probability": (*PROBABILITY, "0.5")},
         body="elastic(scale, probability)",
-        imports=(("pure", "elastic"),),
+        imports=(("images.pure_layers", "elastic"),),
     ),
     "RandomGaussianBlur": chance(
         "Blur pictures.",
@@ -180,7 +180,7 @@ AUGMENTATIONS: dict[str, Entry] = {
             "hue": ("Half", "colors turn by up to this share of the circle.", "0.1"),
         },
         body="color_jitter(brightness, contrast, saturation, hue)",
-        imports=(("pure", "color_jitter"),),
+        imports=(("images.pure_layers", "color_jitter"),),
     ),
     "RandomRotation": drawn(
         "Turn pictures.",
