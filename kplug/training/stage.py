@@ -51,7 +51,6 @@ def train_stage(run: Run, training: Training, recorder: Recorder, found: Checkpo
     progress = Progress(span, steps, first, quiet=not cluster.is_chief)
     saver = Saver(recorder, begin, steps, plan.checkpoint, theirs, found, agreeing)
     callbacks = [agreeing, reading, *theirs, recorder, progress, saver]
-    hearing = Continued(callbacks, model, skip, epochs=span.stop, steps=steps)
 
     # --- the training ---
     readable = explained(data, lambda: reading.split, functools.partial(out_of_memory, learner=learner))
@@ -65,7 +64,7 @@ def train_stage(run: Run, training: Training, recorder: Recorder, found: Checkpo
             initial_epoch=begin + first // steps,
             epochs=span.stop,
             steps_per_epoch=steps,
-            callbacks=hearing,
+            callbacks=Continued(callbacks, model, skip, epochs=span.stop, steps=steps),
             shuffle=False,
             verbose=0,
         )
