@@ -15,17 +15,7 @@ from typing import Annotated, Any, TypeVar
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
 from kplug.errors import SpecError, did_you_mean, listed  # noqa: F401  offered from here too
-from kplug.records import (  # noqa: F401  so are these
-    Columns,
-    DataInfo,
-    Field,
-    FitInfo,
-    Learner,
-    Rebuild,
-    SearchInfo,
-    Signature,
-    Split,
-)
+from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, Rebuild, SearchInfo, Signature, Split  # noqa: F401
 
 # --- kinds ---------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from kplug.model import operations
 from kplug.model.machine import Hardware
 from kplug.training import auto as choices
 from kplug.training.fit import prepare, resume
-from kplug.training.plan import Stage, make_plan
+from kplug.training.plan import Plan, Stage
 from kplug.training.workers import join
 
 SPEC = """
@@ -39,7 +39,7 @@ def stage(*arguments, **changes):
 
 def chosen(hardware, *arguments, **changes):
     loaded = spec(*arguments, **changes)
-    plan = make_plan(open_data(loaded), join(loaded), hardware)
+    plan = Plan(open_data(loaded), join(loaded), hardware)
     return prepare(plan, plan.stages[0], kplug.Rebuild())
 
 

@@ -85,7 +85,9 @@ def test_stopped_again_and_again(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_between_two_stages(whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_killed_between_two_stages(whole, tmp_path, monkeypatch, epochs):
+    """The end of the first stage stays its end, also where the second is made longer."""
     from kplug.training import fit
 
     with monkeypatch.context() as patch:
@@ -93,7 +95,10 @@ def test_killed_between_two_stages(whole, tmp_path, monkeypatch):
         with pytest.raises(Killed):
             train(kplug.loads(SPEC), tmp_path / "run")
     assert len(Run.open(tmp_path / "run").rows("metrics.jsonl")) == 3
-    assert contents(resume(tmp_path / "run")) == contents(whole)
+    run = resume(tmp_path / "run", {"fit.stages.0.epochs": epochs})
+    assert len(run.rows("metrics.jsonl")) == 3 + epochs
+    assert run.rows("metrics.jsonl")[:4] == whole.rows("metrics.jsonl")
+    assert epochs > 1 or contents(run) == contents(whole)
 
 
 def test_killed_before_the_result(whole, tmp_path):
@@ -169,7 +174,7 @@ def test_any_other_change_is_refused(whole, changes, message):
 
 def test_two_processes_cannot_train_one_run(tmp_path):
     run = killed_at(tmp_path / "run", 3)
-    with owned(run), pytest.raises(kplug.SpecError, match="another process trains this run"):
+    with owned(run.path), pytest.raises(kplug.SpecError, match="another process trains this run"):
         resume(run.path)
 
 

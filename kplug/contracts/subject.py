@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
 
 from kplug.contracts.tiny import tiny_given
 from kplug.records import DataInfo, SearchInfo
-from kplug.spec import Spec
+from kplug.spec import Spec, loads
 from kplug.spec.build import build
 from kplug.spec.check import Checker, Problems
 from kplug.spec.component import Component, form_of
@@ -18,6 +22,9 @@ from kplug.spec.plugins import host
 from kplug.spec.spec import Written
 from kplug.spec.tree import Node
 from kplug.spec.yaml12 import Marks
+from kplug.storage.run_directory import RunDirectory
+
+OF_THE_RUN = "{name: check, task: {type: classification, model: flatten}, data: {source: digits}}"
 
 
 def demand(condition: Any, message: str) -> None:
@@ -68,7 +75,16 @@ class Subject:
         assert isinstance(node, Node)
         return build(Spec(Written(written, marks), node), node, self._given() | dict(given or {}))
 
+    @cached_property
+    def run(self) -> RunDirectory:
+        """A new run for a callback to write into; it is gone with the subject."""
+        folder = tempfile.mkdtemp(prefix="kplug-check-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return RunDirectory.create(loads(OF_THE_RUN), folder)
+
     def _given(self) -> dict[type, Any]:
+        if self.kind == "callback":
+            return tiny_given() | {RunDirectory: self.run}
         if self.kind != "oracle":
             return tiny_given()
         from kplug.contracts.tiny import tiny_search

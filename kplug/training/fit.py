@@ -32,7 +32,7 @@ from kplug.storage.run_directory import RESULT, owned, refuse_existing
 from kplug.training import auto
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.cluster import Cluster
-from kplug.training.plan import Plan, Stage, Training, make_plan
+from kplug.training.plan import Plan, Stage, Training
 from kplug.training.recorder import Recorder
 from kplug.training.resume import (
     has_begun,
@@ -74,7 +74,7 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
         return _continue(run, spec, cluster)  # type: ignore[arg-type]
 
     # --- everything that can be refused, before a run is made ---
-    plan = make_plan(open_data(spec), cluster, Hardware.here(cluster.replicas))
+    plan = Plan(open_data(spec), cluster, Hardware.here(cluster.replicas))
     notes = Notes()
     training = prepare(plan, plan.stages[0], Rebuild(found_once=notes.find))
     sources = find_parts(spec)
@@ -124,7 +124,7 @@ def _continue(directory: str | os.PathLike[str], spec: Spec, cluster: Cluster) -
         data = open_data(spec)
         refuse_other_data(run, data)
         hardware = Hardware.from_json(run.read_json("environment.json")["chosen"]["hardware"])
-        return run_stages(run, make_plan(data, cluster, hardware, is_longer))
+        return run_stages(run, Plan(data, cluster, hardware, is_longer))
 
 
 def run_stages(run: Run, plan: Plan, training: Training | None = None) -> Run:
@@ -152,7 +152,7 @@ def run_stages(run: Run, plan: Plan, training: Training | None = None) -> Run:
         finish_rollback(run)
         found = newest_checkpoint(run, plan)
         training = training or prepare_at(found, run, plan)
-        run = run.rewritten(plan.spec)
+        run = run.rewritten(plan.data.spec)
         recorder = Recorder(run, training.monitor)
         recorder.begin_at(found)
         keep_best(run, recorder)
@@ -196,7 +196,7 @@ def train_from(found: Checkpoint | None, run: Run, training: Training, recorder:
 
 def prepare(plan: Plan, stage: Stage, rebuild: Rebuild) -> Training:
     """The model of a stage, seen to fit the data and the devices."""
-    data, hardware = plan.data_of(stage), plan.hardware
+    data, hardware = Data(stage.spec, plan.data.splits, plan.data.info), plan.hardware
     refuse_untried(plan.cluster, stage)
     refuse_uneven(plan.cluster, stage.spec, data.batch_size)
     info = FitInfo(steps=data.steps * stage.epochs, epochs=stage.epochs)

@@ -39,35 +39,26 @@ class Plan:
     """All that a training goes by from its first stage to its last.
 
     Args:
-        spec: the experiment, as its run keeps it.
-        stages: in their order; there is one at least.
-        data: the opened data, the same in every stage but for what stages change of their batches.
+        data: the opened data, with the spec that its run keeps.
         cluster: the devices, and the processes that train together.
         hardware: what `auto` goes by: that on which the run began.
         is_longer: the run had fewer epochs before, so that a checkpoint of its end is not the end any more.
     """
 
-    spec: Spec
-    stages: tuple[Stage, ...]
     data: Data
     cluster: Cluster
     hardware: Hardware
     is_longer: bool = False
 
     @cached_property
+    def stages(self) -> list[Stage]:
+        """The stages in their order; there is one at least."""
+        return [Stage(number, *stage) for number, stage in enumerate(self.data.spec.stages())]
+
+    @cached_property
     def checkpoint(self) -> CheckpointSection:
-        """When the whole state is kept, and how many are."""
-        return CheckpointSection(**self.spec["fit.checkpoint"].arguments)
-
-    def data_of(self, stage: Stage) -> Data:
-        """The data with the sampler and the augmentation of a stage."""
-        return Data(stage.spec, self.data.splits, self.data.info)
-
-
-def make_plan(data: Data, cluster: Cluster, hardware: Hardware, is_longer: bool = False) -> Plan:
-    """The plan of a spec's training, on data that were opened as it says."""
-    stages = tuple(Stage(number, *stage) for number, stage in enumerate(data.spec.stages()))
-    return Plan(data.spec, stages, data, cluster, hardware, is_longer)
+        """The section `fit.checkpoint`: after how many steps or seconds the whole state is kept, and how often."""
+        return CheckpointSection(**self.data.spec["fit.checkpoint"].arguments)
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ class Training:
     Args:
         plan: the plan of the whole training.
         stage: which of its stages this is.
-        data: the data as this stage takes them.
+        data: the data with this stage's sampler and augmentation.
         learner: the stage's, compiled.
         info: how long the stage is.
         choices: what `auto` came to, for `environment.json`.

@@ -1,4 +1,4 @@
-"""When checkpoints of a training are written, and when the state of one is put back."""
+"""The moments at which checkpoints of a training are written, and at which the state of one is put back."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ class Saver(keras.callbacks.Callback):
     """Writes checkpoints, and puts back what one holds when a training goes on. It is the last of all callbacks.
 
     Args:
-        checkpoints: where they are kept.
-        recorder: the run's; its state stands by itself, and it knows the stage.
+        recorder: the run's, which knows the stage; its state stands by itself.
         first_epoch: the epoch of the whole training that the stage begins with.
         steps: how many an epoch has.
-        every: after how many steps, or seconds, one is written.
+        every: after how many steps, or seconds, one is written, and how many are kept.
         callbacks: those whose `state` is kept, in an order that a resumed training has too.
         found: the checkpoint to go on from.
         agreeing: has the workers save and stop together.
@@ -35,7 +34,6 @@ class Saver(keras.callbacks.Callback):
 
     def __init__(
         self,
-        checkpoints: Checkpoints,
         recorder: Recorder,
         first_epoch: int,
         steps: int,
@@ -45,7 +43,7 @@ class Saver(keras.callbacks.Callback):
         agreeing: Agreeing,
     ) -> None:
         super().__init__()
-        self.checkpoints, self.recorder, self.agreeing = checkpoints, recorder, agreeing
+        self.checkpoints, self.recorder, self.agreeing = Checkpoints(recorder.run, every.keep), recorder, agreeing
         self.first_epoch, self.steps, self.every, self.found = first_epoch, steps, every, found
         self.remembering = [callback for callback in callbacks if hasattr(callback, "state")]
         self.step = self.saved_at = found.state["step"] if found else 0

@@ -15,14 +15,14 @@ from kplug.spec.build import build
 from kplug.spec.plugins import host
 from kplug.storage.run_directory import BEST, LAST, RunDirectory
 from kplug.training.averaging import averaging, finish
-from kplug.training.checkpoints import Checkpoint, Checkpoints
+from kplug.training.checkpoints import Checkpoint
 from kplug.training.cluster import noticing_loss
 from kplug.training.plan import Training
 from kplug.training.progress import Progress, Reading
 from kplug.training.recorder import Recorder
 from kplug.training.resume import Continued
 from kplug.training.saver import Saver
-from kplug.training.validation import validation_of
+from kplug.training.validation import validation_batches
 from kplug.training.workers import Agreeing
 
 
@@ -49,22 +49,22 @@ def train_stage(run: Run, training: Training, recorder: Recorder, found: Checkpo
     # --- what else happens, in this order: the recorder sees what the others reported, the saver what they all left ---
     theirs, agreeing, reading = callbacks_of(run, training), Agreeing(cluster), Reading()
     progress = Progress(span, steps, first, quiet=not cluster.is_chief)
-    checkpoints = Checkpoints(run, plan.checkpoint.keep)
-    saver = Saver(checkpoints, recorder, begin, steps, plan.checkpoint, theirs, found, agreeing)
+    saver = Saver(recorder, begin, steps, plan.checkpoint, theirs, found, agreeing)
     callbacks = [agreeing, reading, *theirs, recorder, progress, saver]
-    hearing = Continued(callbacks, model, skip, epochs=span.stop, steps=steps)
 
     # --- the training ---
     readable = explained(data, lambda: reading.split, functools.partial(out_of_memory, learner=learner))
     with noticing_loss(cluster), readable, closing(progress), saver.at_work(), skipping(model, skip):
         batches = cluster.batches(lambda shares: data.training(learner, epochs, first, shares))
+        validation, validation_steps = validation_batches(data, learner, cluster)
         model.fit(
             batches.repeat() if skip and not cluster.is_multi_worker else batches,  # Keras counts skipped steps too
-            **validation_of(data, learner, cluster),
+            validation_data=validation,
+            validation_steps=validation_steps,
             initial_epoch=begin + first // steps,
             epochs=span.stop,
             steps_per_epoch=steps,
-            callbacks=hearing,
+            callbacks=Continued(callbacks, model, skip, epochs=span.stop, steps=steps),
             shuffle=False,
             verbose=0,
         )

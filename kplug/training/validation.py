@@ -14,20 +14,15 @@ from kplug.storage import metrics
 from kplug.training.cluster import Cluster
 
 
-def validation_of(data: Data, learner: Learner, cluster: Cluster) -> dict[str, Any]:
-    """The arguments by which `fit` validates; none where nothing does.
+def validation_batches(data: Data, learner: Learner, cluster: Cluster) -> tuple[Any, int | None]:
+    """The batches by which `fit` validates, and their number where they are endless: a cluster's are.
 
-    Batches of a cluster are endless, so that their number is said.
+    Both are None where nothing validates.
     """
     if "validation" not in data.splits:
-        return {}
+        return None, None
     steps = data.evaluation_steps("validation", cluster.shares) if cluster.is_multi_worker else None
-    return {"validation_data": validation_batches(data, learner, cluster), "validation_steps": steps}
-
-
-def validation_batches(data: Data, learner: Learner, cluster: Cluster) -> Any:
-    """The batches of the validation split for `fit` and `evaluate`."""
-    return cluster.batches(lambda shares: data.evaluation(learner, "validation", shares))
+    return cluster.batches(lambda shares: data.evaluation(learner, "validation", shares)), steps
 
 
 def reported_names(data: Data, learner: Learner) -> list[str]:
@@ -47,9 +42,8 @@ def reported_names(data: Data, learner: Learner) -> list[str]:
 
 def first_metrics(data: Data, learner: Learner, cluster: Cluster) -> dict[str, float]:
     """The metrics of weights that were never trained, on the validation split where there is one."""
-    validation = validation_of(data, learner, cluster)
-    if not validation:
+    batches, steps = validation_batches(data, learner, cluster)
+    if batches is None:
         return {}
-    batches, steps = validation.values()
     values = learner.model.evaluate(batches, steps=steps, verbose=0, return_dict=True)
     return {f"val_{name}": value for name, value in metrics.in_order(values).items()}

@@ -44,13 +44,16 @@ def read_input(spec: str, changes: list[str], chunks: Chunks) -> None:
     load_tensorflow()
     from kplug.data.splits import open_data
     from kplug.model.machine import Hardware
+    from kplug.records import Rebuild
     from kplug.spec import load_with
     from kplug.training.fit import prepare
+    from kplug.training.plan import Plan
     from kplug.training.workers import join
 
     checked = load_with(spec, changes).absolute()
     cluster, data = join(checked), open_data(checked)
-    learner = prepare(data, 0, cluster, Hardware.here(cluster.replicas)).learner
+    plan = Plan(data, cluster, Hardware.here(cluster.replicas))
+    learner = prepare(plan, plan.stages[0], Rebuild()).learner
     read_in_chunks(data.training(learner, FOREVER), chunks)
 
 

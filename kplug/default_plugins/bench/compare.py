@@ -26,7 +26,7 @@ from kplug.spec import Spec
 from kplug.training.auto import MOST_STEPS
 from kplug.training.cluster import Cluster
 from kplug.training.fit import prepare
-from kplug.training.plan import Training, make_plan
+from kplug.training.plan import Plan, Training
 from kplug.training.resume import use_threads
 from kplug.training.workers import join
 
@@ -167,7 +167,7 @@ class Trainings:
 
     def _prepared(self, settings: Mapping[str, Any]) -> Training:
         spec = self.spec.at({f"fit.{key}": value for key, value in settings.items()}) if settings else self.spec
-        plan = make_plan(Data(spec, self.data.splits, self.data.info), self.cluster, self.hardware)
+        plan = Plan(Data(spec, self.data.splits, self.data.info), self.cluster, self.hardware)
         return prepare(plan, plan.stages[0], Rebuild())
 
     def _settings(self, training: Training) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Limit:
     at_most: float = math.inf
 
     def broken_by(self, numbers: Numbers) -> str:
-        """Why a trial does not keep to it; nothing where it does, or where the number is not known yet."""
+        """The reason why a trial does not keep to it; nothing where it does, or where the number is not known yet."""
         value = numbers.get(self.name)
         if value is None or self.at_least <= value <= self.at_most:
             return ""
@@ -91,7 +91,7 @@ class Objectives:
         return self.score(numbers) * (1 if self.first.direction == "minimize" else -1)
 
     def broken_by(self, numbers: Numbers) -> str:
-        """Why a trial is not allowed, all limits that it breaks; nothing where it is."""
+        """The reason why a trial is not allowed, all limits that it breaks; nothing where it is."""
         return "; ".join(filter(None, (limit.broken_by(numbers) for limit in self.limits)))
 
     def front(self, numbers: Sequence[Numbers]) -> list[int]:

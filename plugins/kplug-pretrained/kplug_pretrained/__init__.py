@@ -2,21 +2,8 @@
 
 from typing import Literal
 
-from kplug import (
-    Architecture,
-    DataInfo,
-    FilePath,
-    Known,
-    Natural,
-    Positive,
-    Rebuild,
-    Size,
-    Source,
-    Text,
-    hookimpl,
-    known,
-    rule,
-)
+from kplug import Architecture, DataInfo, FilePath, Natural, Positive, Rebuild, Size, Source, Text, hookimpl
+from kplug.kinds import Known, known, rule
 
 kplug_api = 1
 
