@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from kplug.model.class_weights import class_weight_vector as class_weight_vector
     from kplug.model.class_weights import example_weights as example_weights
     from kplug.model.network import Network as Network
+    from kplug.model.patches import key_in_files as key_in_files
+    from kplug.model.patches import layers_of as layers_of
+    from kplug.model.patches import own_variables as own_variables
+    from kplug.model.patches import steps_of as steps_of
     from kplug.model.trained_part import names_as_if_alone as names_as_if_alone
     from kplug.model.weights import finalize as finalize
     from kplug.spec.build import build as build
@@ -40,12 +44,16 @@ _PLACES = {
     "example_weights": "kplug.model.class_weights",
     "finalize": "kplug.model.weights",
     "inherited_environment": "kplug.console",
+    "key_in_files": "kplug.model.patches",
+    "layers_of": "kplug.model.patches",
     "log": "kplug.console",
     "load_tensorflow": "kplug.console",
     "names_as_if_alone": "kplug.model.trained_part",
     "open_run": "kplug.inference.run",
+    "own_variables": "kplug.model.patches",
     "refuse_unknown_classes": "kplug.spec.class_weights",
     "restored": "kplug.inference.predict",
+    "steps_of": "kplug.model.patches",
 }
 
 

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 import kplug
-from kplug.default_plugins.bench.compare import KEYS, compare, report
+from kplug.default_plugins.bench.compare import KEYS, compare, operations_of_a_step, report
 from kplug.default_plugins.bench.peak import best_rate
 from kplug.model.operations import forward_operations
 
@@ -94,7 +94,7 @@ def test_a_model_without_call_has_no_count():
         def train_step(self, data):
             return {}
 
-    assert forward_operations(Odd(), tf.zeros((1, 2))) == 0
+    assert operations_of_a_step(Odd(), tf.zeros((1, 2))) == 0
 
 
 def test_best_rate_is_that_of_a_processor():

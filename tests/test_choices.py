@@ -147,7 +147,7 @@ def test_operations_of_a_step():
         ]
     )
     forward = 2 * (64 * 27 * 8 + 36 * 9 * 8 + 288 * 5)
-    assert operations.operations(model) == 3 * forward
+    assert operations.training_operations(model) == 3 * forward
 
 
 def test_a_resume_uses_the_recorded_hardware(tmp_path, monkeypatch):

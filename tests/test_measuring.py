@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from kplug.model.operations import counted, flops
+from kplug.model.operations import counted, flops, forward_operations, training_operations
 
 
 def test_products_of_each_kind_by_hand():
@@ -21,6 +21,27 @@ def test_products_of_each_kind_by_hand():
     assert flops(model) == 2 * (projections + products)
     model = keras.Model(words, keras.layers.GRU(5)(words))
     assert flops(model) > 0
+
+
+def test_a_batch_takes_as_many_times_an_example():
+    picture = keras.Input((8, 8, 3))
+    model = keras.Model(picture, keras.layers.Conv2D(5, 3)(picture))
+    assert forward_operations(model, keras.ops.zeros((7, 8, 8, 3))) == 7 * flops(model)
+
+
+def test_functions_that_a_graph_calls_are_counted():
+    """A loop's body once, since how often it is gone through is not known; Keras calls the cell before it as well."""
+    words = keras.Input((7, 6))
+    model = keras.Model(words, keras.layers.SimpleRNN(5)(words))
+    assert flops(model) == 2 * 2 * (6 * 5 + 5 * 5)
+
+
+def test_without_a_trace_kernels_are_counted_alike():
+    picture = keras.Input((9, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same")(picture)
+    x = keras.layers.DepthwiseConv2D(3, strides=2)(x)
+    model = keras.Model(picture, keras.layers.Dense(7)(keras.layers.Flatten()(x)))
+    assert training_operations(model) == 3 * flops(model)
 
 
 @pytest.mark.parametrize(

@@ -66,16 +66,16 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import tensorflow as tf
 from test_memory import made, text
-from kplug.model.machine import _kilobytes
+from kplug.model.machine import kilobytes
 from kplug.model.memory import rough_need, step_need
 
 data, learner = made(text(sys.argv[2], int(sys.argv[3])))
 need, rough = step_need(data, learner), rough_need(learner.model, data.batch_size)
 (batch,) = data.training(learner, 1).take(1)
-before = _kilobytes(Path("/proc/self/status"), "VmRSS")
+before = kilobytes(Path("/proc/self/status"), "VmRSS")
 Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from now on
 learner.model.fit(tf.data.Dataset.from_tensors(batch).repeat(3), shuffle=False, verbose=0)
-peak = _kilobytes(Path("/proc/self/status"), "VmHWM")
+peak = kilobytes(Path("/proc/self/status"), "VmHWM")
 print(json.dumps({"estimate": need, "rough": rough, "real": peak - before}))
 """
 
@@ -178,10 +178,10 @@ def test_the_batch_that_fits():
 def test_free_memory_is_that_of_the_machine_its_group_or_the_process(tmp_path, monkeypatch):
     free, where = free_memory()
     assert 1e8 < free < 1e14 and where
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (10**12, 10**12))
-    assert 0.5e12 < machine._left_to_limit() < 1e12
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    assert machine._left_to_limit() == math.inf
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (10**12, 10**12))
+    assert 0.5e12 < machine.left_to_limit() < 1e12
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    assert machine.left_to_limit() == math.inf
 
     inner = tmp_path / "outer" / "inner"
     inner.mkdir(parents=True)
@@ -189,7 +189,7 @@ def test_free_memory_is_that_of_the_machine_its_group_or_the_process(tmp_path, m
         (folder / "memory.max").write_text(f"{limit}\n")
         (folder / "memory.current").write_text(f"{used}\n")
         (folder / "memory.stat").write_text(f"anon 1\ninactive_file {cached}\n")
-    assert machine._left_below(tmp_path, "/outer/inner", "max", "current", "inactive_file") == 1300
+    assert machine.left_below(tmp_path, "/outer/inner", "max", "current", "inactive_file") == 1300
 
 
 # --- processes that have too little ----------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ from kplug import cli, memory
 prepare = kplug.training.fit.prepare
 
 def prepare_with_little(*arguments):
-    most = memory._kilobytes(Path("/proc/self/status"), "VmSize") + 2e9
+    most = machine.kilobytes(Path("/proc/self/status"), "VmSize") + 2e9
     resource.setrlimit(resource.RLIMIT_AS, (int(most), -1))
     return prepare(*arguments)
 

@@ -19,7 +19,7 @@ from kplug.model.network import Network
 from kplug.model.variables import reachable_variables
 from kplug.spec.component import read_component
 from kplug.testing import check
-from kplug.training.averaging import AveragedWeights, averaging, averaging_optimizers, finish
+from kplug.training.averaging import SwappedWeights, averaging, averaging_optimizers, finish
 from kplug.training.checkpoints import Checkpoints
 from kplug.training.fit import resume, train
 
@@ -435,7 +435,7 @@ def test_optimizers_that_average_are_found_wherever_they_are():
     model = compiled(keras.optimizers.LossScaleOptimizer(inner))
     model.second, model.more = second, {"of a part": [free]}
     assert {id(o) for o in averaging_optimizers(model)} == {id(inner), id(second), id(free)}
-    assert [type(callback) for callback in averaging(model)] == [AveragedWeights]
+    assert [type(callback) for callback in averaging(model)] == [SwappedWeights]
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -460,7 +460,7 @@ def test_before_the_first_step_there_is_nothing_to_put_in():
 
 
 def test_fact_keras_averages_are_kept_only_when_fit_ends():
-    """When this fails, Keras does at each epoch's end what `AveragedWeights` is for."""
+    """When this fails, Keras does at each epoch's end what `SwappedWeights` is for."""
     x, y = np.ones((8, 4, 6), "float32"), np.ones((8, 3), "float32")
     model, ends = compiled(adam(use_ema=True, ema_momentum=0.9, learning_rate=0.1)), []
     at_end = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(model.weights[0].numpy()))

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.contracts.subject import Subject, demand, same, weights_of
+from kplug.model.patches import make_variables
 
 CLASSES = (3,)
 STEPS, BATCH = 4, 8
@@ -104,9 +105,7 @@ def evaluate_metric(subject: Subject, scope: Any) -> dict[str, Any]:
 def _run(model: keras.Model, step: Callable[[Any], Any], x: np.ndarray, y: np.ndarray) -> None:
     """A step of Keras for each batch, shared out among the replicas: fit and evaluate, less their slow iterators."""
     strategy = model.distribute_strategy
-    model._symbolic_build(
-        data_batch=(x[:BATCH], y[:BATCH])
-    )  # as fit does under a strategy: no variable is made in a step
+    make_variables(model, (x[:BATCH], y[:BATCH]))  # as fit does under a strategy: no variable is made in a step
     on_replicas = tf.function(lambda *data: strategy.run(step, (data,)), reduce_retracing=True)
     for start in range(0, len(x), BATCH):
         on_replicas(*(_share_out(strategy, values[start : start + BATCH]) for values in (x, y)))

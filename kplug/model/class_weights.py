@@ -7,19 +7,19 @@ from typing import Any, Literal
 
 from kplug.errors import SpecError, listed
 from kplug.records import DataInfo
-from kplug.spec.class_weights import _unknown
+from kplug.spec.class_weights import unknown_classes
 
 
 def class_weight_vector(
     wanted: Literal["balanced"] | Mapping[str, float] | None, data: DataInfo, parameter: str = "class_weights"
 ) -> Any:
-    """The weight of each class, float32 `[classes]`.
+    """Return the weight of each class, float32 `[classes]`.
 
     Args:
         wanted: "balanced" is n / (classes * count), as in scikit-learn, n being the sum of the counts: the mean over
             all labels is 1; a mapping gives classes by name, and 1 to those that it does not name; None is 1 for all.
         data: knows the classes and how many training examples each has.
-        parameter: of the component, as messages call it.
+        parameter: name of the component's parameter, for messages.
 
     Raises:
         SpecError: there are no classes, none of that name, or one without examples that is to be balanced.
@@ -31,7 +31,7 @@ def class_weight_vector(
     if wanted == "balanced":
         return numpy.asarray(_balanced(data, parameter), numpy.float32)
     given = dict(wanted or {})
-    for _, message in _unknown(given, data.classes):
+    for _, message in unknown_classes(given, data.classes):
         raise SpecError(f"{parameter}: {message}")
     return numpy.asarray([given.get(name, 1.0) for name in data.classes], numpy.float32)
 
@@ -50,7 +50,7 @@ def _balanced(data: DataInfo, parameter: str) -> list[float]:
 
 
 def example_weights(y: Any, vector: Any) -> Any:
-    """The weight of each example, or pixel, from the weights of its classes: float32 `[...]` from y `[..., classes]`.
+    """Return the weight of each example, or pixel, from those of its classes: float32 `[...]` from y `[..., classes]`.
 
     It is the mean of the weights under y. One class: the weight of that class. Classes mixed by an augmentation:
     their weights mixed in the same shares. Several labels: the mean over those that the example has, since one weight
@@ -58,8 +58,8 @@ def example_weights(y: Any, vector: Any) -> Any:
     (`pos_weight` elsewhere). No label at all: 1.
 
     Args:
-        y: what is right, at least 0, one-hot, soft or several ones, `[..., classes]`.
-        vector: of `class_weight_vector`, `[classes]`.
+        y: the targets, at least 0, one-hot, soft or several ones, `[..., classes]`.
+        vector: the weights that `class_weight_vector` gives, `[classes]`.
     """
     import tensorflow as tf
 

@@ -78,7 +78,7 @@ def _part(learner: Learner, name: str) -> keras.Layer:
 
 
 def rebuild_of(run: RunDirectory, weights_follow: Callable[[Iterable[Any]], bool] = lambda weights: True) -> Rebuild:
-    """What the parts of a run's network may know when it is built again.
+    """The record of what the parts of a run's network may know when it is built again.
 
     Args:
         run: keeps what its parts found when it began, and copies of the runs that they were taken from.
@@ -88,7 +88,7 @@ def rebuild_of(run: RunDirectory, weights_follow: Callable[[Iterable[Any]], bool
 
 
 def find_parts(spec: Spec) -> dict[str, RunDirectory]:
-    """The runs that a spec's task uses, in any of its stages, by the path that the spec has.
+    """Open the runs that a spec's task uses, in any of its stages, by the path that the spec has.
 
     Raises:
         SpecError: one of them is no run, or has no weights yet.
@@ -118,7 +118,7 @@ def keep_parts(run: RunDirectory, sources: Mapping[str, RunDirectory]) -> None:
 
     Args:
         run: the new run.
-        sources: what `find_parts` found.
+        sources: the runs that `find_parts` found.
     """
     if not sources:
         return

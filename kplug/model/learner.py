@@ -17,12 +17,12 @@ from kplug.spec.build import build
 def build_learner(
     spec: Spec, info: DataInfo, fit: FitInfo, precision: str, strategy: Any = None, rebuild: Rebuild | None = None
 ) -> Learner:
-    """The task's learner, the same each time: Keras's names and seeds start afresh.
+    """Build the task's learner, the same each time: Keras's names and seeds start afresh.
 
     Args:
         spec: the experiment.
-        info: what its data is.
-        fit: how long it trains.
+        info: the facts about its data.
+        fit: steps and epochs of its training.
         precision: the Keras dtype policy to build under.
         strategy: the `tf.distribute.Strategy` whose devices hold the weights; None is TensorFlow's default.
         rebuild: what its parts may know of the run that it is built for; None is no run.
@@ -38,7 +38,7 @@ def build_learner(
 
 
 def build_optimizer(model: keras.Model) -> None:
-    """Make the optimizer's variables before `fit` does, once it stands which weights are trained.
+    """Make the optimizer's variables before `fit` does, once it is settled which weights are trained.
 
     ScheduleFreeAdamW of Keras 3.15 copies the weights when it is built, and under `fit` that is a trace which never
     runs: its first step would set all weights to nearly 0.

@@ -1,4 +1,4 @@
-"""What the machine computes with, and how much memory it has free."""
+"""The machine: what it computes with, and how much memory it has free."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from typing import Any
 
 import tensorflow as tf
 
-BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # of processors that multiply it natively
+from kplug.model.patches import gpu_memory_limits
 
-GROUPS = Path("/sys/fs/cgroup")
+BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")  # flags of processors that multiply bfloat16 natively
+GROUPS = Path("/sys/fs/cgroup")  # where Linux has its control groups
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a training computes on; kept with the run.
+    """The devices that a training computes on; kept with the run.
 
     Args:
         kind: GPU or CPU.
-        name: of the first device.
+        name: name of the first device.
         capability: the lowest compute capability of the GPUs, such as 8.0.
-        flags: of a CPU, those that tell how it multiplies.
+        flags: those flags of a CPU that tell how it multiplies.
         replicas: devices that share each batch.
     """
 
@@ -61,7 +62,7 @@ def _processor() -> tuple[str, None, tuple[str, ...]]:
 
 
 def processor_fields() -> dict[str, str]:
-    """What the system says of the first processor here; nothing where it is not Linux."""
+    """Return what the system says of the first processor; nothing where it is not Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -75,7 +76,7 @@ def processor_flags() -> set[str]:
 
 
 def in_words(count: float) -> str:
-    """Bytes as `3.2 GB` or `210 MB`."""
+    """Write bytes as `3.2 GB` or `210 MB`."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
 
 
@@ -83,52 +84,55 @@ def in_words(count: float) -> str:
 
 
 def free_memory() -> tuple[float, str]:
-    """Bytes that can still be had where the training computes, and what that is."""
+    """Return the bytes that can still be had where the training computes, and what that is."""
     return _free_on_gpu() if tf.config.list_physical_devices("GPU") else free_on_machine()
 
 
 def free_on_machine() -> tuple[float, str]:
-    """Bytes that a process of this machine can still have, and what has so few."""
-    found = [
-        (_available(), "the machine"),
+    """Return the bytes that a process of this machine can still have, and what has so few."""
+    return min(
+        (kilobytes(Path("/proc/meminfo"), "MemAvailable"), "the machine"),  # what can be had without swapping
         (_left_in_group(), "the control group"),
-        (_left_to_limit(), "the limit of the process"),
-    ]
-    return min(found)
+        (left_to_limit(), "the limit of the process"),
+    )
 
 
 def _free_on_gpu() -> tuple[float, str]:
-    from tensorflow.python.client import device_lib
-
-    limits = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
     used = [
         tf.config.experimental.get_memory_info(device.name.partition("device:")[2])["current"]
         for device in tf.config.list_logical_devices("GPU")
     ]
-    return min(limit - now for limit, now in zip(limits, used, strict=True)), "the GPU"
-
-
-def _available() -> float:
-    """Of the machine, without swapping; more than can be where the system does not say."""
-    return _kilobytes(Path("/proc/meminfo"), "MemAvailable")
+    return min(limit - now for limit, now in zip(gpu_memory_limits(), used, strict=True)), "the GPU"
 
 
 def _left_in_group() -> float:
-    """To the limit of the control group that holds the process; files that are cached count as free."""
-    left = math.inf
+    """Return the bytes left in the control group that holds the process; files that are cached count as free.
+
+    A line of `/proc/self/cgroup` is `number:controllers:path`; version 2 of control groups has no controllers there.
+    """
+    left = [math.inf]
     for line in _lines(Path("/proc/self/cgroup")):
         _, controllers, path = line.split(":", 2)
         if controllers == "memory":
-            left = min(
-                left, _left_below(GROUPS / "memory", path, "limit_in_bytes", "usage_in_bytes", "total_inactive_file")
-            )
-        elif not controllers:  # version 2
-            left = min(left, _left_below(GROUPS, path, "max", "current", "inactive_file"))
-    return left
+            names = ("limit_in_bytes", "usage_in_bytes", "total_inactive_file")
+            left.append(left_below(GROUPS / "memory", path, *names))
+        elif not controllers:
+            left.append(left_below(GROUPS, path, "max", "current", "inactive_file"))
+    return min(left)
 
 
-def _left_below(top: Path, path: str, limit: str, used: str, cached: str) -> float:
-    """The least of a group and those around it; inside a container its own group may stand at the top."""
+def left_below(top: Path, path: str, limit: str, used: str, cached: str) -> float:
+    """Return the least bytes left of a group and those around it.
+
+    All are looked at: the limit may be set on any of them, and inside a container its own group may stand at the top.
+
+    Args:
+        top: where the groups of this version are.
+        path: the group's path below it.
+        limit: name of the file, after `memory.`, that has the limit.
+        used: name of the one that has the use.
+        cached: name of the line of `memory.stat` that has what of it can be dropped.
+    """
     left = math.inf
     inside = top / path.strip("/")
     for folder in (inside, *inside.parents):
@@ -139,13 +143,14 @@ def _left_below(top: Path, path: str, limit: str, used: str, cached: str) -> flo
     return left
 
 
-def _left_to_limit() -> float:
-    """To what `ulimit -v` allows."""
+def left_to_limit() -> float:
+    """Return the bytes left under the limit of the process's address space (`ulimit -v`)."""
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return math.inf if most == resource.RLIM_INFINITY else most - _kilobytes(Path("/proc/self/status"), "VmSize")
+    return math.inf if most == resource.RLIM_INFINITY else most - kilobytes(Path("/proc/self/status"), "VmSize")
 
 
-def _kilobytes(file: Path, name: str) -> float:
+def kilobytes(file: Path, name: str) -> float:
+    """Return the bytes of a line `NAME:  123 kB`; infinity where there is none, as on other systems than Linux."""
     return next((float(line.split()[1]) * 1024 for line in _lines(file) if line.startswith(f"{name}:")), math.inf)
 
 

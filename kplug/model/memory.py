@@ -1,4 +1,4 @@
-"""Whether a training step fits into memory, estimated before it is made, and which batch would fit.
+"""An estimate of the memory that a training step needs, made before the step is, and the batch that would fit.
 
 The estimate goes through the graph of the step, operation by operation, and notes how much is held at once: what the
 backward pass needs, gradients, what the optimizer computes. Weights and the optimizer's variables are there by then.
@@ -16,6 +16,7 @@ import tensorflow as tf
 from kplug.console import log
 from kplug.errors import NoMemory, SpecError
 from kplug.model.machine import free_memory, in_words
+from kplug.model.patches import calls_of, layers_of
 from kplug.records import Learner
 
 if TYPE_CHECKING:
@@ -23,37 +24,21 @@ if TYPE_CHECKING:
 
 CERTAIN = 0.5  # share of the estimate that a step needs at least (measured: 0.6 or more): no step is refused in vain
 ROOM = 0.8  # share of the free memory that a batch which should fit may take
-
-
 NEAR = 0.1  # share of the free memory from which on a rough estimate is made a good one, which takes a trace
 OVERHEAD = 1.25  # what kernels' workspaces and operations computed at the same time add (measured: 1.0 to 1.75)
 BUFFERED = 3  # batches that the input pipeline holds: one being made, one waiting, one in use
-VIEWS = frozenset({"ExpandDims", "Identity", "IdentityN", "Reshape", "Squeeze", "StopGradient"})
-IN_PLACE = {  # kernels that write into an input which nobody needs any more
-    *(
-        "Add",
-        "AddN",
-        "AddV2",
-        "BiasAdd",
-        "Div",
-        "DivNoNan",
-        "Elu",
-        "EluGrad",
-        "Exp",
-        "Log",
-        "Maximum",
-        "Minimum",
-        "Mul",
-    ),
-    *("Neg", "Pow", "RealDiv", "Relu", "Relu6", "Relu6Grad", "ReluGrad", "Rsqrt", "RsqrtGrad", "Selu", "SeluGrad"),
-    *("Sigmoid", "SigmoidGrad", "Softmax", "Softplus", "Sqrt", "SqrtGrad", "Square", "SquaredDifference", "Sub"),
-    *("Tanh", "TanhGrad"),
-}
-NOTHING = frozenset({"Const", "Placeholder", "ReadVariableOp"})  # what is there before the step
+VIEWS = {"ExpandDims", "Identity", "IdentityN", "Reshape", "Squeeze", "StopGradient"}  # share the memory of their input
+IN_PLACE = {
+    "Add", "AddN", "AddV2", "BiasAdd", "Div", "DivNoNan", "Elu", "EluGrad", "Exp", "Log", "Maximum", "Minimum", "Mul",
+    "Neg", "Pow", "RealDiv", "Relu", "Relu6", "Relu6Grad", "ReluGrad", "Rsqrt", "RsqrtGrad", "Selu", "SeluGrad",
+    "Sigmoid", "SigmoidGrad", "Softmax", "Softplus", "Sqrt", "SqrtGrad", "Square", "SquaredDifference", "Sub",
+    "Tanh", "TanhGrad",
+}  # kernels that write into an input which nobody needs any more  # fmt: skip
+NOTHING = {"Const", "Placeholder", "ReadVariableOp"}  # take no memory: what they give was there before
 
 
 def refuse_too_large(data: Data, learner: Learner, replicas: int = 1) -> None:
-    """Compare what a training step needs with what is free; say so where it may not fit.
+    """Refuse a training step that cannot fit into the memory that is free; warn of one that may not.
 
     Args:
         data: gives the batches.
@@ -70,14 +55,15 @@ def refuse_too_large(data: Data, learner: Learner, replicas: int = 1) -> None:
         return
     need = step_need(data, learner) / shares
     if CERTAIN * need > free:
-        raise _too_large(data, learner, need, free, where, shares)
+        message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, shares)}"
+        raise NoMemory([data.spec.problem("data.sampler", message)])
     if need > free:
         instead = _instead(data, learner, need, free, shares)
         log(f"warning: {_comparison(data, need, free, where)}; it may not fit{instead}")
 
 
 def out_of_memory(data: Data, split: str, error: Exception, learner: Learner | None = None) -> SpecError:
-    """What to say instead of TensorFlow's own words where memory was not enough.
+    """Make the error that takes the place of TensorFlow's own where memory was not enough.
 
     Args:
         data: gives the batches.
@@ -98,11 +84,6 @@ def out_of_memory(data: Data, split: str, error: Exception, learner: Learner | N
     return NoMemory([data.spec.problem(path, f"memory is exhausted: {message} (TensorFlow: {said})")])
 
 
-def _too_large(data: Data, learner: Learner, need: float, free: float, where: str, shares: int) -> SpecError:
-    message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, shares)}"
-    return NoMemory([data.spec.problem("data.sampler", message)])
-
-
 def _comparison(data: Data, need: float, free: float, where: str) -> str:
     return (
         f"a training step with a batch of {data.batch_size:,} needs about {in_words(need)} by estimate, and "
@@ -118,7 +99,7 @@ def _instead(data: Data, learner: Learner, need: float, free: float, shares: int
 
 
 def batch_size_that_fits(model: keras.Model, batch_size: int, need: float, free: float, shares: int = 1) -> int:
-    """The largest power of two, times the replicas, that should leave some memory free; 0 where not one example fits.
+    """Return the largest power of two, times the replicas, that should leave memory free; 0 where no example fits.
 
     Args:
         model: whose gradients are of one size whatever the batch.
@@ -137,27 +118,36 @@ def batch_size_that_fits(model: keras.Model, batch_size: int, need: float, free:
 
 
 def rough_need(model: keras.Model, batch_size: int) -> float:
-    """Bytes of all that the layers give, kept or not, and three times those of the weights: seldom too few."""
+    """Estimate the bytes of a step from the model alone: all that its layers give, and three times its weights.
+
+    It is seldom too few: layers whose outputs nobody keeps are counted too, and a layer with others inside that Keras
+    did not see called counts as if each of those gave its output.
+    """
     each = 0.0
     for layer in {id(x): x for x in _operations(model)}.values():
-        if not getattr(layer, "_inbound_nodes", ()) or getattr(layer, "operations", None):
+        calls = calls_of(layer)
+        if not calls or getattr(layer, "operations", None):
             continue
-        inside = layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ()
-        inner = sum(not part._inbound_nodes for part in inside)  # those that Keras did not see called
-        for output in layer._inbound_nodes[-1].output_tensors:
+        inside = layers_of(layer, include_self=False) if isinstance(layer, keras.Layer) else ()
+        inner = sum(not calls_of(part) for part in inside)  # those that Keras did not see called
+        for output in calls[-1].output_tensors:
             each += (1 + inner) * _bytes([size for size in output.shape if size is not None], output.dtype)
     weights = sum(_bytes(weight.shape, weight.dtype) for weight in model.trainable_weights)
     return each * batch_size + 3 * weights
 
 
 def _operations(model: keras.Model) -> Iterator[Any]:
-    for layer in model._flatten_layers(recursive=True):
+    """Yield all layers of a model, and the operations of the networks among them, `keras.ops` included."""
+    for layer in layers_of(model):
         yield layer
         yield from getattr(layer, "operations", ())
 
 
 def step_need(data: Data, learner: Learner) -> float:
-    """Bytes that a training step takes beside the variables, with the batches that wait for it."""
+    """Estimate the bytes that a training step takes beside the variables, with the batches that wait for it.
+
+    The step is traced as `fit` does; nothing is computed.
+    """
     batch = data.training(learner, 1).element_spec
     inputs = sum(_bytes(item.shape, item.dtype) for item in tf.nest.flatten(batch))
     step = tf.function(lambda batch: learner.model.train_step(batch), autograph=False)
@@ -165,7 +155,11 @@ def step_need(data: Data, learner: Learner) -> float:
 
 
 def graph_peak(graph: Any) -> float:
-    """The most bytes that the operations of a graph hold at once, computed in the order in which they were made."""
+    """Return the most bytes that the operations of a graph hold at once, computed in the order in which they were made.
+
+    A tensor takes memory from the operation that makes it to the last one that reads it. Views share the memory of
+    their input, so that this lives until the last use of any of them.
+    """
     operations = graph.get_operations()
     root: dict[Any, Any] = {}  # tensor to the one whose memory it shares
     last: dict[Any, int] = {}  # tensor with memory of its own to the last operation that needs it
@@ -182,6 +176,11 @@ def graph_peak(graph: Any) -> float:
 
 
 def _peak(operations: Any, root: dict[Any, Any], last: dict[Any, int]) -> float:
+    """Go through operations in order, adding what each makes and dropping what it is the last to read.
+
+    An operation that may write in place takes over the memory of an input that ends with it and is large enough. The
+    peak is looked at before anything is dropped: while an operation computes, its inputs and outputs are both there.
+    """
     held: dict[Any, float] = {}
     now = peak = 0.0
     for number, operation in enumerate(operations):
@@ -203,7 +202,7 @@ def _peak(operations: Any, root: dict[Any, Any], last: dict[Any, int]) -> float:
 
 
 def _bytes(shape: Any, dtype: Any) -> float:
-    """Of a tensor; 0 where its size is not known, or where it is no array."""
+    """Return the bytes of a tensor; 0 where its size is not known, or where it is no array."""
     dtype = tf.as_dtype(dtype)
     sizes = tf.TensorShape(shape)
     if dtype in (tf.resource, tf.variant, tf.string) or not sizes.is_fully_defined():

@@ -13,7 +13,7 @@ from kplug.errors import Path, SpecError
 
 
 def is_of_keras(error: Exception) -> bool:
-    """Whether it is Keras that raised it: it was given what does not fit, such as a picture smaller than a kernel."""
+    """Return True where Keras itself raised an error: what it was given does not fit, say a picture under a kernel."""
     *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
     return str(innermost.f_globals.get("__name__", "")).startswith("keras.")
 
@@ -66,7 +66,7 @@ class Network(keras.Layer):
 
 @contextlib.contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Keras's global dtype policy, put back afterwards."""
+    """Inside, layers are made with this dtype policy; Keras's global one is put back afterwards."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

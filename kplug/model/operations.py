@@ -1,4 +1,4 @@
-"""How many operations a model takes: multiplications and additions, counted in its graph."""
+"""How many operations a model takes: the multiplications and additions of its products, counted in its graph."""
 
 from __future__ import annotations
 
@@ -10,70 +10,19 @@ import keras
 import tensorflow as tf
 
 from kplug.errors import SpecError
+from kplug.model.patches import calls_of, function_in, layers_of
 
-
-def forward_operations(model: keras.Model, example: Any) -> float:
-    """Additions and multiplications of the products and convolutions on one batch; 0 where a model cannot be called.
-
-    Args:
-        model: whose graph is counted.
-        example: what it takes, a batch.
-    """
-    specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, example)
-    try:
-        graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(specs).graph
-    except (TypeError, ValueError, NotImplementedError):  # a model that has a `train_step` and no `call`
-        return 0.0
-    return float(sum(2 * _matrix_products(operation) for operation in graph.get_operations()))
-
-
-def _matrix_products(operation: tf.Operation) -> int:
-    """Multiplications of an operation that makes sums of products, 0 of another or where a shape is not known."""
-    shapes = [tensor.shape for tensor in (*operation.inputs, *operation.outputs)]
-    if not all(shape.is_fully_defined() for shape in shapes):
-        return 0
-    match operation.type:
-        case "Conv2D" | "Conv3D":
-            return math.prod(shapes[-1]) * math.prod(shapes[1][:-1])
-        case "DepthwiseConv2dNative":
-            return math.prod(shapes[-1]) * math.prod(shapes[1][:-2])
-        case "Conv2DBackpropInput" | "Conv3DBackpropInputV2":  # a transposed convolution
-            return math.prod(shapes[2]) * math.prod(shapes[1][:-1])
-        case "MatMul":
-            return math.prod(shapes[-1]) * shapes[0][0 if operation.get_attr("transpose_a") else 1]
-        case "BatchMatMul" | "BatchMatMulV2" | "BatchMatMulV3":
-            return math.prod(shapes[-1]) * shapes[0][-2 if operation.get_attr("adj_x") else -1]
-        case "Einsum":
-            names = operation.get_attr("equation").decode().partition("->")[0].split(",")
-            sizes = {
-                n: s for letters, shape in zip(names, shapes, strict=False) for n, s in zip(letters, shape, strict=True)
-            }
-            return math.prod(sizes.values())
-    return 0
-
-
-def operations(model: keras.Model) -> float:
-    """Floating-point operations of a training step, an example: three times those of the products going forward."""
-    total = 0.0
-    for layer in model._flatten_layers(recursive=True):
-        kernel = getattr(layer, "kernel", None)
-        if kernel is None or not layer._inbound_nodes:
-            continue
-        positions = 1
-        for size in layer._inbound_nodes[0].output_tensors[0].shape[1:-1]:
-            positions *= size or 1
-        total += 2 * 3 * positions * float(tf.size(kernel))
-    return total
+TRAINING = 3  # a step of training to a pass forward: backward there is one product for inputs and one for weights
 
 
 def counted(model: keras.Model, names: Iterable[str]) -> dict[str, float]:
-    """Those of `parameters` and `flops` that are asked for."""
+    """Return those of `parameters` and `flops` that are asked for."""
     count = {"parameters": model.count_params, "flops": lambda: flops(model)}
     return {name: float(count[name]()) for name in names if name in count}
 
 
 def flops(model: keras.Model) -> int:
-    """Floating-point operations of one picture going forward, a multiplication and an addition counted as two.
+    """Count the floating-point operations of one example going forward, a multiplication and an addition as two.
 
     Products alone are counted: convolutions, matrices, attention; a paper's "multiply-adds" are half of it.
     """
@@ -81,40 +30,66 @@ def flops(model: keras.Model) -> int:
         raise SpecError("the operations of this task's model cannot be counted: it has no fixed inputs")
     written = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     inputs = keras.tree.map_structure(lambda x: tf.TensorSpec((1, *x.shape[1:]), x.dtype), written)
-    traced = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(inputs)
-    return sum(_products(operation) for operation in _operations_of(traced.graph))
+    return forward_operations(model, inputs)
+
+
+def forward_operations(model: keras.Model, inputs: Any) -> int:
+    """Count the floating-point operations of one batch going forward, as `flops` does.
+
+    Args:
+        model: the model, which is traced: about as long as its first step takes to begin.
+        inputs: a batch of what it takes, or the `tf.TensorSpec`s of one; a size that is not known counts as 1.
+    """
+    specs = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), inputs)
+    traced = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(specs)
+    return 2 * sum(map(_multiplications, _operations_of(traced.graph)))
+
+
+def training_operations(model: keras.Model) -> float:
+    """Estimate the floating-point operations of a training step, an example, without a trace.
+
+    It takes what the layers' kernels multiply: each weight once at each position of the output. That is what `flops`
+    counts of convolutions and dense layers, and leaves out the products between activations, such as attention's.
+    `auto` asks at each start of a training for the order of magnitude: this takes milliseconds, a trace seconds.
+    """
+    products = 0
+    for layer in layers_of(model):
+        kernel, calls = getattr(layer, "kernel", None), calls_of(layer)
+        if kernel is not None and calls:
+            products += _size(kernel.shape) * _size(calls[0].output_tensors[0].shape[1:-1])
+    return 2.0 * TRAINING * products
 
 
 def _operations_of(graph: Any) -> Iterator[Any]:
-    """The operations of a graph and of the functions that it calls."""
+    """Yield the operations of a graph and of the functions that it calls: of a loop's body once."""
     for operation in graph.get_operations():
         yield operation
         for attribute in ("f", "then_branch", "body"):
             if attribute in operation.node_def.attr and operation.node_def.attr[attribute].HasField("func"):
-                yield from _operations_of(graph._get_function(operation.node_def.attr[attribute].func.name).graph)
+                yield from _operations_of(function_in(graph, operation.node_def.attr[attribute].func.name).graph)
 
 
-def _products(operation: Any) -> int:
-    """Twice the multiplications of an operation."""
-    kind = operation.type
-    if kind in ("Conv2D", "Conv3D"):
-        kernel = operation.inputs[1].shape
-        return 2 * _size(operation.outputs[0].shape) * _size(kernel[:-1])
-    if kind in ("Conv2DBackpropInput", "Conv3DBackpropInputV2"):  # transposed convolutions
-        return 2 * _size(operation.inputs[2].shape) * _size(operation.inputs[1].shape[:-1])
-    if kind == "DepthwiseConv2dNative":
-        return 2 * _size(operation.outputs[0].shape) * _size(operation.inputs[1].shape[:2])
-    if kind in ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"):
-        flag = "transpose_a" if kind == "MatMul" else "adj_x"
-        inner = operation.inputs[0].shape[-2 if operation.get_attr(flag) else -1]
-        return 2 * _size(operation.outputs[0].shape) * int(inner or 1)
-    if kind == "Einsum":
-        return 2 * _einsum(operation)
+def _multiplications(operation: Any) -> int:
+    """Count the multiplications of an operation that makes sums of products, 0 of any other."""
+    inputs, outputs = operation.inputs, operation.outputs
+    match operation.type:
+        case "Conv2D" | "Conv3D":
+            return _size(outputs[0].shape) * _size(inputs[1].shape[:-1])
+        case "DepthwiseConv2dNative":
+            return _size(outputs[0].shape) * _size(inputs[1].shape[:2])
+        case "Conv2DBackpropInput" | "Conv3DBackpropInputV2":  # transposed convolutions
+            return _size(inputs[2].shape) * _size(inputs[1].shape[:-1])
+        case "MatMul":
+            return _size(outputs[0].shape) * int(inputs[0].shape[-2 if operation.get_attr("transpose_a") else -1] or 1)
+        case "BatchMatMul" | "BatchMatMulV2" | "BatchMatMulV3":
+            return _size(outputs[0].shape) * int(inputs[0].shape[-2 if operation.get_attr("adj_x") else -1] or 1)
+        case "Einsum":
+            return _einsum(operation)
     return 0
 
 
 def _einsum(operation: Any) -> int:
-    """Multiplications: the sizes of all letters, each once."""
+    """Count the multiplications of an einsum: the sizes of all letters, each once."""
     terms = operation.get_attr("equation").decode().partition("->")[0].split(",")
     sizes: dict[str, int] = {}
     for term, tensor in zip(terms, operation.inputs, strict=True):
@@ -125,8 +100,6 @@ def _einsum(operation: Any) -> int:
     return _size(sizes.values())
 
 
-def _size(shape: Iterable[Any]) -> int:
-    total = 1
-    for size in shape:
-        total *= int(size or 1)
-    return total
+def _size(shape: Iterable[int | None]) -> int:
+    """Multiply sizes; one that is not known counts as 1."""
+    return math.prod(int(size or 1) for size in shape)

@@ -1,18 +1,227 @@
-"""What Keras 3.15 lacks for several replicas and for speed, each with the test that tells when it can go.
+"""Every private name of Keras and TensorFlow that kplug uses, each with the reason why no public one does.
 
-Keras's `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras#20585), and under MirroredStrategy where the
-first batch cannot be cut evenly. The names that are replaced are private: another version of Keras is refused.
+Reading a private name fails loudly where it is gone. What replaces one could go wrong in silence: it is done for the
+versions that it was tested with alone, and each replacement names the test that tells when it can go.
 """
 
 from __future__ import annotations
 
+import contextlib
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-TESTED = "3.15."
+TESTED = "3.15."  # Keras; another version may have other private names
 _originals: dict[str, Any] = {}
+
+
+# --- layers ----------------------------------------------------------------------------------------------------------
+
+
+def layers_of(layer: keras.Layer, include_self: bool = True) -> list[keras.Layer]:
+    """Return a layer or model and all that is inside it, at any depth; `Model.layers` has the first level alone."""
+    return layer._flatten_layers(include_self=include_self, recursive=True)
+
+
+def own_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the weights that a layer owns itself; its public lists have those of the layers inside it too."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def calls_of(operation: keras.Operation) -> list[Any]:
+    """Return the symbolic calls of a layer, each with `output_tensors`; `Layer.output` refuses where there are several.
+
+    A layer that is called inside another one's `call` has none.
+    """
+    return getattr(operation, "_inbound_nodes", [])
+
+
+def steps_of(model: keras.Model) -> list[Any]:
+    """Return the calls that a functional model's output needs, each after those that it takes from.
+
+    A call has `operation`, `input_tensors` and `outputs`. `Model.layers` does not say which layer feeds which.
+    """
+    return [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
+
+
+def name_counts() -> MutableMapping[str, int]:
+    """Return how many objects of each name Keras has named in this session, to be changed in place.
+
+    `keras.backend.get_uid` reads a count by raising it.
+    """
+    from keras.src.backend.common.global_state import get_global_attribute
+
+    return get_global_attribute("object_name_uids", default=defaultdict(int), set_to_default=True)
+
+
+def key_in_files(layer: keras.Layer) -> str:
+    """Return what weight files of Keras 3 call a layer: its class in snake case, by Keras's own rule."""
+    from keras.src.utils.naming import to_snake_case
+
+    return to_snake_case(type(layer).__name__)
+
+
+def make_variables(model: keras.Model, batch: tuple[Any, ...]) -> None:
+    """Make the variables of a compiled model and its metrics from a batch (x, y), as `fit` does before its first step.
+
+    `Model.build` leaves out the metrics, which then cannot be made inside a step of several replicas.
+    """
+    model._symbolic_build(data_batch=batch)
+
+
+# --- optimizers ------------------------------------------------------------------------------------------------------
+
+
+def rate_of(optimizer: Any) -> Any:
+    """Return an optimizer's schedule, or its variable; None of one that wraps another.
+
+    `Optimizer.learning_rate` computes the rate of the step that comes.
+    """
+    return getattr(optimizer, "_learning_rate", None)
+
+
+def steps_made(optimizer: keras.optimizers.Optimizer) -> int:
+    """Return how many gradients an optimizer was given; `iterations` is divided by those that it accumulates."""
+    return int(optimizer._iterations)
+
+
+def trained_by(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
+    """Return the weights that an optimizer changes, none before it is built; it has no public list of them."""
+    return [getattr(variable, "value", variable) for variable in optimizer._trainable_variables]
+
+
+def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """Return the averages that `use_ema` keeps, in the order of the weights; Keras uses them when `fit` ends alone."""
+    return optimizer._model_variables_moving_average
+
+
+def path_ends(optimizer: keras.optimizers.ScheduleFreeAdamW) -> list[keras.Variable | None]:
+    """Return z of a schedule-free optimizer for each weight, which it keeps in the place of momentums."""
+    return optimizer._momentums
+
+
+def number_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
+    """Return the place of a variable among those of an optimizer, which knows it by a key of its own."""
+    return optimizer._get_variable_index(variable)
+
+
+def weight_decay_of(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> float:
+    """Return the weight decay of a variable, 0 where it is excluded; Muon has two, of which no public name tells."""
+    by_adam = getattr(optimizer, "_should_use_adamw", None)
+    decay = optimizer.adam_weight_decay if by_adam and by_adam(variable) else optimizer.weight_decay
+    return decay if decay and optimizer._use_weight_decay(variable) else 0.0
+
+
+def leave_out_weight_decay(optimizer: keras.optimizers.Optimizer) -> None:
+    """Have an optimizer apply no weight decay before its steps, since its `update_step` was replaced by one that does.
+
+    Setting `weight_decay` to None would not do for Muon, which has a second one. Where Keras calls this otherwise some
+    day, weights decay twice: tests/test_optimizers.py compares each step with one by hand.
+    """
+    optimizer._apply_weight_decay = lambda variables: None
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau, ABC):
+    """Keras's callback, which can also lower the rates of a schedule.
+
+    It sets `optimizer.learning_rate`, which a schedule refuses, in a method with a private name. Where that has another
+    name some day, schedules are refused again. tests/test_optimizers.py: a plateau lowers all later rates.
+    """
+
+    @abstractmethod
+    def lower_schedule(self, optimizer: Any) -> bool | None:
+        """Lower the rates of an optimizer's schedule; True where there was room, None where its rate is a number."""
+
+    def _reduce_optimizer_lr(self, optimizer: Any, epoch: int, name: str = "") -> bool:
+        is_lowered = self.lower_schedule(optimizer)
+        return super()._reduce_optimizer_lr(optimizer, epoch, name) if is_lowered is None else is_lowered
+
+
+# --- graphs, devices, workers ----------------------------------------------------------------------------------------
+
+
+def function_in(graph: tf.Graph, name: str) -> Any:
+    """Return a function that operations of a graph call by name; it has a `graph`, a `FunctionDef` has no shapes."""
+    return graph._get_function(name)
+
+
+def gpu_memory_limits() -> list[float]:
+    """Return the bytes that TensorFlow may take of each GPU; `get_memory_info` tells those that it uses alone."""
+    from tensorflow.python.client import device_lib
+
+    return [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+
+
+def place_among_workers(strategy: tf.distribute.Strategy) -> tuple[int, int] | None:
+    """Return (number of processes, the number of this one); None of a strategy of one process.
+
+    A cluster resolver numbers the workers of each job from 0, a chief apart; collective operations count all.
+    """
+    extended = strategy.extended
+    if not getattr(extended, "_in_multi_worker_mode", lambda: False)():
+        return None
+    return extended._num_workers, extended._id_in_cluster
+
+
+def watch_workers(cluster: Any, heartbeat: int, joining: int) -> None:
+    """Have TensorFlow's coordination service, which has no public name, notice soon that a worker is gone.
+
+    Args:
+        cluster: a `tf.train.ClusterSpec`.
+        heartbeat: seconds without a sign of life after which a worker is gone.
+        joining: seconds to wait for all workers at the start.
+    """
+    from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
+    from tensorflow.python.distribute import multi_worker_util
+    from tensorflow.python.eager import context
+
+    jobs = [coordination_config_pb2.CoordinatedJob(name=job, num_tasks=cluster.num_tasks(job)) for job in cluster.jobs]
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=multi_worker_util.coordination_leader(cluster),
+        coordinated_jobs=jobs,
+        heartbeat_timeout_in_ms=heartbeat * 1000,
+        cluster_register_timeout_in_ms=joining * 1000,
+    )
+
+
+# --- a training that goes on in the middle of an epoch ---------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def skipping(model: keras.Model, count: int) -> Iterator[None]:
+    """Inside, the first `count` training steps of `fit` do nothing and take no batch: they were made before.
+
+    So the epoch keeps its number of steps, and a training begins and ends once: `fit` called for the rest of the
+    epoch and again for the other epochs would finish the optimizer's moving averages in between. `fit` has no
+    argument for a first step; it takes `model.train_function` where there is one. tests/test_resume.py: a killed
+    training ends as the whole one.
+    """
+    model.make_train_function()
+    train, left = model.train_function, count // model.steps_per_execution
+
+    def step(iterator: Any) -> Any:
+        nonlocal left
+        if left:
+            left -= 1
+            return {}
+        return train(iterator)
+
+    model.train_function = step
+    try:
+        yield
+    finally:
+        model.train_function = train
+
+
+# --- what Keras 3.15 lacks for several replicas and for speed --------------------------------------------------------
+#
+# Its `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras#20585), and under MirroredStrategy where the first
+# batch cannot be cut evenly. The names that are replaced are private: another version of Keras is refused.
 
 
 def fuse_batch_normalization() -> None:

@@ -1,18 +1,18 @@
-"""A part of a rebuilt model as a layer of another one: its names, and what it is applied to."""
+"""A part of a rebuilt model, made a layer of another one: its names, and the sizes that it is applied to."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.common.global_state import get_global_attribute
 
 from kplug.errors import SpecError
 from kplug.model.network import dtype_policy
+from kplug.model.patches import layers_of, name_counts
 
 AROUND = ("Exception encountered when calling", "Could not automatically infer")  # how Keras begins a message
 TWO = 2  # examples of a trial: enough to see whether they stay apart
@@ -50,7 +50,7 @@ class TrainedPart(keras.Layer):
         return self.network(inputs, training=training)
 
     def _fitting(self, apply: Callable[[], Any], input_shape: Any) -> Any:
-        """What `apply` gives; SpecError where it cannot."""
+        """Return what `apply` gives; refuse the part where Keras or TensorFlow cannot apply it."""
         try:
             return apply()
         except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
@@ -73,13 +73,13 @@ class TrainedPart(keras.Layer):
 
 
 def _reason(error: Exception) -> str:
-    """The line of an error that says what is wrong; Keras puts others around it, and sets it in bold."""
+    """Return the line of an error that says what is wrong; Keras puts others around it, and sets it in bold."""
     lines = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in str(error).splitlines()]
     return next((line for line in lines if line and not line.startswith(AROUND)), type(error).__name__)
 
 
 def _shape_of_input(part: keras.Layer) -> Any:
-    """The shape of what a layer was called with when its model was built; None where that is not known."""
+    """Return the shape of what a layer was called with when its model was built; None where that is not known."""
     try:
         return keras.tree.map_structure(lambda tensor: tuple(tensor.shape[1:]), part.input)
     except (AttributeError, ValueError):
@@ -98,14 +98,14 @@ def _shown(shapes: Any) -> str:
 
 def _allow_other_sizes(part: keras.Layer) -> None:
     """Have the networks in a part ask for rank and channels alone: the sizes are those of its first data."""
-    for layer in part._flatten_layers(include_self=True, recursive=True):
+    for layer in layers_of(part):
         inputs = getattr(layer, "inputs", None) if isinstance(layer, keras.Model) else None
         if inputs and len(inputs) == 1 and len(inputs[0].shape) > 1:
             layer.input_spec = keras.InputSpec(ndim=len(inputs[0].shape), axes={-1: inputs[0].shape[-1]})
 
 
 def _pyramid(part: keras.Layer, inputs: Any) -> dict[str, Any]:
-    """The part's pyramid levels, of these inputs."""
+    """Return the part's pyramid levels, of these inputs."""
     levels = getattr(part, "pyramid_outputs", None)
     if not levels:
         return {}
@@ -120,20 +120,27 @@ def _pyramid(part: keras.Layer, inputs: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def names_as_if_alone() -> Iterator[Callable[[keras.Layer], None]]:
-    """Inside, layers are named as always; outside, only those of the parts that were kept count as there.
+    """Inside, a whole learner is built; outside, only the layers of the parts that are kept of it count as named.
 
-    So a head is called `linear` beside a part that came with a head of its own, and the weights of both have the
-    same paths in every build. Keras counts names where no public function reads them.
+    Paths of weights begin with names of layers, and checkpoints and files of weights know weights by their paths: a
+    model must give its layers the same names in every build. Keras makes names unique in a session by counting each
+    ("dense", "dense_1"). To take a part out of another run, that run's whole learner is built, with layers that are
+    thrown away right after: its head, its second branch. They must leave no trace in the counts, else the new model's
+    own head would be `linear_1` here, and `linear` where the part comes from a learner without a head. What is kept
+    must count, else a new layer would get a name that the part has, and two weights would have one path.
+
+    So the counts of before are put back at the end, raised to those of the layers that were kept. `Network` counts
+    its names in the same place, by `keras.backend.get_uid`.
 
     Returns:
-        a function that keeps the names of a part.
+        a function to call with each part that is kept.
     """
-    before = dict(get_global_attribute("object_name_uids", default={}))
+    before = dict(name_counts())
     kept: dict[str, int] = {}
 
     def keep(part: keras.Layer) -> None:
-        counted = get_global_attribute("object_name_uids")
-        for layer in part._flatten_layers(include_self=True, recursive=True):
+        counted = name_counts()
+        for layer in layers_of(part):
             base, number = _counted_name(layer.name, counted)
             if base:
                 kept[base] = max(kept.get(base, 0), number)
@@ -141,15 +148,17 @@ def names_as_if_alone() -> Iterator[Callable[[keras.Layer], None]]:
     try:
         yield keep
     finally:
-        now = get_global_attribute("object_name_uids", default={})
-        if now:
-            after = {name: max(count, kept.get(name, 0)) for name, count in (dict.fromkeys(kept, 0) | before).items()}
-            now.clear()
-            now.update(after)
+        now = name_counts()  # not the mapping of before: Keras makes another one when it clears its session
+        now.clear()  # in place, since it is Keras's own
+        now.update({name: max(before.get(name, 0), kept.get(name, 0)) for name in kept | before})
 
 
-def _counted_name(name: str, counted: Any) -> tuple[str, int]:
-    """(`conv2d`, 3) of `conv2d_2`: what Keras counted, and how many there are then; ("", 0) of a name given by hand."""
+def _counted_name(name: str, counted: Mapping[str, int]) -> tuple[str, int]:
+    """Split a layer's name into what Keras counted and how many of it there are then.
+
+    The third layer of a name is `conv2d_2`: ("conv2d", 3). A layer that was called `block_2` by hand was not counted,
+    unless `block` was: ("", 0).
+    """
     numbered = re.fullmatch(r"(.+)_(\d+)", name)
     if numbered and numbered[1] in counted:
         return numbered[1], int(numbered[2]) + 1

@@ -2,65 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+# objects whose attributes are looked into; others, such as schedules and the nodes of a graph, hold nothing to be kept
 _HOLDERS = (
-    *(keras.layers.Layer, keras.optimizers.Optimizer, keras.metrics.Metric, keras.losses.Loss),
+    keras.Layer,
+    keras.optimizers.Optimizer,
+    keras.metrics.Metric,
+    keras.losses.Loss,
     keras.random.SeedGenerator,
 )
 
 
-def reachable_variables(model: keras.Model) -> dict[str, Any]:
-    """Every variable that can be reached from a model, by the path of attributes that leads to it.
+def walk(item: Any, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield (path, thing) for a model and everything below it, each thing once, by the first path that leads to it.
+
+    A path is the names of attributes, keys and numbers in lists that lead from the model to the thing. Paths of
+    variables name the values of a checkpoint: their form and the order of the walk are part of its format. They go
+    through private attributes of Keras too, so that a checkpoint is of one version of Keras, which a run records.
+    """
+    seen = set() if seen is None else seen
+    item = item.value if isinstance(item, keras.Variable) else item
+    if id(item) in seen:
+        return
+    seen.add(id(item))
+    yield path, item
+    parts: Any = ()
+    if isinstance(item, list | tuple):
+        parts = enumerate(item)
+    elif isinstance(item, dict):
+        parts = item.items()
+    elif isinstance(item, _HOLDERS):
+        parts = vars(item).items()
+    for name, part in parts:
+        yield from walk(part, f"{path}/{name}" if path else name, seen)
+
+
+def reachable_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """Return every variable that can be reached from a model, by the path of attributes that leads to it.
 
     Weights, seeds, metrics, all optimizers and whatever else a model holds; `tf.train.Checkpoint(model)` leaves out
     the seeds and the metrics.
     """
-    found: dict[str, Any] = {}
-    _collect(model, "", found, set())
-    return found
-
-
-def _collect(item: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
-    if id(item) in seen:
-        return
-    seen.add(id(item))
-    if isinstance(item, keras.Variable):
-        _collect(item.value, path, found, seen)
-    elif isinstance(item, tf.Variable):
-        found[path] = item
-    elif isinstance(item, list | tuple):
-        for number, part in enumerate(item):
-            _collect(part, f"{path}/{number}", found, seen)
-    elif isinstance(item, dict):
-        for key, part in item.items():
-            _collect(part, f"{path}/{key}", found, seen)
-    elif isinstance(item, _HOLDERS):
-        for name, part in vars(item).items():
-            _collect(part, f"{path}/{name}" if path else name, found, seen)
+    return {path: item for path, item in walk(model) if isinstance(item, tf.Variable)}
 
 
 def optimizers_of(model: keras.Model) -> list[Any]:
-    """Every optimizer that is reachable from a model, those that others wrap among them."""
-    found: list[Any] = []
-    _collect_optimizers(model, found, set())
-    return found
-
-
-def _collect_optimizers(item: Any, found: list[Any], seen: set[int]) -> None:
-    """Every optimizer below an attribute, those that others wrap among them."""
-    if id(item) in seen or isinstance(item, keras.Variable):
-        return
-    seen.add(id(item))
-    if isinstance(item, keras.optimizers.Optimizer):
-        found.append(item)
-    if isinstance(item, keras.Layer | keras.optimizers.Optimizer):
-        item = list(vars(item).values())
-    elif isinstance(item, dict):
-        item = list(item.values())
-    if isinstance(item, list | tuple):
-        for part in item:
-            _collect_optimizers(part, found, seen)
+    """Return every optimizer that is reachable from a model, those that others wrap among them."""
+    return [item for _, item in walk(model) if isinstance(item, keras.optimizers.Optimizer)]

@@ -1,4 +1,4 @@
-"""Which weights a stage trains, by which optimizers, and which it takes over from the stage before."""
+"""The weights of a model: those that a stage trains, takes over from the stage before, or loads from a run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import keras
 
 from kplug.console import log
 from kplug.errors import Problem, SpecError, listed
+from kplug.model.patches import layers_of, own_variables
 from kplug.spec import Spec
 from kplug.storage.run_directory import BEST, KEPT, RunDirectory
 
@@ -33,15 +34,13 @@ def freeze(spec: Spec, model: keras.Model) -> None:
 
 
 def leaf_layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers that own weights themselves."""
-    found = model._flatten_layers(include_self=False, recursive=True)
-    return [layer for layer in found if layer._trainable_variables or layer._non_trainable_variables]
+    """Return the layers that own weights themselves."""
+    return [layer for layer in layers_of(model, include_self=False) if own_variables(layer)]
 
 
 def path_of(layer: keras.Layer) -> str:
-    """A layer's path below the model: `resnet/stage1/conv`."""
-    variables = [*layer._trainable_variables, *layer._non_trainable_variables]
-    return variables[0].path.rpartition("/")[0]
+    """Return a layer's path below the model: `resnet/stage1/conv`."""
+    return own_variables(layer)[0].path.rpartition("/")[0]
 
 
 def carry_over(weights: Mapping[str, Any], model: keras.Model) -> None:
@@ -59,15 +58,15 @@ def carry_over(weights: Mapping[str, Any], model: keras.Model) -> None:
 
 
 def finalize(model: keras.Model) -> None:
-    """Let layers that compute with copies of their weights, as Normalization does, see that these were assigned."""
-    for layer in model._flatten_layers(include_self=False, recursive=True):
+    """Let layers that compute with copies of their weights, as Normalization does, see that others were assigned."""
+    for layer in layers_of(model, include_self=False):
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
 
 
 @contextlib.contextmanager
 def weights_only(model: keras.Model) -> Iterator[None]:
-    """Take a model's optimizer away meanwhile: Keras would write and read its variables too, twice the size again."""
+    """Inside, a model is without its optimizer, whose variables Keras would write and read too: twice the weights."""
     optimizer, model.optimizer = model.optimizer, None
     try:
         yield

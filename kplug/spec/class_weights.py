@@ -19,11 +19,11 @@ def refuse_unknown_classes(parameter: str, weights: Any, classes: tuple[str, ...
     Raises:
         SpecError: a name is none of them.
     """
-    if problems := [Problem(message, (parameter, name)) for name, message in _unknown(weights, classes)]:
+    if problems := [Problem(message, (parameter, name)) for name, message in unknown_classes(weights, classes)]:
         raise SpecError(problems)
 
 
-def _unknown(weights: Any, classes: tuple[str, ...] | None) -> list[tuple[str, str]]:
+def unknown_classes(weights: Any, classes: tuple[str, ...] | None) -> list[tuple[str, str]]:
     """Names in weights that are no class, and what there is to say of them."""
     if not isinstance(weights, Mapping) or classes is None:
         return []

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from kplug.errors import listed
 from kplug.model.machine import Hardware, processor_flags
-from kplug.model.operations import operations
+from kplug.model.operations import training_operations
+from kplug.model.patches import layers_of
 from kplug.training.plan import Stage
 
 SAFE_CHANNELS = 16  # with which oneDNN's kernels for AVX-512 fill a register
@@ -54,7 +55,7 @@ def precision(stage: Stage, hardware: Hardware, model: keras.Model | None = None
     if wanted != "auto":
         return wanted
     if hardware.kind == "CPU":
-        thin = model is not None and any(map(_is_depthwise, model._flatten_layers()))
+        thin = model is not None and any(map(_is_depthwise, layers_of(model)))
         return "mixed_bfloat16" if hardware.flags and not thin else "float32"
     if (hardware.capability or 0) >= 8:  # Ampere and later
         return "mixed_bfloat16"
@@ -81,7 +82,7 @@ def refuse_crash(stage: Stage, hardware: Hardware, model: keras.Model, batch_siz
     threads, batch_size = stage.fit.threads or os.cpu_count() or 1, batch_size // hardware.replicas
     if batch_size % threads == 0:
         return
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         if not isinstance(layer, CONVOLUTIONS) or max(layer.strides) == 1:
             continue
         if PICTURES < (channels := layer.kernel.shape[-2] * layer.groups) < SAFE_CHANNELS:
@@ -99,7 +100,7 @@ def jit(stage: Stage, hardware: Hardware, model: keras.Model) -> bool:
     wanted = stage.fit.jit
     if wanted != "auto":
         return wanted
-    return hardware.kind == "GPU" and hardware.replicas == 1 and all(x.supports_jit for x in model._flatten_layers())
+    return hardware.kind == "GPU" and hardware.replicas == 1 and all(x.supports_jit for x in layers_of(model))
 
 
 def steps_per_execution(stage: Stage, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> int:
@@ -111,7 +112,7 @@ def steps_per_execution(stage: Stage, hardware: Hardware, model: keras.Model, st
     wanted = stage.fit.steps_per_execution
     divisors = [n for n in range(1, steps + 1) if steps % n == 0]
     if wanted == "auto":
-        small = hardware.replicas == 1 and operations(model) * batch_size < SMALL_STEP
+        small = hardware.replicas == 1 and training_operations(model) * batch_size < SMALL_STEP
         return max(n for n in divisors if n <= MOST_STEPS) if small else 1
     if wanted not in divisors:
         message = f"{wanted} does not divide the {steps} steps of an epoch; {listed([str(n) for n in divisors])} do"

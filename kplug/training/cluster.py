@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kplug.data.pipeline import ALL, BatchSlices
 from kplug.errors import WorkerLost
+from kplug.model.patches import place_among_workers
 
 CHUNK = 1 << 24  # bytes that are shared at once
 # what TensorFlow's collective operations raise when another process is gone; which of them depends on the moment
@@ -46,16 +47,16 @@ class Cluster:
     @property
     def workers(self) -> int:
         """Processes that train together."""
-        return getattr(self.strategy.extended, "_num_workers", 1) if self.is_multi_worker else 1
+        return (place_among_workers(self.strategy) or (1, 0))[0]
 
     @property
     def index(self) -> int:
         """The number of this process, counted from 0, which is the chief."""
-        return self.strategy.extended._id_in_cluster if self.is_multi_worker else 0
+        return (place_among_workers(self.strategy) or (1, 0))[1]
 
     @property
     def is_multi_worker(self) -> bool:
-        return bool(getattr(self.strategy.extended, "_in_multi_worker_mode", lambda: False)())
+        return place_among_workers(self.strategy) is not None
 
     @property
     def is_chief(self) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,27 +137,3 @@ class Continued(keras.callbacks.CallbackList):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.skip = 0
         super().on_epoch_end(epoch, logs)
-
-
-@contextlib.contextmanager
-def skipping(model: keras.Model, count: int) -> Iterator[None]:
-    """Let the first `count` training steps of `fit` do nothing and take no batch: they were made before.
-
-    So the epoch keeps its number of steps, and a training begins and ends once: `fit` called for the rest of the
-    epoch and again for the other epochs would finish the optimizer's moving averages in between.
-    """
-    model.make_train_function()  # what `fit` would call first, and does not call again: our function stays in its place
-    train, left = model.train_function, count // model.steps_per_execution
-
-    def step(iterator: Any) -> Any:
-        nonlocal left
-        if left:
-            left -= 1
-            return {}
-        return train(iterator)
-
-    model.train_function = step
-    try:
-        yield
-    finally:
-        model.train_function = train

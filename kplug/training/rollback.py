@@ -7,7 +7,6 @@ are, so that a run that is killed in between ends as one that is not.
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from pathlib import Path
@@ -18,7 +17,6 @@ import tensorflow as tf
 
 from kplug.console import log
 from kplug.errors import BlownUp
-from kplug.model.variables import optimizers_of
 from kplug.storage.run_directory import RunDirectory
 from kplug.training.checkpoints import Checkpoint, checkpoints_in, open_checkpoint
 from kplug.training.recorder import Recorder
@@ -124,25 +122,3 @@ def lost_weight(model: keras.Model) -> str | None:
         if tf.as_dtype(weight.dtype).is_floating and not bool(tf.reduce_all(tf.math.is_finite(weight.value))):
             return str(weight.path)
     return None
-
-
-# --- smaller rates ---------------------------------------------------------------------------------------------------
-
-
-def slow_down(model: keras.Model, schedules: float, variables: float) -> None:
-    """Multiply the rates of all optimizers of a model: those of schedules by one factor, plain ones by another."""
-    for optimizer in optimizers_of(model):
-        rate = getattr(optimizer, "_learning_rate", None)  # one that wraps another has none
-        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-            if schedules != 1:
-                optimizer._learning_rate = slowed(rate, schedules)
-        elif isinstance(rate, keras.Variable) and variables != 1:
-            rate.assign(rate * variables)
-
-
-def slowed(schedule: Any, factor: float) -> Any:
-    """A schedule with all its rates multiplied, of the same class and with the same attributes otherwise."""
-    kind = type(schedule)
-    made = copy.copy(schedule)
-    made.__class__ = type(kind.__name__, (kind,), {"__call__": lambda self, step: kind.__call__(self, step) * factor})
-    return made

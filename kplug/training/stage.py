@@ -9,6 +9,7 @@ from typing import Any
 from kplug.data.readable import explained
 from kplug.inference.run import Run
 from kplug.model.memory import out_of_memory
+from kplug.model.patches import skipping
 from kplug.records import DataInfo, FitInfo
 from kplug.spec.build import build
 from kplug.spec.plugins import host
@@ -19,7 +20,7 @@ from kplug.training.cluster import noticing_loss
 from kplug.training.plan import Training
 from kplug.training.progress import Progress, Reading
 from kplug.training.recorder import Recorder
-from kplug.training.resume import Continued, skipping
+from kplug.training.resume import Continued
 from kplug.training.saver import Saver
 from kplug.training.validation import validation_of
 from kplug.training.workers import Agreeing

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kplug.data.codecs.pixels import LUMA, _round, noinline, resize
+from kplug.data.codecs.pixels import LUMA, noinline, resize, rounded
 
 MAX_PIXELS = 2**27  # above the 102 megapixels of the largest cameras, 400 MB as RGB
 MAX_SIDE = 2**16 - 1  # what JPEG and GIF can say; a resize holds output height x input width floats
@@ -170,7 +170,7 @@ def _convert(image: Any, channels: int) -> Any:
     colours = tf.where(has_alpha, native - 1, native)
     rgb = tf.tile(image[..., :colours], [1, 1, 3 // colours])
     if channels == 1:
-        rgb = _round(tf.tensordot(tf.cast(rgb, tf.float32), tf.constant(LUMA), 1))[..., tf.newaxis]
+        rgb = rounded(tf.tensordot(tf.cast(rgb, tf.float32), tf.constant(LUMA), 1))[..., tf.newaxis]
     if channels == 4:
         opaque = tf.fill(tf.shape(image[..., :1]), tf.constant(255, tf.uint8))
         rgb = tf.concat([rgb, tf.cond(has_alpha, lambda: image[..., native - 1 :], lambda: opaque)], axis=-1)

@@ -62,10 +62,10 @@ def _resample(image: Any, size: tuple[int, int], how: str) -> Any:
         kernel_type="triangle",
         antialias=True,
     )
-    return _round(scaled_images if image.shape.rank == 4 else scaled_images[0])
+    return rounded(scaled_images if image.shape.rank == 4 else scaled_images[0])
 
 
-def _round(averages: Any) -> Any:
+def rounded(averages: Any) -> Any:
     """Averages of bytes, which never leave 0 to 255 by so much that rounding does not take it back."""
     return tf.cast(tf.round(averages), tf.uint8)
 

@@ -1,8 +1,7 @@
-"""What a training costs on this machine: the alternatives of `fit` timed in turn, the input, the processor's best."""
+"""How fast a spec trains on this machine: alternatives of `fit` timed in turn, the input, the processor's best."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
 import time
@@ -21,7 +20,7 @@ from kplug.default_plugins.bench.peak import best_rate, compute_dtype
 from kplug.errors import SpecError
 from kplug.model.machine import Hardware
 from kplug.model.memory import out_of_memory
-from kplug.model.operations import forward_operations
+from kplug.model.operations import TRAINING, forward_operations
 from kplug.records import Rebuild
 from kplug.spec import Spec
 from kplug.training.auto import MOST_STEPS
@@ -35,10 +34,10 @@ KEYS = ("precision", "jit", "steps_per_execution")
 PRECISIONS = ("float32", "mixed_bfloat16")
 FOREVER = 10**6  # epochs: more than are read
 PREPARING = 0.5  # share of the time in which alternatives are built and traced
-LEAST_ROUNDS = 3
+LEAST_ROUNDS = 3  # so that there is a median
 LEAD = 2  # executions before a chunk, in which the input pipeline starts
-CHUNK = 0.7  # seconds
-CLEARLY = 1.05  # ratio of speeds that is worth a word
+CHUNK = 0.7  # seconds that an alternative is timed in a round
+CLEARLY = 1.05  # ratio of speeds that is worth a word: less is the machine's own noise
 
 
 @dataclass
@@ -87,7 +86,7 @@ class Timer(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Of one step."""
+        """The time of one step."""
         (first, started), (last, ended) = self.times[0], self.times[-1]
         return (ended - started) / (last - first)
 
@@ -118,7 +117,7 @@ def compare(spec: Spec, seconds: float) -> dict[str, Any]:
         input_seconds = time_input(data, base.training.learner)  # type: ignore[union-attr]
         model_seconds = trainings.time_model_alone(base)
     best = {name: best_rate(name) for name in sorted({compute_dtype(a.settings["precision"]) for a in alternatives})}
-    work = 3.0 * forward_operations(base.training.learner.model, trainings.example)  # type: ignore[union-attr]
+    work = operations_of_a_step(base.training.learner.model, trainings.example)  # type: ignore[union-attr]
     return {
         "name": spec.name,
         "hardware": trainings.hardware.to_json(),
@@ -134,6 +133,14 @@ def compare(spec: Spec, seconds: float) -> dict[str, Any]:
     }
 
 
+def operations_of_a_step(model: keras.Model, example: Any) -> float:
+    """Count the operations of a training step on a batch; 0 of a model that has a `train_step` and no `call`."""
+    try:
+        return float(TRAINING * forward_operations(model, example))
+    except (TypeError, ValueError, NotImplementedError):
+        return 0.0
+
+
 class Trainings:
     """The trainings of one spec on one set of devices."""
 
@@ -144,16 +151,14 @@ class Trainings:
         self.example: Any = None
 
     def make(self, until: float) -> list[Alternative]:
-        """The spec as it is, what auto chooses, and the spec with one value changed, as many as there is time for."""
+        """Build the spec as it is, as auto chooses, and with one value changed, as many as there is time for."""
         base = self._built({})
-        auto = self._settings(self._prepared(dict.fromkeys(KEYS, "auto")))
-        self.auto = auto
+        self.auto = self._settings(self._prepared(dict.fromkeys(KEYS, "auto")))
         found = [base]
         several = max(n for n in range(1, MOST_STEPS + 1) if self.data.steps % n == 0)
-        changes: list[dict[str, Any]] = [{"precision": p} for p in PRECISIONS]
-        changes += [{"steps_per_execution": n} for n in (1, several)]
-        changes += [{"jit": j} for j in (False, True)]  # last: XLA may compile for a minute
-        for settings in (auto, *(base.settings | change for change in changes)):
+        changes = [("precision", p) for p in PRECISIONS] + [("steps_per_execution", n) for n in (1, several)]
+        changes += [("jit", j) for j in (False, True)]  # last: XLA may compile for a minute
+        for settings in (self.auto, *(base.settings | {key: value} for key, value in changes)):
             if settings in [alternative.settings for alternative in found]:
                 continue
             late = time.monotonic() > until
@@ -169,7 +174,7 @@ class Trainings:
         return {key: training.choices[key] for key in KEYS}
 
     def _built(self, settings: dict[str, Any]) -> Alternative:
-        """An alternative that has made its first steps; without settings, the spec's own, which must succeed."""
+        """Build an alternative and make its first steps; without settings, the spec's own, which must succeed."""
         log(f"building {in_words(settings) or 'the spec as it is'}")
         try:
             training = self._prepared(settings)
@@ -185,13 +190,13 @@ class Trainings:
             return Alternative(settings, problem=str(error).strip().splitlines()[0][:100])  # what XLA cannot compile
 
     def time(self, alternative: Alternative) -> float:
-        """Seconds of a step, input and all, in one chunk."""
+        """Return the seconds of a step, input and all, in one chunk."""
         training: Any = alternative.training
         batches = self.cluster.batches(lambda shares: self.data.training(training.learner, FOREVER, 0, shares))
         return self._timed(training, batches, alternative.executions)
 
     def time_model_alone(self, alternative: Alternative) -> float:
-        """Seconds of a step on a batch that is there already."""
+        """Return the seconds of a step on a batch that is there already."""
         training: Any = alternative.training
 
         def one_batch(shares: Any) -> tf.data.Dataset:
@@ -213,19 +218,22 @@ def steps_at_once(training: Training) -> int:
 
 
 def run_rounds(trainings: Trainings, alternatives: list[Alternative], until: float) -> int:
-    """Every alternative in turn, each round begun by another: the machine's speed changes from minute to minute."""
+    """Time every alternative in turn, and return how many rounds there were.
+
+    Each round begins with another one: the machine's speed changes from minute to minute.
+    """
     log(f"timing {len(alternatives)} alternatives in turn")
-    for number in itertools.count():
-        if number >= LEAST_ROUNDS and time.monotonic() > until:
-            return number
-        at = number % len(alternatives)
+    rounds = 0
+    while rounds < LEAST_ROUNDS or time.monotonic() <= until:
+        at = rounds % len(alternatives)
         for alternative in (*alternatives[at:], *alternatives[:at]):
             alternative.seconds.append(trainings.time(alternative))
-    raise AssertionError
+        rounds += 1
+    return rounds
 
 
 def time_input(data: Data, learner: Any, seconds: float = 2.0) -> float:
-    """Seconds in which the input pipeline alone makes a batch."""
+    """Return the seconds in which the input pipeline alone makes a batch."""
     batches = iter(data.training(learner, FOREVER))
     warm = time.perf_counter() + seconds / 4
     while time.perf_counter() < warm:  # what was made ahead, and the pipeline's own tuning
@@ -245,7 +253,7 @@ def in_words(settings: Mapping[str, Any]) -> str:
 
 
 def report(found: Mapping[str, Any]) -> str:
-    """A table and what follows from it, for a person."""
+    """Write a table and what follows from it, for a person."""
     lines = [["precision", "jit", "steps at once", "images/s", "ms a step", "of peak", "speed (quartiles)"]]
     for row in found["alternatives"]:
         settings = [row["precision"], str(row["jit"]).lower(), str(row["steps_per_execution"])]

@@ -1,4 +1,4 @@
-"""How much a model computes, and how much the processor could."""
+"""The most that the processor can compute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def compute_dtype(precision: str) -> str:
 
 
 def best_rate(dtype: str, seconds: float = 0.5) -> float:
-    """Operations a second of a large product of matrices: the most that can be had here."""
+    """Measure the operations a second of a large product of matrices: the most that can be had here."""
     matrix = tf.cast(tf.random.normal((MATRIX, MATRIX)), dtype)
     product = tf.function(lambda a: tf.reduce_sum(a @ a))
     product(matrix)

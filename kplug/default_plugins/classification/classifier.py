@@ -18,7 +18,7 @@ OUTPUTS = {
 
 
 class Classifier(keras.Model):
-    """Gives logits; its loss sees logits and, smoothed, the targets; its metrics see probabilities.
+    """A model that gives logits; its loss sees logits and, smoothed, the targets; its metrics see probabilities.
 
     Keras's metrics take logits without a word and return numbers that mean nothing.
     """
@@ -49,7 +49,7 @@ def classifier(
     class_weights: Any = None,
     l2: float = 0.0,
 ) -> Learner:
-    """A `Learner` of a network and its head; the parameters are those of the component `classification`."""
+    """Make the learner of a network and its head; the parameters are those of the component `classification`."""
     if not data.classes:
         raise SpecError("the source gives no labels; classification needs them")
     weights = None if class_weights is None else class_weight_vector(class_weights, data)

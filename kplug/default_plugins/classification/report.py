@@ -1,4 +1,4 @@
-"""What a classification's predictions are worth, class by class and group by group, in figures."""
+"""Figures of how good a classification's predictions are, class by class and group by group."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SUMMARY = ("accuracy", "balanced_accuracy", "worst_recall", "macro_f1", "calibra
 
 
 def report(run: Run, name: str, probabilities: np.ndarray, columns: Columns) -> dict[str, float]:
-    """Write `report-NAME.json` and pictures of it below `plots/`; the metrics that stand for all of it.
+    """Write `report-NAME.json` and pictures of it below `plots/`; return the metrics that stand for all of it.
 
     Args:
-        run: evaluated.
-        name: of the evaluation.
-        probabilities: `[n, classes]`.
-        columns: of the split, with `label`, `[n]`, or `[n, classes]` where an example has several.
+        run: the run that was evaluated.
+        name: name of the evaluation.
+        probabilities: the answers, `[n, classes]`.
+        columns: those of the split, with `label`, `[n]`, or `[n, classes]` where an example has several.
     """
     labels, classes = np.asarray(columns["label"]), run.info.classes
     found = scores(labels, probabilities) | details(labels, probabilities, classes)
@@ -37,7 +37,7 @@ def report(run: Run, name: str, probabilities: np.ndarray, columns: Columns) -> 
 
 
 def answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is right and what is said, bool `[n, classes]`; of several labels a class is said above 1/2."""
+    """Return what is right and what is said, bool `[n, classes]`; of several labels a class is said above 1/2."""
     every = np.arange(probabilities.shape[1])
     if labels.ndim == 2:
         return labels > 0, probabilities > 0.5
@@ -45,11 +45,11 @@ def answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, 
 
 
 def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """The figures that stand for a split, or for a group of its examples, and the bins that one of them is made of.
+    """Compute the figures of a split, or of a group of its examples, and the bins that one of them is made of.
 
     Args:
-        labels: what is right, `[n]`, or 0 and 1, `[n, classes]`.
-        probabilities: `[n, classes]`.
+        labels: the right classes, `[n]`, or 0 and 1, `[n, classes]`.
+        probabilities: the answers, `[n, classes]`.
     """
     several = labels.ndim == 2
     right, said = answers(labels, probabilities)
@@ -73,7 +73,7 @@ def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
 
 
 def details(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Class by class and pair by pair; the arguments are those of `scores`, and the names by label."""
+    """Compute figures class by class and pair by pair; the arguments are those of `scores`, and the names by label."""
     several = labels.ndim == 2
     right, said = answers(labels, probabilities)
     hits, support, predicted = (right & said).sum(0), right.sum(0), said.sum(0)
@@ -92,7 +92,7 @@ def details(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, .
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, count: int) -> list[list[int]]:
-    """Rows: what is right; columns: what was said."""
+    """Count the examples of each pair of classes. Rows: what is right; columns: what was said."""
     found = np.bincount(labels.astype(np.int64) * count + predicted, minlength=count * count)
     return found.reshape(count, count).tolist()
 
@@ -102,7 +102,7 @@ def mean(values: np.ndarray) -> float:
 
 
 def pairs(right: np.ndarray, said: np.ndarray) -> list[list[list[int]]]:
-    """For each class rows: it is not there, it is; columns: it is not said, it is."""
+    """Count the answers on each class. Rows: it is not there, it is; columns: it is not said, it is."""
     return [
         [[int((~r & ~s).sum()), int((~r & s).sum())], [int((r & ~s).sum()), int((r & s).sum())]]
         for r, s in zip(right.T, said.T, strict=True)
@@ -112,7 +112,7 @@ def pairs(right: np.ndarray, said: np.ndarray) -> list[list[list[int]]]:
 def calibration(
     right: np.ndarray, said: np.ndarray, probabilities: np.ndarray, several: bool
 ) -> list[dict[str, float]]:
-    """Bins of confidence of equal width that hold answers: their share, mean confidence and accuracy.
+    """Return the bins of confidence, of equal width, that hold answers: their share, mean confidence and accuracy.
 
     An answer is the most probable class; with several labels, what is said of each class.
     """
@@ -134,7 +134,7 @@ def calibration(
 
 
 def few_valued(columns: Columns) -> Iterator[tuple[str, np.ndarray]]:
-    """The columns that part the examples into a few groups, as text, but for labels and files."""
+    """Yield the columns that part the examples into a few groups, as text, but for labels and files."""
     for name, column in columns.arrays.items():
         values = np.asarray(column)
         if name in ("label", "path") or values.ndim != 1:
@@ -145,7 +145,7 @@ def few_valued(columns: Columns) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def scores_by(column: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, dict[str, float]]:
-    """The summary of the examples of each value of a column."""
+    """Return the summary of the examples of each value of a column."""
     found = {}
     for value in np.unique(column):
         of_group = scores(labels[column == value], probabilities[column == value])

@@ -12,7 +12,7 @@ NAMED = 40  # classes up to which pictures name them
 
 
 def draw_confusion(found: Mapping[str, Any]) -> bytes:
-    """Rows: what is right; columns: what was said; colours: shares of a row; numbers: examples.
+    """Draw the table of what is right (rows) and what was said (columns); colours are shares of a row.
 
     With several labels an example a row is a class, and the columns are what was said of it.
     """
@@ -41,7 +41,7 @@ def draw_table(found: Mapping[str, Any], counts: np.ndarray, answers: list[str])
 
 
 def draw_recall(found: Mapping[str, Any], counts: tuple[int, ...]) -> bytes:
-    """Recall of every class, the most frequent in training first."""
+    """Draw the recall of every class, the most frequent in training first."""
     rows = [(name, one["recall"], counts[i] if counts else 0) for i, (name, one) in enumerate(found["classes"].items())]
     rows = sorted((row for row in rows if row[1] is not None), key=lambda row: -row[2])
     figure, axis = new_figure(float(np.clip(2 + 0.4 * len(rows), 5, 16)), 3.6)
@@ -58,7 +58,12 @@ def draw_recall(found: Mapping[str, Any], counts: tuple[int, ...]) -> bytes:
 
 
 def draw_calibration(bins: list[dict[str, float]], most: int) -> bytes:
-    """Accuracy by confidence, beside how many predictions have it; `most`: into how many bins they may fall."""
+    """Draw accuracy by confidence, beside how many predictions have it.
+
+    Args:
+        bins: those that `calibration` gives.
+        most: the number of bins into which they may fall.
+    """
     figure, axis = new_figure(4.2, 4.2)
     places = [(b["from"] + b["to"]) / 2 for b in bins]
     axis.bar(places, [b["share"] for b in bins], width=1 / most, color="lightgrey", label="share of the predictions")

@@ -24,7 +24,7 @@ def posterize(image: Any, bits: Any) -> Any:
 
 
 def solarize(image: Any, threshold: Any) -> Any:
-    """The negative of all values from the threshold on, 0 to 256."""
+    """Turn all values from the threshold on, 0 to 256, into their negative."""
     bright = (image >= tf.cast(tf.minimum(threshold, 255), tf.uint8)) & (threshold < 256)
     return tf.bitwise.bitwise_xor(image, 255 * tf.cast(bright, tf.uint8))
 
@@ -55,7 +55,7 @@ def equalize(image: Any) -> Any:
 
 
 def _table_places(image: Any) -> Any:
-    """Where the entry of each pixel stands in a table `[256, channels]` laid out flat."""
+    """Return the place of each pixel's entry in a table `[256, channels]` laid out flat."""
     return tf.cast(image, tf.int32) * image.shape[-1] + tf.range(image.shape[-1])
 
 
@@ -99,7 +99,7 @@ def _blend(without: Any, image: Any, factor: Any) -> Any:
 
 
 def _gray(image: Any) -> Any:
-    """Luma of ITU-R 601 in 16 bits, rounded, float32 `[h, w, 1]`; every product and sum is exact in float32."""
+    """Return the luma of ITU-R 601 in 16 bits, rounded, float32 `[h, w, 1]`; all sums are exact in float32."""
     values = tf.cast(image, tf.float32)
     if image.shape[-1] != 3:  # one channel, or channels that are no red, green and blue
         return tf.floor(tf.reduce_mean(values, axis=-1, keepdims=True) + 0.5)
@@ -112,7 +112,7 @@ def _gray(image: Any) -> Any:
 
 @dataclass(frozen=True)
 class Outside:
-    """How pixels are made that lie outside of the picture (`fill`), or between pixels (`interpolation`)."""
+    """A way to make pixels that lie outside of the picture (`fill`), or between pixels (`interpolation`)."""
 
     fill: float = 0.0
     interpolation: str = "nearest"
@@ -161,7 +161,7 @@ def _affine(image: Any, matrix: list[Any], outside: Outside) -> Any:
 
 @dataclass(frozen=True)
 class Operation:
-    """`change(image, amount(strength, sign))`; without `amount`, `change(image)`."""
+    """An operation of a space: `change(image, amount(strength, sign))`; without `amount`, `change(image)`."""
 
     change: Callable[..., Any]
     amount: Callable[[Any, Any], Any] | None = None
@@ -192,7 +192,7 @@ def aug_mix_space(image: Any, outside: Outside) -> Space:
 
 
 def _values(bits: tuple[int, int]) -> Space:
-    """`bits` that are kept at strength 0 and at strength 1."""
+    """The operations on values; `bits` are those that posterize keeps at strength 0 and at strength 1."""
     most, least = bits
     return {
         "auto_contrast": Operation(auto_contrast),
@@ -220,5 +220,5 @@ def _places(image: Any, outside: Outside, degrees: float, shear: float, shift: C
 
 
 def _whole(value: Any) -> Any:
-    """Fractions cut off; a whole number that float32 made a little smaller stays."""
+    """Cut fractions off; a whole number that float32 made a little smaller stays."""
     return tf.cast(value + 1e-4, tf.int32)

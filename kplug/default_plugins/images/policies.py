@@ -17,7 +17,7 @@ fold = tf.random.experimental.stateless_fold_in
 
 
 def draw_operations(space: Callable[[Any], Space], strength: Callable[[Any], Any], count: int) -> Augment:
-    """Every picture through `count` operations, each drawn evenly from the space.
+    """An augmentation that takes every picture through `count` operations, each drawn evenly from the space.
 
     Args:
         space: a picture to the operations that may be drawn.
@@ -30,7 +30,11 @@ def draw_operations(space: Callable[[Any], Space], strength: Callable[[Any], Any
 def mix_chains(
     space: Callable[[Any], Space], strength: Callable[[Any], Any], width: int, depth: int, alpha: float
 ) -> Augment:
-    """Every picture mixed with `width` chains of operations on it; a depth of -1 is drawn from 1 to 3 for each."""
+    """An augmentation that mixes every picture with `width` chains of operations on it, each `depth` long.
+
+    A depth of -1 is drawn from 1 to 3 for each chain. The other parameters are those of `draw_operations`, and alpha of
+    `mixing_shares`.
+    """
 
     def mix(image: Any, seed: Any) -> Any:
         operations = list(space(image).values())
@@ -49,7 +53,7 @@ def mix_chains(
 
 
 def mixing_shares(seed: Any, width: int, alpha: float) -> tuple[Any, Any]:
-    """Shares of the chains `[width]` (Dirichlet, less by Beta) and of the picture itself; they sum to 1."""
+    """Draw the shares of the chains `[width]` (Dirichlet, less by Beta) and of the picture itself; they sum to 1."""
     gammas = tf.random.stateless_gamma([width + 2], seed, tf.constant(alpha, tf.float64), dtype=tf.float64)
     gammas = tf.maximum(gammas, 1e-300)  # a tiny alpha may make all of them vanish
     original = gammas[-1] / (gammas[-1] + gammas[-2])
@@ -73,7 +77,7 @@ def _each(change: Callable[[Any, Any], Any]) -> Augment:
 
 
 def _chain(image: Any, seed: Any, operations: list[Operation], strength: Callable[[Any], Any], length: Any) -> Any:
-    """A picture through `length` operations; only those drawn are computed."""
+    """Take a picture through `length` operations; only those drawn are computed."""
     branches = [noinline(operation) for operation in operations]
 
     def change(number: Any, changed: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How Keras's random image layers become pure functions `(batch, seed) -> batch`."""
+"""Keras's random image layers, made pure functions `(batch, seed) -> batch`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import tensorflow as tf
 from kplug.errors import SpecError
 from kplug.records import DataInfo
 
-LARGE = 48 * 48  # pixels from which on pictures are better cut one by one
+LARGE = 48 * 48  # pixels from which on pictures are cut faster one by one (measured)
 
 Batch = dict[str, Any]
 Augment = Callable[[Batch, Any], Batch]
 
 
 class StepSeed(keras.random.SeedGenerator):
-    """Draws that depend on the seed of the step and on the number of draws before, never on the process's past."""
+    """A seed generator whose draws depend on the step's seed and the draws before in that step, not on the process."""
 
     def __init__(self) -> None:
         super().__init__(seed=0)
@@ -82,7 +82,7 @@ def image_layers(
 
 
 def color_jitter(brightness: float, contrast: float, saturation: float, hue: float) -> Augment:
-    """Four changes in a row, in the terms of the field; a strength of 0 leaves its change out."""
+    """An augmentation of four changes in a row, in the terms of the field; a strength of 0 leaves its change out."""
     options = {"value_range": (0, 1), "dtype": "float32"}
     layers: list[Any] = []
     if brightness:  # Keras adds a share of white instead
@@ -98,7 +98,7 @@ def color_jitter(brightness: float, contrast: float, saturation: float, hue: flo
 
 
 class RandomGain:
-    """Multiplies pictures of 0 to 1 by 1 - strength to 1 + strength; called like a layer."""
+    """A factor that multiplies pictures of 0 to 1, drawn from 1 - strength to 1 + strength; called like a layer."""
 
     def __init__(self, strength: float) -> None:
         self.strength = strength
@@ -127,7 +127,7 @@ def elastic(scale: tuple[float, float], probability: float) -> Augment:
 
 
 def _smooth(noise: Any, sigma: float) -> Any:
-    """White noise [b, h, w, 2] blurred by a Gaussian, its standard deviation 1 as before."""
+    """Blur white noise [b, h, w, 2] by a Gaussian; its standard deviation is 1 as before."""
     sigma = max(sigma, 1.0)
     reach = math.ceil(3 * sigma)
     kernel = tf.exp(-0.5 * (tf.range(-reach, reach + 1, dtype=tf.float32) / sigma) ** 2)
@@ -139,7 +139,7 @@ def _smooth(noise: Any, sigma: float) -> Any:
 
 
 def _sample(image: Any, field: Any) -> Any:
-    """Bilinear values of [b, h, w, c] at each pixel's place plus field [b, h, w, 2]; the border goes on outside."""
+    """Read [b, h, w, c] bilinearly at each pixel's place plus field [b, h, w, 2]; the border goes on outside."""
     last = tf.constant([image.shape[1] - 1, image.shape[2] - 1], tf.float32)
     grid = tf.stack(tf.meshgrid(tf.range(last[0] + 1), tf.range(last[1] + 1), indexing="ij"), axis=-1)
     place = tf.clip_by_value(grid + field, 0.0, last)
@@ -205,13 +205,13 @@ def shifted_crop(padding: int, fill: str) -> Augment:
 
 
 def _cut_at_once(padded: Any, corners: Any, shape: Any) -> Any:
-    """Windows of `shape` at corners `[2, b]`: rows, then pixels of them."""
+    """Cut windows of `shape` at corners `[2, b]`: rows, then pixels of them."""
     rows = tf.gather(padded, corners[0][:, tf.newaxis] + tf.range(shape[0]), axis=1, batch_dims=1)
     return tf.gather(rows, corners[1][:, tf.newaxis] + tf.range(shape[1]), axis=2, batch_dims=1)
 
 
 def _cut_one_by_one(padded: Any, corners: Any, shape: Any) -> Any:
-    """The same, copied row by row instead of pixel by pixel, at some cost for each picture."""
+    """Cut the same windows row by row instead of pixel by pixel, at some cost for each picture."""
     corners = tf.stack([*tf.unstack(corners), tf.zeros_like(corners[0])], axis=-1)  # [b, 3]
     return tf.map_fn(
         lambda pair: tf.slice(*pair, shape),

@@ -9,7 +9,7 @@ import keras
 
 
 class Activated(keras.losses.Loss):
-    """One value per example of a loss function, after an activation.
+    """A loss of one value per example: a function of the targets and of the outputs after an activation.
 
     Args:
         function: (targets, activated outputs), both [batch, ...], to values whose first axis is the batch.
@@ -34,12 +34,12 @@ class Activated(keras.losses.Loss):
 
 
 def dice(activation: str) -> keras.losses.Loss:
-    """1 - 2 |A and B| / (|A| + |B|) within each example."""
+    """Dice loss within each example: 1 - 2 |A and B| / (|A| + |B|)."""
     return Activated(lambda t, p: keras.losses.dice(t, p, axis=-1), activation, "dice", per_example=True)
 
 
 def tversky(alpha: float, beta: float, activation: str) -> keras.losses.Loss:
-    """Alpha weighs false positives and beta false negatives, as in the paper; Keras 3.15 has the two the other way."""
+    """Tversky loss: alpha weighs false positives, beta false negatives, as in the paper; Keras 3.15 swaps the two."""
 
     def swapped(y_true: Any, y_pred: Any) -> Any:
         return keras.losses.tversky(y_true, y_pred, alpha=beta, beta=alpha, axis=-1)
@@ -48,7 +48,7 @@ def tversky(alpha: float, beta: float, activation: str) -> keras.losses.Loss:
 
 
 def generalized_cross_entropy(q: float, activation: str) -> keras.losses.Loss:
-    """(1 - p^q) / q with p the probability of the true class; Keras's own takes class numbers, not one-hot rows."""
+    """Loss (1 - p^q) / q, p the probability of the true class; Keras's own takes class numbers, not one-hot rows."""
 
     def value(y_true: Any, y_pred: Any) -> Any:
         p = keras.ops.sum(keras.ops.cast(y_true, y_pred.dtype) * y_pred, axis=-1)
@@ -59,10 +59,10 @@ def generalized_cross_entropy(q: float, activation: str) -> keras.losses.Loss:
 
 
 def kl_divergence(activation: str) -> keras.losses.Loss:
-    """Sum of t log(t / p)."""
+    """Kullback-Leibler divergence: the sum of t log(t / p)."""
     return Activated(keras.losses.kl_divergence, activation, "kl_divergence")
 
 
 def poisson(activation: str) -> keras.losses.Loss:
-    """Mean of rate - t log(rate)."""
+    """Poisson loss: the mean of rate - t log(rate)."""
     return Activated(keras.losses.poisson, activation, "poisson")

@@ -1,4 +1,4 @@
-"""What kplug adds to every optimizer of Keras: which weights decay, how fast each layer learns."""
+"""The two parameters that kplug adds to every optimizer of Keras: which weights decay, how fast each layer learns."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from kplug.model.patches import leave_out_weight_decay, number_of, rate_of, weight_decay_of
+
 VECTORS = ("bias", "gamma", "beta")  # some have two axes all the same: one row for each head, or for each gate
 
 
 def adjusted(optimizer: keras.optimizers.Optimizer, decay_vectors: bool, layer_decay: float | None) -> Any:
-    """The same optimizer; what is added lives in numbers of Python, so that it holds no further weights.
+    """Change an optimizer and return it; what is added lives in numbers of Python, so that it holds no further weights.
 
     Args:
         optimizer: not built yet.
@@ -29,19 +31,19 @@ def adjusted(optimizer: keras.optimizers.Optimizer, decay_vectors: bool, layer_d
             _step_by_layer(optimizer, variables, layer_decay)
 
     optimizer.build = build_adjusted
-    scale = getattr(optimizer._learning_rate, "scale", None)
+    scale = getattr(rate_of(optimizer), "scale", None)
     if isinstance(scale, keras.Variable):
         optimizer.rate_scale = scale  # a checkpoint looks into optimizers, not into schedules
     return optimizer
 
 
 def is_vector(variable: Any) -> bool:
-    """True of a bias, the scale or offset of a norm, and whatever else has one axis at most."""
+    """Return True for a bias, the scale or offset of a norm, and whatever else has one axis at most."""
     return len(variable.shape) < 2 or variable.name in VECTORS
 
 
 def layers_above(variables: Sequence[Any]) -> list[int]:
-    """How many layers lie between each weight's layer and the output, 0 for the last.
+    """Count the layers between each weight's layer and the output, 0 for the last.
 
     A layer is what the first two names of a path stand for: `vit/block3` in `vit/block3/attention/query/kernel`,
     `resnet/stem_conv` in `resnet/stem_conv/kernel`, `vit` in `vit/token`. Layers come in the order of their first
@@ -60,7 +62,7 @@ def layers_above(variables: Sequence[Any]) -> list[int]:
 
 
 def _layer_of(variable: Any) -> str:
-    """Of a variable without a layer, its own path."""
+    """Return the first two names of a variable's path, without its own; its own where it has no layer."""
     path = variable.path.split("/")
     return "/".join(path[:-1][:2] or path)
 
@@ -68,12 +70,13 @@ def _layer_of(variable: Any) -> str:
 def _step_by_layer(optimizer: Any, variables: Sequence[keras.Variable], layer_decay: float) -> None:
     """Make each step, weight decay included, with the rate of the weight's layer."""
     shares = [layer_decay**above for above in layers_above(variables)]
-    decays = [_weight_decay(optimizer, variable) for variable in variables]
+    decays = [weight_decay_of(optimizer, variable) for variable in variables]
     step = optimizer.update_step
-    limited = isinstance(optimizer, keras.optimizers.Adafactor)  # to the inverse root of the step number, at any rate
+    # Adafactor caps its rate at 1 / sqrt(step), so a smaller rate has no effect early: the change is scaled instead
+    limited = isinstance(optimizer, keras.optimizers.Adafactor)
 
     def step_by_layer(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        number = optimizer._get_variable_index(variable)
+        number = number_of(optimizer, variable)
         rate = ops.cast(learning_rate, variable.dtype) * shares[number]
         if decays[number]:
             optimizer.assign_sub(variable, variable * (rate * decays[number]))
@@ -83,11 +86,4 @@ def _step_by_layer(optimizer: Any, variables: Sequence[keras.Variable], layer_de
             optimizer.assign(variable, before + (variable - before) * shares[number])
 
     optimizer.update_step = step_by_layer
-    optimizer._apply_weight_decay = lambda variables: None  # the step does it
-
-
-def _weight_decay(optimizer: Any, variable: keras.Variable) -> float:
-    """That of a variable; Muon has two."""
-    by_adam = getattr(optimizer, "_should_use_adamw", None)
-    decay = optimizer.adam_weight_decay if by_adam and by_adam(variable) else optimizer.weight_decay
-    return decay if decay and optimizer._use_weight_decay(variable) else 0.0
+    leave_out_weight_decay(optimizer)  # the step does it

@@ -8,12 +8,14 @@ import keras
 
 from kplug.default_plugins.training.warmup import Warmed
 from kplug.errors import SpecError
+from kplug.model.patches import Plateau, steps_made
+from kplug.model.rates import schedule_of
 
 State = dict[str, float | int | None]
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras's, with a memory that can be kept."""
+    """Keras's callback, with a memory that can be kept."""
 
     remembered = ("wait", "best", "best_epoch", "stopped_epoch")
 
@@ -25,10 +27,11 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
             setattr(self, name, value)
 
 
-class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
-    """Keras's, with a memory that can be kept; of a schedule it lowers the scale, once the warm-up is over.
+class ReduceLROnPlateau(Plateau):
+    """Keras's callback, with a memory that can be kept; of a schedule it lowers the scale, once the warm-up is over.
 
-    The scale is a variable of the optimizer too, with which it is kept.
+    That takes a schedule with a variable `scale` and with `warmup_steps`: `Warmed`. The scale is a variable of the
+    optimizer too, with which it is kept.
     """
 
     remembered = ("wait", "best", "cooldown_counter")
@@ -42,7 +45,7 @@ class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
-        schedule = _schedule(self.model.optimizer)
+        schedule = schedule_of(_plain(self.model.optimizer))
         if not isinstance(schedule, Warmed | None):
             raise SpecError(
                 f"reduce_lr_on_plateau cannot lower the rates of a {type(schedule).__name__}; take a number for "
@@ -50,14 +53,15 @@ class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        schedule = _schedule(self.model.optimizer)
-        if schedule is None or int(_plain(self.model.optimizer)._iterations) >= schedule.warmup_steps:
+        optimizer = _plain(self.model.optimizer)
+        schedule: Any = schedule_of(optimizer)
+        if schedule is None or steps_made(optimizer) >= schedule.warmup_steps:
             super().on_epoch_end(epoch, logs)
 
-    def _reduce_optimizer_lr(self, optimizer: Any, epoch: int, name: str = "") -> bool:
-        schedule = _schedule(optimizer)
+    def lower_schedule(self, optimizer: Any) -> bool | None:
+        schedule: Any = schedule_of(_plain(optimizer))
         if schedule is None:
-            return super()._reduce_optimizer_lr(optimizer, epoch, name)
+            return None
         rate = float(optimizer.learning_rate)
         if rate <= keras.ops.convert_to_numpy(keras.ops.cast(self.min_lr, "float32")):
             return False
@@ -66,14 +70,8 @@ class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
 
 
 def _plain(optimizer: Any) -> Any:
-    """The optimizer that steps, where another scales its loss."""
+    """Return the optimizer that steps, where another scales its loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def _schedule(optimizer: Any) -> Any:
-    """That of an optimizer; None where its rate is a number, or where it has several."""
-    rate = getattr(_plain(optimizer), "_learning_rate", None)
-    return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
 
 
 def _state(callback: Any) -> State:

@@ -8,7 +8,7 @@ import keras
 
 
 class Attending(keras.layers.Layer):
-    """Calls an attention layer with what it was given: x attends to itself, or [query, value] or [query, value, key].
+    """A layer that calls an attention layer: x attends to itself, or is [query, value] or [query, value, key].
 
     Args:
         attention: a Keras layer with call(query, value, key).

@@ -83,6 +83,7 @@ def weight_averaging(fit: FitInfo, last: Annotated[float, Gt(0), Le(1)] = 0.25) 
     Args:
         last: share of the epochs whose ends are averaged, the last ones; at least one epoch.
     """
-    from kplug.default_plugins.training.epoch_callbacks import WeightAveraging
+    from kplug.default_plugins.training.epoch_callbacks import epoch_means
+    from kplug.training.averaging import SwappedWeights
 
-    return WeightAveraging(max(round(last * fit.epochs), 1))
+    return SwappedWeights(epoch_means(max(round(last * fit.epochs), 1)))

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from kplug.errors import SpecError, listed
+from kplug.model.patches import watch_workers
 
 HEARTBEAT = 20  # seconds without a sign of life after which a worker counts as lost
 JOINING = 300  # seconds in which all workers must have come up
@@ -74,29 +75,13 @@ def on_a_cluster(cluster: str, communication: str) -> Any:
     _gpus()
     implementation = getattr(tf.distribute.experimental.CommunicationImplementation, communication.upper())
     options = tf.distribute.experimental.CommunicationOptions(implementation=implementation)
-    _watch_each_other(resolver.cluster_spec())
+    watch_workers(resolver.cluster_spec(), HEARTBEAT, JOINING)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
     except RuntimeError as error:
         if "Collective ops must be configured" not in str(error):
             raise
         raise SpecError("TensorFlow already computes in this process; a worker of a cluster needs a new one") from None
-
-
-def _watch_each_other(cluster: Any) -> None:
-    """Have TensorFlow's coordination service, which has no public name, notice soon that a worker is gone."""
-    from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
-    from tensorflow.python.distribute import multi_worker_util
-    from tensorflow.python.eager import context
-
-    jobs = [coordination_config_pb2.CoordinatedJob(name=job, num_tasks=cluster.num_tasks(job)) for job in cluster.jobs]
-    context.context().configure_coordination_service(
-        service_type="standalone",
-        service_leader=multi_worker_util.coordination_leader(cluster),
-        coordinated_jobs=jobs,
-        heartbeat_timeout_in_ms=HEARTBEAT * 1000,
-        cluster_register_timeout_in_ms=JOINING * 1000,
-    )
 
 
 def _resolver(cluster: str) -> Any:

@@ -12,8 +12,9 @@ import tensorflow as tf
 from kplug.console import log
 from kplug.default_plugins.training.epoch_callbacks import reported
 from kplug.errors import BlownUp
+from kplug.model.rates import slow_down
 from kplug.storage.run_directory import RunDirectory
-from kplug.training.rollback import good_checkpoint, lost_weight, rates, slow_down
+from kplug.training.rollback import good_checkpoint, lost_weight, rates
 
 LOOK = 1.0  # seconds between two looks at a loss that another device computes: each look waits for that device
 
@@ -85,7 +86,7 @@ class LossGuard(keras.callbacks.Callback):
         self.said: set[str] = set()
         self.looked = -math.inf
         self.epoch = 0
-        self.every = 0.0
+        self.every = 0.0  # seconds between two looks
         self.is_ended = False
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -140,7 +141,7 @@ class SlowedDown(keras.callbacks.Callback):
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()
         self.run = run
-        self.known = 0  # setbacks that the rates in the model know of
+        self.known = 0  # setbacks that the rates in the model are already lowered for
 
     def state(self) -> dict[str, Any]:
         return {"setbacks": self.known}

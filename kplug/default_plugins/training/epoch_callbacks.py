@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kplug.errors import SpecError, did_you_mean, listed
 from kplug.model.weights import weights_only
 from kplug.records import Monitor
 from kplug.storage.run_directory import RunDirectory
-from kplug.training.averaging import averaging_optimizers
+from kplug.training.averaging import Means, Pair, averaging_optimizers
 
 
 def reported(name: str, logs: dict[str, Any]) -> float:
@@ -31,87 +32,20 @@ def reported(name: str, logs: dict[str, Any]) -> float:
 # --- averages --------------------------------------------------------------------------------------------------------
 
 
-class WeightAveraging(keras.callbacks.Callback):
-    """Puts the mean of the weights into the model when the steps of an epoch are done, and takes it out for the next.
-
-    What is not in the model at the time, the mean or the trained weights, is kept in `model.weight_averaging`, from
-    where checkpoints take it.
-
-    Args:
-        epochs: how many are averaged, the last of the training.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self.epochs = epochs
-        self.epoch = self.count = 0
-        self.is_mean_in_model = False
-
-    def state(self) -> dict[str, Any]:
-        if self.is_mean_in_model and (self.model.stop_training or self.epoch + 1 == self.params["epochs"]):
-            self._forget()  # the training is over: its last checkpoint is that of a plain model
-        return {"count": self.count, "is_mean_in_model": self.is_mean_in_model}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.count, self.is_mean_in_model = state["count"], state["is_mean_in_model"]
-        if self.count and self.model:
-            self._make_room()  # whose values are put back with those of the model
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        if averaging_optimizers(self.model):  # both would exchange the weights, not one inside the other
-            raise SpecError("weight_averaging and an optimizer that averages (use_ema, schedule_free_adamw): keep one")
-        self._forget()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if self.is_mean_in_model:  # not sooner: a resumed training has its weights back only now
-            self._exchange()
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self._put_mean_in()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._put_mean_in()  # where nothing validates
-
-    def _put_mean_in(self) -> None:
-        first = self.params["epochs"] - self.epochs
-        if self.is_mean_in_model or self.epoch < first:
-            return
-        if self.epoch == first or not self.count:
-            self.count = 0
-            self._make_room()
-        self.count += 1
-        for weight, mean in self._pairs():
-            mean.assign_add((weight - mean) / self.count)
-        self._exchange()
-
-    def _exchange(self) -> None:
-        for weight, other in self._pairs():
-            kept = tf.identity(weight)
-            weight.assign(other)
-            other.assign(kept)
-        self.is_mean_in_model = not self.is_mean_in_model
-
-    def _pairs(self) -> list[tuple[tf.Variable, tf.Variable]]:
-        """Weights, moving statistics among them, each with what is kept beside it."""
-        return list(zip(_averaged(self.model), self.model.weight_averaging, strict=True))
-
-    def _make_room(self) -> None:
-        with self.model.distribute_strategy.scope():
-            self.model.weight_averaging = [
-                tf.Variable(tf.zeros_like(weight), trainable=False) for weight in _averaged(self.model)
-            ]
-
-    def _forget(self) -> None:
-        self.count, self.is_mean_in_model = 0, False
-        if hasattr(self.model, "weight_averaging"):
-            del self.model.weight_averaging
+def epoch_means(epochs: int) -> Means:
+    """The mean of the weights at the ends of the training's last epochs, moving statistics of norms among them."""
+    return Means("weight_averaging", _averaged_of, _add_epoch, epochs)
 
 
-def _averaged(model: keras.Model) -> list[tf.Variable]:
-    return [weight.value for weight in model.weights if tf.as_dtype(weight.dtype).is_floating]
+def _averaged_of(model: keras.Model) -> list[tuple[keras.Model, list[tf.Variable]]]:
+    if averaging_optimizers(model):  # both would exchange the weights, not one inside the other
+        raise SpecError("weight_averaging and an optimizer that averages (use_ema, schedule_free_adamw): keep one")
+    return [(model, [weight.value for weight in model.weights if tf.as_dtype(weight.dtype).is_floating])]
+
+
+def _add_epoch(model: keras.Model, pairs: Sequence[Pair], count: int) -> None:
+    for weight, mean in pairs:
+        mean.assign_add((weight - mean) / count)  # of the first epoch it is the weight already
 
 
 # --- the best epochs -------------------------------------------------------------------------------------------------

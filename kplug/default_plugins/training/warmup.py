@@ -14,7 +14,7 @@ Course = Callable[[Any], Any]  # step, a float32 scalar tensor, to the rate of t
 class Warmed(keras.optimizers.schedules.LearningRateSchedule):
     """A course whose first steps are taken with a growing share of it, and that can be lowered for good.
 
-    `scale` is what all rates are multiplied by; training changes it, so that it is a variable.
+    All rates are multiplied by `scale`, a variable, since a plateau lowers it while the training goes on.
 
     Args:
         course: the rate without the rise.
@@ -34,7 +34,7 @@ class Warmed(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def stairs(rates: Sequence[float], boundaries: Sequence[int]) -> Course:
-    """The first rate until step `boundaries[0]`, which has the second, and so on."""
+    """A course of the first rate until step `boundaries[0]`, which has the second, and so on."""
 
     def course(step: Any) -> Any:
         falls = ops.sum(ops.cast(step >= ops.array([*boundaries, float("inf")], "float32"), "int32"))
@@ -44,7 +44,7 @@ def stairs(rates: Sequence[float], boundaries: Sequence[int]) -> Course:
 
 
 def slope(peak: float, final: float, power: float, first: int, last: int) -> Course:
-    """From the peak at step `first` to the final rate at step `last`, along a power of the share that remains."""
+    """A course from the peak at step `first` to the final rate at step `last`, by a power of the share that remains."""
 
     def course(step: Any) -> Any:
         left = ops.clip((last - step) / max(last - first, 1), 0.0, 1.0) ** power

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kplug import Run
+from kplug.authoring import layers_of
 from kplug_capsule.learner import Capsules, draw, lengths_of
 from kplug_capsule.routing import RoutedCapsules
 
@@ -59,7 +60,7 @@ class RoutingPicture(keras.callbacks.Callback):
 
 def routed_layer(model: keras.Model) -> RoutedCapsules | None:
     """The last layer of a model that routes capsules from a grid of places; None where it has none."""
-    layers = model._flatten_layers(include_self=False, recursive=True)
+    layers = layers_of(model, include_self=False)
     found = [layer for layer in layers if isinstance(layer, RoutedCapsules) and layer.places]
     return found[-1] if found else None
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from kplug.authoring import steps_of
+
 LEVELS = (2, 3, 4, 5)  # strides 4 to 32
 PADDING = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
 
@@ -41,12 +43,7 @@ def pyramid_levels(model: keras.Model) -> dict[str, Any]:
 
 def _steps(model: keras.Model) -> list[tuple[Any, list[Any], Any]]:
     """(layer, inputs, output) of every layer that the output needs, each after those that it takes from."""
-    found = []
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if node.input_tensors:
-                found.append((node.operation, node.input_tensors, node.outputs[0]))
-    return found
+    return [(node.operation, node.input_tensors, node.outputs[0]) for node in steps_of(model) if node.input_tensors]
 
 
 def _tensors_on_every_way(steps: list[tuple[Any, list[Any], Any]]) -> set[int]:

@@ -13,9 +13,8 @@ from typing import Any
 
 import h5py
 import keras
-from keras.src.utils.naming import to_snake_case
 
-from kplug.authoring import finalize
+from kplug.authoring import finalize, key_in_files, own_variables
 from kplug.errors import SpecError, did_you_mean
 
 SHOWN = 5  # differing tensors that a message names
@@ -144,7 +143,7 @@ def _compare_by_key(group: h5py.Group, model: keras.Model) -> tuple[list[Row], l
     }
     rows = []
     for key, layer in _keys(model):
-        for number, variable in enumerate(_own(layer)):
+        for number, variable in enumerate(own_variables(layer)):
             rows.append(Row(_label(layer, variable), variable, found.pop(f"{key}/vars/{number}", None)))
     return rows, [(path.replace("/vars/", "/"), array.shape) for path, array in found.items()]
 
@@ -153,12 +152,12 @@ def _keys(model: Any, path: str = "layers") -> Iterator[tuple[str, Any]]:
     """(path in a file, layer) of every layer with weights of its own: Keras counts the layers of each class."""
     counts: dict[str, int] = {}
     for layer in model.layers:
-        base = to_snake_case(type(layer).__name__)
+        base = key_in_files(layer)
         count = counts[base] = counts.get(base, -1) + 1
         key = f"{path}/{base}_{count}" if count else f"{path}/{base}"
         if isinstance(layer, keras.Model):
             yield from _keys(layer, f"{key}/layers")
-        elif _own(layer):
+        elif own_variables(layer):
             yield key, layer
 
 
@@ -191,13 +190,9 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in whole]
 
 
-def _own(layer: Any) -> list[Any]:
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
-
-
 def weights_by_layer(model: keras.Model) -> list[tuple[Any, list[Any]]]:
     """Every layer that has weights of its own, with them."""
-    return [(layer, _own(layer)) for _, layer in _keys(model)]
+    return [(layer, own_variables(layer)) for _, layer in _keys(model)]
 
 
 def _label(layer: Any, variable: Any) -> str:
