@@ -38,7 +38,9 @@ def unreadable(split: Split, rows: Any, error: Exception) -> Exception:
 
 
 @contextlib.contextmanager
-def explained(data: Data, split: str | Callable[[], str], advice: Advice) -> Iterator[None]:
+def explained(
+    data: Data, split: str | Callable[[], str], advice: Advice = lambda data, split, error: error
+) -> Iterator[None]:
     """Inside, errors of an input pipeline name the pictures that cause them; those of memory come with advice.
 
     Args:
