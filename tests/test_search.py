@@ -822,11 +822,11 @@ def test_an_oracle_of_keras_tuner_of_somebody_else_searches(play):
     assert len(found.trials) == 4
 
 
-PRIVATE = """
-    _random_values populate_space _save_trial _seed_state _tried_so_far _duplicate _max_collisions _populate_next
-    _brackets _get_size _get_num_brackets _get_num_rounds _random_state _get_hp_bounds _vectorize_trials _nonfixed_space
-    ongoing_trials start_order end_order
-""".split()
+PRIVATE = re.compile(
+    r"\b(_random_values|populate_space|_save_trial|_seed_state|_tried_so_far|_duplicate|_max_collisions|_populate_next|"
+    r"_brackets|_get_size|_get_num_brackets|_get_num_rounds|_random_state|_get_hp_bounds|_vectorize_trials|"
+    r"_nonfixed_space|ongoing_trials|start_order|end_order)\b"
+)
 
 
 def test_private_names_of_keras_tuner_are_in_one_module():
