@@ -37,12 +37,14 @@ class SpecError(Exception):
 
     Args:
         problems: a message, or every `Problem` found in one pass.
+        path: the place of a message in the spec.
+        where: the file, or what else a message is about.
     """
 
     exit_code = INPUT_IS_WRONG
 
-    def __init__(self, problems: str | Sequence[Problem]) -> None:
-        self.problems = (Problem(problems),) if isinstance(problems, str) else tuple(problems)
+    def __init__(self, problems: str | Sequence[Problem], path: Path = (), where: str = "") -> None:
+        self.problems = (Problem(problems, path, where),) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def located(self, path: Path, where: str) -> SpecError:

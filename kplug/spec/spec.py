@@ -191,7 +191,7 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
     except OSError as error:
         near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], n=1)
         hint = f"; did you mean '{file.parent / near[0]}'?" if near else ""
-        raise SpecError([Problem(f"{(error.strerror or str(error)).lower()}{hint}", where=str(path))]) from None
+        raise SpecError(f"{(error.strerror or str(error)).lower()}{hint}", where=str(path)) from None
 
 
 def loads(text: str | bytes, source: str = "spec", overrides: Mapping[Path, tuple[Any, str]] | None = None) -> Spec:
@@ -221,7 +221,7 @@ def settings(texts: Iterable[str]) -> dict[Path, tuple[Any, str]]:
         path, equals, value = text.partition("=")
         where = f"--set {text}"
         if not equals or not path:
-            raise SpecError([Problem("write it as path=value, such as fit.epochs=3", where=where)])
+            raise SpecError("write it as path=value, such as fit.epochs=3", where=where)
         try:
             found[steps_in(path)] = (parse(value, where)[0], where)
         except SpecError as error:
@@ -257,7 +257,7 @@ def _inside(holder: Any, path: Path, where: str) -> Any:
         message = f"there is no item '{step}': the list has {len(holder)}, numbered from 0"
     else:
         message = f"{dotted(path[:-1])} is {shown_value(holder)}, which has nothing inside"
-    raise SpecError([Problem(message, path, where)])
+    raise SpecError(message, path, where)
 
 
 def _read(written: Written) -> tuple[Any, list[Problem]]:

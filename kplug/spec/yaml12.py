@@ -114,7 +114,7 @@ def _in_our_words(error: yaml.MarkedYAMLError) -> str:
 
 
 def _refuse(where: str, message: str) -> NoReturn:
-    raise SpecError([Problem(message, where=where)])
+    raise SpecError(message, where=where)
 
 
 class _Loader(yaml.SafeLoader):

@@ -106,7 +106,7 @@ def _filled(spec: Any, space: Space, given: Point) -> Point:
     for one in space:
         if not one.is_active(point):
             if one.path in given:
-                raise SpecError([Problem(_why_inactive(one, point), (one.path,), "key")])
+                raise SpecError(_why_inactive(one, point), (one.path,), "key")
         elif one.path in given:
             point[one.path] = given[one.path]
         elif all(path in own for path, _ in one.conditions):

@@ -149,7 +149,7 @@ def _read_range(path: str, written: Any) -> Range:
     kind = _kind(written)
     values, step = written[kind], written.get("step")
     if step is not None and kind not in ("int", "float"):
-        raise _wrong(f"a range of kind {kind} has no step", "step")
+        raise SpecError(f"a range of kind {kind} has no step", ("step",))
     try:
         if kind == "choice":
             candidates, labels = _choices(values)
@@ -162,10 +162,6 @@ def _read_range(path: str, written: Any) -> Range:
     return Range(path, kind, low=low, high=high, step=step, conditions=conditions)
 
 
-def _wrong(message: str, *path: str | int) -> SpecError:
-    return SpecError([Problem(message, path)])
-
-
 def _kind(written: Any) -> str:
     """The one of KINDS that a range is written as."""
     if not isinstance(written, dict):
@@ -174,12 +170,12 @@ def _kind(written: Any) -> str:
             "{float: [LOW, HIGH]}, {log: [LOW, HIGH]} or bool"
         )
     if "bool" in written:
-        raise _wrong("a range of true and false is the word bool alone, without a mapping", "bool")
+        raise SpecError("a range of true and false is the word bool alone, without a mapping", ("bool",))
     names = KINDS[:-1]
     for key in written:
         if key not in (*names, "step"):
             hint = did_you_mean(key, names) or f" ({', '.join(names)}; step beside int and float)"
-            raise _wrong(f"unknown key{hint}", str(key))
+            raise SpecError(f"unknown key{hint}", (str(key),))
     kinds = [kind for kind in KINDS if kind in written]
     if len(kinds) != 1:
         raise SpecError(f"a range has one of {', '.join(names)}; received {listed(kinds) or 'none'}")
@@ -189,9 +185,9 @@ def _kind(written: Any) -> str:
 def _refuse_step(kind: str, step: Any, low: float, high: float) -> None:
     if not (_is_number(step, kind) and 0 < step < math.inf):
         what = "a whole number" if kind == "int" else "a number"
-        raise _wrong(f"{shown_value(step)} is not {what} > 0", "step")
+        raise SpecError(f"{shown_value(step)} is not {what} > 0", ("step",))
     if low < high < low + step:
-        raise _wrong(f"{step} leads beyond {high:g}, so that {low:g} would be all there is", "step")
+        raise SpecError(f"{step} leads beyond {high:g}, so that {low:g} would be all there is", ("step",))
 
 
 def _conditions(path: str) -> tuple[tuple[str, str], ...]:
@@ -215,9 +211,9 @@ def _choices(values: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     for number, value in enumerate(values):
         if isinstance(value, dict | list):
             message = f"{shown_value(value)} needs a label: write a mapping, {{LABEL: {shown_value(value)}, ...}}"
-            raise _wrong(message, number)
+            raise SpecError(message, (number,))
         if any(value == other and type(value) is type(other) for other in values[:number]):
-            raise _wrong(f"{shown_value(value)} stands there already", number)
+            raise SpecError(f"{shown_value(value)} stands there already", (number,))
     return tuple(values), ()
 
 
@@ -229,7 +225,7 @@ def _interval(kind: str, values: Any) -> tuple[float, float]:
     if low > high:
         raise SpecError(f"{shown_value(values)}: {low} is more than {high}")
     if kind == "log" and low <= 0:
-        raise _wrong(f"{low} is not greater than 0, as orders of magnitude must be", 0)
+        raise SpecError(f"{low} is not greater than 0, as orders of magnitude must be", (0,))
     return (low, high) if kind == "int" else (float(low), float(high))
 
 
