@@ -81,7 +81,7 @@ def test_help_lists_the_commands():
     commands = answered("--help").partition("Commands:\n")[2]
     names = [line.split()[0] for line in commands.splitlines() if line.startswith("  ") and line[2] != " "]
     own = ["check", "fill", "train", "evaluate", "predict", "export", "components", "plugins", "schema"]
-    assert names == [*own, "bench", "search"]
+    assert names == [*own, "bench", "runs", "launch", "search"]
 
 
 def test_version():
