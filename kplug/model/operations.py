@@ -48,9 +48,10 @@ def forward_operations(model: keras.Model, inputs: Any) -> int:
 def training_operations(model: keras.Model) -> float:
     """Estimate the floating-point operations of a training step, an example, without a trace.
 
-    It takes what the layers' kernels multiply: each weight once at each position of the output. That is what `flops`
-    counts of convolutions and dense layers, and leaves out the products between activations, such as attention's.
-    `auto` asks at each start of a training for the order of magnitude: this takes milliseconds, a trace seconds.
+    It takes each weight of the layers' kernels for one multiplication at each position of the output. That is what
+    `flops` counts of convolutions and dense layers; products between activations, such as attention's, are left out,
+    and a kernel that is used otherwise is taken for a dense one. `auto` asks for the order of magnitude at each start
+    of a training: this takes a millisecond, a trace seconds.
     """
     products = 0
     for layer in layers_of(model):
