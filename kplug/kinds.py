@@ -1,4 +1,4 @@
-"""What a component's signature is written in: kinds, constrained types, default calls, rules, and injected records.
+"""The words of a component's signature: kinds, constrained types, default calls, rules, and injected records.
 
     def focal(gamma: NonNegative = 2.0) -> Loss: ...
 
@@ -22,7 +22,7 @@ from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, Rebuild, S
 
 @dataclass(frozen=True)
 class Kind:
-    """What a component makes. A type checker sees `Any`; the host reads this mark."""
+    """The kind of thing that a component makes. A type checker sees `Any`; the host reads this mark."""
 
     name: str
     promise: str
@@ -150,7 +150,7 @@ ImageArchitecture = Annotated[Architecture, SeesImages()]
 
 @dataclass(frozen=True)
 class Known:
-    """What a spec says of its data, and its source of itself, before anything is opened: `kplug check` goes by it.
+    """Facts that a spec tells of its data, and a source of itself, before anything is opened: `kplug check` goes by it.
 
     Args:
         image: height, width and channels of the images that a network gets, None where one is not known; for a node

@@ -1,4 +1,4 @@
-"""What a run's kept weights predict for files."""
+"""Predictions of a run's kept weights for files."""
 
 from __future__ import annotations
 
