@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.executing import FINISHED, PAUSED, Ended, Executor, Reported
+from kplug.tuning.executor import FINISHED, PAUSED, Ended, Reported, TrialExecutor
 from kplug.testing import plugged
 
 OLD = Path(__file__).parent / "old"
@@ -211,7 +211,7 @@ def worth(spec, epoch):
     return (1 - away - abs(spec["data.sampler.batch_size"] - 128) / 1000) * (1 - 0.5**epoch)
 
 
-class Played(Executor):
+class Played(TrialExecutor):
     """Plays one training at a time; keeps how far each run came, as a checkpoint does."""
 
     workers = 1
