@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.tuning.executor import FINISHED, PAUSED, Ended, Reported, TrialExecutor
 from kplug.testing import plugged
+from kplug.tuning.executor import FINISHED, PAUSED, Ended, Reported, TrialExecutor
 
 OLD = Path(__file__).parent / "old"
 EXPECTED = json.loads((OLD / "expected.json").read_text())

@@ -82,8 +82,9 @@ def command(*words, killed_after=0):
 
 def run_command(killed_after, *words):
     """The command line in this process; `environment.json` keeps these words, and not where the program is."""
-    from kplug.cli import main
     from kplug.plugins import host
+
+    from kplug.cli import main
 
     if int(killed_after):
         host().manager.register(Killing(int(killed_after)))
