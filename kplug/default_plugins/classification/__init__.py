@@ -2,23 +2,8 @@
 
 from typing import Any, Literal
 
-from kplug import (
-    Architecture,
-    DataInfo,
-    Fraction,
-    ImageArchitecture,
-    Known,
-    Loss,
-    Metric,
-    NonNegative,
-    Optimizer,
-    Positive,
-    Task,
-    Text,
-    call,
-    hookimpl,
-    rule,
-)
+from kplug import DataInfo, Known, Loss, Metric, Task, call, hookimpl, rule
+from kplug.kinds import Architecture, Fraction, ImageArchitecture, NonNegative, Optimizer, Positive, Text
 
 
 @hookimpl

@@ -2,22 +2,10 @@
 
 from typing import Any, Literal
 
-from kplug import (
-    Augmentation,
-    DataInfo,
-    FilePath,
-    Fraction,
-    Natural,
-    Seed,
-    Source,
-    SpecError,
-    Text,
-    hookimpl,
-    known,
-    rule,
-)
+from kplug import Augmentation, DataInfo, Source, hookimpl, known, rule
 from kplug.default_plugins.sources import known_data
-from kplug.errors import Problem
+from kplug.errors import Problem, SpecError
+from kplug.kinds import FilePath, Fraction, Natural, Seed, Text
 
 
 @hookimpl
