@@ -76,9 +76,8 @@ def _try(change: Augment, example: Mapping[str, tf.TensorSpec], position: int) -
                 raise SpecError(f"augment.{position} changes '{name}'; here it may change the picture alone")
         first, alone = (tf.cast(pixels.to_uint8(batch["image"])[0], tf.int32) for batch in (changed, again))
         if tf.reduce_max(tf.abs(first - alone)) > 1:
-            raise SpecError(
-                f"augment.{position} lets a picture depend on the others of its batch; here each is changed by itself"
-            )
+            what = f"augment.{position} lets a picture depend on the others of its batch"
+            raise SpecError(f"{what}; here each is changed by itself")
 
 
 @contextlib.contextmanager
@@ -98,10 +97,8 @@ def _take_any_size(in_graph: Any, example: Mapping[str, tf.TensorSpec], position
     try:
         in_graph.get_concrete_function(alone, tf.TensorSpec([2], tf.int32))
     except (TypeError, ValueError) as error:
-        raise SpecError(
-            f"augment.{position} works on pictures of one known size, and those of this source differ; leave it out, "
-            "or resize the files"
-        ) from error
+        what = f"augment.{position} works on pictures of one known size, and those of this source differ"
+        raise SpecError(f"{what}; leave it out, or resize the files") from error
 
 
 def _batch(example: Mapping[str, tf.TensorSpec], rng: np.random.Generator) -> Batch:

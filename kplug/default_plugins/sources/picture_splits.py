@@ -28,13 +28,10 @@ def share_out(examples: Sequence, keys: Sequence[str], test: float) -> dict[str,
     chosen = stable_share(keys, test)
     if chosen.all() or not chosen.any():
         part = "train" if chosen.any() else "test"
-        raise SpecError(
-            f"test: {test:g} of {len(keys)} examples leaves none for {part}; choose another share, or 0 for no test"
-        )
-    return {
-        "train": list(itertools.compress(examples, ~chosen)),
-        "test": list(itertools.compress(examples, chosen)),
-    }
+        what = f"test: {test:g} of {len(keys)} examples leaves none for {part}"
+        raise SpecError(f"{what}; choose another share, or 0 for no test")
+    parts = {"train": ~chosen, "test": chosen}
+    return {split: list(itertools.compress(examples, part)) for split, part in parts.items()}
 
 
 def in_order(parts: Mapping[str, Any]) -> dict[str, Any]:

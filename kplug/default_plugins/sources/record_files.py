@@ -7,7 +7,6 @@ handle is shared between the threads of an input pipeline, and a split of a thou
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -35,20 +34,17 @@ def open_records(file_format: str, instructions: Mapping[str, Sequence[Any]]) ->
         file_format: TFDS's name of the format.
         instructions: split name to TFDS's file instructions: filename, skip, take, examples_in_shard.
     """
-    for filename in sorted({part.filename for parts in instructions.values() for part in parts}):
+    # a file that several splits share is looked through once
+    files = {part.filename: part.examples_in_shard for parts in instructions.values() for part in parts}
+    for filename in sorted(files):
         if not os.path.isfile(filename):
             raise SpecError(f"{filename} is missing; the dataset is not whole: remove its folder and prepare it again")
     if file_format == "array_record":
         return {split: ArrayRecords(parts) for split, parts in instructions.items()}
     if file_format != "tfrecord":
-        raise SpecError(
-            f"the dataset's files are {file_format}; only tfrecord and array_record are read: prepare it in one of them"
-        )
-    indexes: dict[str, np.ndarray] = {}  # a file that several splits share is looked through once
-    for parts in instructions.values():
-        for part in parts:
-            if part.filename not in indexes:
-                indexes[part.filename] = record_offsets(part.filename, part.examples_in_shard)
+        what = f"the dataset's files are {file_format}; only tfrecord and array_record are read"
+        raise SpecError(f"{what}: prepare it in one of them")
+    indexes = {filename: record_offsets(filename, examples) for filename, examples in files.items()}
     return {split: TFRecords(parts, indexes) for split, parts in instructions.items()}
 
 
@@ -86,13 +82,10 @@ class TFRecords:
         found: list[bytes] = [b""] * len(rows)
         files = self._file[rows]
         for file in np.unique(files) if len(rows) > 1 else files:
-            handle = os.open(self._files[file], os.O_RDONLY)
-            try:
+            with open(self._files[file], "rb", buffering=0) as handle:
                 for at in np.flatnonzero(files == file):
                     row = rows[at]
-                    found[at] = os.pread(handle, int(self._size[row]), int(self._start[row]))
-            finally:
-                os.close(handle)
+                    found[at] = os.pread(handle.fileno(), int(self._size[row]), int(self._start[row]))
         return _bytes_array(found)
 
 
@@ -107,7 +100,7 @@ def record_offsets(filename: str, examples: int) -> np.ndarray:
     with open(filename, "rb", buffering=0) as file:
         while offset < size:
             header = os.pread(file.fileno(), 8, offset)
-            length = struct.unpack("<Q", header)[0] if len(header) == 8 else size
+            length = int.from_bytes(header, "little") if len(header) == 8 else size
             offset += length + HEADER + FOOTER
             offsets.append(offset)
     if offset != size or len(offsets) != examples + 1:
