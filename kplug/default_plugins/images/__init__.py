@@ -28,11 +28,11 @@ def rand_augment(
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
-    from kplug.default_plugins.images import operations as images
-    from kplug.default_plugins.images import policies
+    from kplug.default_plugins.images.operations import Outside, rand_augment_space
+    from kplug.default_plugins.images.policies import draw_operations
 
-    return policies.draw_operations(
-        lambda image: images.rand_augment_space(image, images.Outside(fill, interpolation)),
+    return draw_operations(
+        lambda image: rand_augment_space(image, Outside(fill, interpolation)),
         strength=lambda _: magnitude / 10,
         count=operations,
     )
@@ -45,11 +45,10 @@ def trivial_augment(fill: Pixel = 0.0, interpolation: Interpolation = "nearest")
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
-    from kplug.default_plugins.images import operations as images
-    from kplug.default_plugins.images import policies
+    from kplug.default_plugins.images import operations, policies
 
     return policies.draw_operations(
-        lambda image: images.wide_space(image, images.Outside(fill, interpolation)),
+        lambda image: operations.wide_space(image, operations.Outside(fill, interpolation)),
         strength=lambda uniform: uniform * 31 // 1 / 30,  # 31 even steps, 0 and 1 among them
         count=1,
     )
@@ -73,11 +72,10 @@ def aug_mix(
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
-    from kplug.default_plugins.images import operations as images
-    from kplug.default_plugins.images import policies
+    from kplug.default_plugins.images import operations, policies
 
     return policies.mix_chains(
-        lambda image: images.aug_mix_space(image, images.Outside(fill, interpolation)),
+        lambda image: operations.aug_mix_space(image, operations.Outside(fill, interpolation)),
         strength=lambda uniform: (0.1 + (severity - 0.1) * uniform) / 10,
         width=width,
         depth=depth,

@@ -34,18 +34,15 @@ def auto_contrast(image: Any) -> Any:
     low, high = (tf.cast(reduce(image, [0, 1]), tf.float64) for reduce in (tf.reduce_min, tf.reduce_max))
     scale = tf.where(high > low, 255 / tf.maximum(high - low, 1), 1)
     offset = tf.where(high > low, -low * scale, 0)
-    values = (
-        tf.range(256, dtype=tf.float64)[:, tf.newaxis] * scale + offset
-    )  # float64: cut at the same places as Pillow
-    return _look_up(image, values)
+    # in float64 fractions are cut off at the same places as in Pillow
+    return _look_up(image, tf.range(256, dtype=tf.float64)[:, tf.newaxis] * scale + offset)
 
 
 def equalize(image: Any) -> Any:
     """Spread the values of each channel evenly; one that has too few pixels for that stays."""
     channels = image.shape[-1]
     places = tf.reshape(_table_places(image), [-1])
-    counts = tf.math.bincount(places, minlength=256 * channels, maxlength=256 * channels)
-    counts = tf.reshape(counts, [256, channels])
+    counts = tf.reshape(tf.math.bincount(places, minlength=256 * channels, maxlength=256 * channels), [256, channels])
     occupied = tf.where(counts > 0, tf.range(256)[:, tf.newaxis], -1)
     highest = tf.reduce_max(occupied, axis=0)  # [channels]
     last = tf.gather(tf.transpose(counts), highest, batch_dims=1)

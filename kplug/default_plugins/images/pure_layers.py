@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kplug.data.augment import Augment, Batch, fold_in
 from kplug.errors import SpecError
 from kplug.records import DataInfo
 
 LARGE = 48 * 48  # pixels from which on pictures are cut faster one by one (measured)
-
-Batch = dict[str, Any]
-Augment = Callable[[Batch, Any], Batch]
 
 
 class StepSeed(keras.random.SeedGenerator):
@@ -40,15 +38,11 @@ class StepSeed(keras.random.SeedGenerator):
         if self.seed_of_step is None:
             raise RuntimeError("an augmentation drew a random number without a seed")
         self.drawn += 1
-        return tf.random.experimental.stateless_fold_in(self.seed_of_step, self.drawn)
+        return fold_in(self.seed_of_step, self.drawn)
 
 
 def image_layers(
-    *layers: Any,
-    color: bool = False,
-    probability: float = 1.0,
-    unit_values: bool = False,
-    one_by_one: bool = False,
+    *layers: Any, color: bool = False, probability: float = 1.0, unit_values: bool = False, one_by_one: bool = False
 ) -> Augment:
     """An augmentation that takes `image` through Keras image layers, one after another.
 
@@ -116,7 +110,7 @@ def elastic(scale: tuple[float, float], probability: float) -> Augment:
     def augment(batch: Batch, seed: Any) -> Batch:
         image = tf.cast(batch["image"], tf.float32)
         count, height, width = tf.shape(image)[0], image.shape[1], image.shape[2]
-        seeds = [tf.random.experimental.stateless_fold_in(seed, n) for n in range(3)]
+        seeds = [fold_in(seed, n) for n in range(3)]
         strength = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0], min(scale), max(scale))
         noise = tf.random.stateless_normal([count, height, width, 2], seeds[1])
         field = _smooth(noise, 0.05 * min(height, width)) * strength * 0.03 * tf.constant([height, width], tf.float32)
@@ -214,9 +208,7 @@ def _cut_one_by_one(padded: Any, corners: Any, shape: Any) -> Any:
     """Cut the same windows row by row instead of pixel by pixel, at some cost for each picture."""
     corners = tf.stack([*tf.unstack(corners), tf.zeros_like(corners[0])], axis=-1)  # [b, 3]
     return tf.map_fn(
-        lambda pair: tf.slice(*pair, shape),
-        (padded, corners),
-        fn_output_signature=tf.TensorSpec(shape, padded.dtype),
+        lambda pair: tf.slice(*pair, shape), (padded, corners), fn_output_signature=tf.TensorSpec(shape, padded.dtype)
     )
 
 

@@ -14,17 +14,20 @@ from kplug.model.rates import schedule_of
 State = dict[str, float | int | None]
 
 
+def _state(callback: Any) -> State:
+    values = {name: getattr(callback, name) for name in callback.remembered}
+    return {name: value if value is None or isinstance(value, int) else float(value) for name, value in values.items()}
+
+
+def _restore(callback: Any, state: State) -> None:
+    vars(callback).update(state)
+
+
 class EarlyStopping(keras.callbacks.EarlyStopping):
     """Keras's callback, with a memory that can be kept."""
 
     remembered = ("wait", "best", "best_epoch", "stopped_epoch")
-
-    def state(self) -> State:
-        return _state(self)
-
-    def restore(self, state: State) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+    state, restore = _state, _restore
 
 
 class ReduceLROnPlateau(Plateau):
@@ -35,13 +38,7 @@ class ReduceLROnPlateau(Plateau):
     """
 
     remembered = ("wait", "best", "cooldown_counter")
-
-    def state(self) -> State:
-        return _state(self)
-
-    def restore(self, state: State) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+    state, restore = _state, _restore
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
@@ -72,8 +69,3 @@ class ReduceLROnPlateau(Plateau):
 def _plain(optimizer: Any) -> Any:
     """Return the optimizer that steps, where another scales its loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def _state(callback: Any) -> State:
-    values = {name: getattr(callback, name) for name in callback.remembered}
-    return {name: value if value is None or isinstance(value, int) else float(value) for name, value in values.items()}
