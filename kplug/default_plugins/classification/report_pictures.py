@@ -68,9 +68,8 @@ def draw_calibration(bins: list[dict[str, float]], most: int) -> bytes:
     places = [(b["from"] + b["to"]) / 2 for b in bins]
     axis.bar(places, [b["share"] for b in bins], width=1 / most, color="lightgrey", label="share of the predictions")
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--")
-    axis.plot(
-        [b["confidence"] for b in bins], [b["accuracy"] for b in bins], marker="o", markersize=4, label="accuracy"
-    )
+    confidences, accuracies = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
+    axis.plot(confidences, accuracies, marker="o", markersize=4, label="accuracy")
     axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", title="calibration")
     axis.legend(frameon=False, loc="upper left")
     return as_png(figure)

@@ -44,10 +44,9 @@ class ReduceLROnPlateau(Plateau):
         super().on_train_begin(logs)
         schedule = schedule_of(_plain(self.model.optimizer))
         if not isinstance(schedule, Warmed | None):
-            raise SpecError(
-                f"reduce_lr_on_plateau cannot lower the rates of a {type(schedule).__name__}; take a number for "
-                "learning_rate, or one of constant, polynomial, step: {type: constant, peak: ..., warmup: ...}"
-            )
+            remedy = "one of constant, polynomial, step: {type: constant, peak: ..., warmup: ...}"
+            what = f"reduce_lr_on_plateau cannot lower the rates of a {type(schedule).__name__}"
+            raise SpecError(f"{what}; take a number for learning_rate, or {remedy}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         optimizer = _plain(self.model.optimizer)

@@ -109,10 +109,8 @@ def _check_tf_config() -> None:
         hosts = jobs[task["type"]]
         count, index = len(hosts), int(task["index"])
     except (ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise SpecError(
-            f"TF_CONFIG cannot be read ({reason}); it looks like {EXAMPLE}. Received: {text[:200]}"
-        ) from None
+        what = f"TF_CONFIG cannot be read ({type(error).__name__}: {error})"
+        raise SpecError(f"{what}; it looks like {EXAMPLE}. Received: {text[:200]}") from None
     if unknown := set(jobs) - {"chief", "worker"}:
         raise SpecError(f"TF_CONFIG names the jobs {listed(sorted(unknown))}; only chief and worker train together")
     if not 0 <= index < count:

@@ -18,10 +18,8 @@ def shuffled(columns: Columns, batch_size: Count = 64) -> Sampler:
 
     steps = columns.size // batch_size
     if steps == 0:
-        raise SpecError(
-            f"{columns.size} training examples do not fill a batch of {batch_size}; "
-            f"set batch_size to at most {columns.size}"
-        )
+        what = f"{columns.size} training examples do not fill a batch of {batch_size}"
+        raise SpecError(f"{what}; set batch_size to at most {columns.size}")
     return lambda rng: rng.permutation(columns.size)[: steps * batch_size].reshape(steps, batch_size)
 
 
