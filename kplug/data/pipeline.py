@@ -89,7 +89,7 @@ class Data:
         split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
         first_epoch, skipped = divmod(first_step, steps)
         augmentations = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
-        sampler = self._sampler("data.sampler", "train")
+        sampler, size = self._sampler("data.sampler", "train"), self.batch_size // shares.count
 
         def epoch_table(epoch: np.ndarray) -> np.ndarray:
             table = sampler((seed, int(epoch)))
@@ -98,6 +98,10 @@ class Data:
             table = table[skipped:] if epoch == first_epoch else table
             slices = table.reshape(len(table), shares.count, -1)[:, shares.mine.start : shares.mine.stop]
             return slices.reshape(-1, slices.shape[-1])
+
+        def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
+            table = tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False)
+            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, [None, size]))
 
         def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
             step = tf.cast(first_step + number // len(shares.mine), tf.int32)
@@ -108,13 +112,7 @@ class Data:
             batch = augment(batch, augmentations, step_seed)
             return learner.prepare(batch, fold_in(step_seed, len(augmentations)), True)
 
-        rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(
-            lambda epoch: tf.data.Dataset.from_tensor_slices(
-                tf.ensure_shape(tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False), [None, None])
-            )
-        )
-        size = self.batch_size // shares.count
-        rows = rows.map(lambda row: tf.ensure_shape(row, [size]))
+        rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_rows)
         batches = self._load(split, rows, lambda examples: examples.batch(size)).enumerate()
         batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         total = (steps * epochs - first_step) * len(shares.mine)

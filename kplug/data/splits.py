@@ -66,8 +66,7 @@ def open_data(spec: Spec) -> Data:
 
 def _splits(spec: Spec) -> Mapping[str, Split]:
     splits = build(spec, spec["data.source"])
-    unknown = set(splits) - set(SPLITS)
-    if unknown or "train" not in splits:
+    if not {"train"} <= set(splits) <= set(SPLITS):
         raise spec.error("data.source", f"a source has the splits train, validation, test; received {listed(splits)}")
     if any(split.classes != splits["train"].classes for split in splits.values()):
         raise spec.error("data.source", "the splits have different classes")

@@ -32,10 +32,9 @@ def draw_table(found: Mapping[str, Any], counts: np.ndarray, answers: list[str])
         axis.set_xticks(range(len(answers)), answers, rotation=60, ha="right", rotation_mode="anchor")
         axis.set_yticks(range(len(names)), names)
     if len(names) <= NAMED / 2:
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                color = "white" if shares[row, column] > 0.5 else "black"
-                axis.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
+        for row, column in np.argwhere(counts):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axis.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7, color=color)
     axis.set(xlabel="predicted", ylabel="is", title=f"balanced accuracy {found['balanced_accuracy']:.3f}")
     return as_png(figure)
 

@@ -174,23 +174,22 @@ UNCHANGED: Space = {"identity": Operation(lambda image: image)}
 def rand_augment_space(image: Any, outside: Outside) -> Space:
     """The 14 operations of RandAugment with the ranges of AutoAugment; it moved 331 pixels by 150."""
     places = _places(image, outside, degrees=30, shear=0.3, shift=lambda side: side * 150 / 331)
-    return UNCHANGED | _values(bits=(8, 4)) | _enhancements(lambda strength, sign: 1 + sign * 0.9 * strength) | places
+    return UNCHANGED | _values(8, 4) | _enhancements(lambda strength, sign: 1 + sign * 0.9 * strength) | places
 
 
 def wide_space(image: Any, outside: Outside) -> Space:
     """The 14 operations of TrivialAugment in its wide ranges."""
     places = _places(image, outside, degrees=135, shear=0.99, shift=lambda side: 32)
-    return UNCHANGED | _values(bits=(8, 2)) | _enhancements(lambda strength, _: 0.01 + 1.99 * strength) | places
+    return UNCHANGED | _values(8, 2) | _enhancements(lambda strength, _: 0.01 + 1.99 * strength) | places
 
 
 def aug_mix_space(image: Any, outside: Outside) -> Space:
     """The 9 operations of AugMix: none that is among the corruptions of ImageNet-C."""
-    return _values(bits=(4, 0)) | _places(image, outside, degrees=30, shear=0.3, shift=lambda side: side / 3)
+    return _values(4, 0) | _places(image, outside, degrees=30, shear=0.3, shift=lambda side: side / 3)
 
 
-def _values(bits: tuple[int, int]) -> Space:
-    """The operations on values; `bits` are those that posterize keeps at strength 0 and at strength 1."""
-    most, least = bits
+def _values(most: int, least: int) -> Space:
+    """The operations on values; posterize keeps `most` bits at strength 0 and `least` at strength 1."""
     return {
         "auto_contrast": Operation(auto_contrast),
         "equalize": Operation(equalize),

@@ -63,10 +63,12 @@ def _each(change: Callable[[Any, Any], Any]) -> Augment:
 
     def augment(batch: Batch, seed: Any) -> Batch:
         images = pixels.to_uint8(batch["image"])
-        numbers, one = tf.range(tf.shape(images)[0]), tf.TensorSpec(images.shape[1:], tf.uint8)
-        changed = tf.map_fn(
-            lambda pair: change(pair[0], fold_in(seed, pair[1])), (images, numbers), fn_output_signature=one
-        )
+
+        def change_one(pair: tuple[Any, Any]) -> Any:
+            return change(pair[0], fold_in(seed, pair[1]))
+
+        one = tf.TensorSpec(images.shape[1:], tf.uint8)
+        changed = tf.map_fn(change_one, (images, tf.range(tf.shape(images)[0])), fn_output_signature=one)
         return batch | {"image": tf.ensure_shape(changed, images.shape)}
 
     return augment

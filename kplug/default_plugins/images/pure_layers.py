@@ -63,8 +63,9 @@ def image_layers(
 
     def augment(batch: Batch, seed: Any) -> Batch:
         image = tf.cast(batch["image"], tf.float32)
-        if color:
-            _need_color(image, layers)
+        if color and image.shape[-1] != 3:
+            what = f"{', '.join(type(layer).__name__ for layer in layers)} needs 3 channels"
+            raise SpecError(f"{what}, these pictures have {image.shape[-1]}: set data.image.channels to 3")
         with draws.using(seed):
             changed = (tf.map_fn(through, image) if one_by_one else through(image / scale)) * scale
             if probability < 1:
@@ -160,10 +161,8 @@ def mixing_layer(layer: keras.layers.Layer, data: DataInfo) -> Augment:
         pairs = {"images": tf.cast(batch["image"], tf.float32), "labels": tf.cast(label, tf.float32)}
         with draws.using(seed):
             mixed = layer(pairs, training=True)
-        return batch | {
-            "image": tf.ensure_shape(mixed["images"], batch["image"].shape),
-            "label": tf.ensure_shape(mixed["labels"], label.shape),
-        }
+        image = tf.ensure_shape(mixed["images"], batch["image"].shape)
+        return batch | {"image": image, "label": tf.ensure_shape(mixed["labels"], label.shape)}
 
     return augment
 
@@ -218,9 +217,3 @@ def _draw_from_step(*layers: Any) -> StepSeed:
         if hasattr(layer, "generator"):
             layer.generator = draws
     return draws
-
-
-def _need_color(image: Any, layers: tuple[Any, ...]) -> None:
-    if image.shape[-1] != 3:
-        name = ", ".join(type(layer).__name__ for layer in layers)
-        raise SpecError(f"{name} needs 3 channels, these pictures have {image.shape[-1]}: set data.image.channels to 3")

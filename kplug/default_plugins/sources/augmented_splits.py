@@ -25,8 +25,7 @@ def distort(
     of: Mapping[str, Split], augmentations: Sequence[Augment], splits: Sequence[str], seed: int
 ) -> dict[str, Split]:
     """The splits of a source, some with changed pictures; the parameters are those of the component `augmented`."""
-    missing = [name for name in splits if name not in of]
-    if missing:
+    if missing := [name for name in splits if name not in of]:
         raise SpecError(f"there is no split '{missing[0]}' to change; the source has {listed(of)}")
     return {name: _distorted(split, augmentations, seed) if name in splits else split for name, split in of.items()}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kplug.default_plugins.sources.class_folders import SPLIT_NAMES
-from kplug.default_plugins.sources.picture_splits import file_split, in_order, share_out, text_column
+from kplug.default_plugins.sources.picture_splits import file_split, in_order, object_column, share_out
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes, read_text
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
@@ -43,11 +43,10 @@ class Table:
 
     def refuse(self, what: str, problems: Sequence[tuple[int, str]]) -> None:
         """Raise SpecError where there are problems, each a row and what is the matter with it."""
-        if not problems:
-            return
-        shown = "".join(f"\n  {self.path}:{self.lines[row]}: {text}" for row, text in problems[:SHOWN])
-        more = f"\n  ... ({len(problems)} in all)" if len(problems) > SHOWN else ""
-        raise SpecError(f"{what}:{shown}{more}")
+        if problems:
+            shown = "".join(f"\n  {self.path}:{self.lines[row]}: {text}" for row, text in problems[:SHOWN])
+            more = f"\n  ... ({len(problems)} in all)" if len(problems) > SHOWN else ""
+            raise SpecError(f"{what}:{shown}{more}")
 
 
 def _read_table(path: str) -> Table:
@@ -146,7 +145,7 @@ def _as_numbers(cells: Sequence[str]) -> np.ndarray:
     if any(texts) and all(not text or NUMBER.fullmatch(text) for text in texts):
         with np.errstate(over="ignore"):
             return np.array([float(text or "nan") for text in texts]).astype(np.float32)
-    return text_column(cells)
+    return object_column(cells)
 
 
 # --- labels --------------------------------------------------------------------------------------------------------
@@ -165,10 +164,9 @@ def _labels(
     given = {name for row in several for name in row}
     if classes and not given & set(names) and all(map(INTEGER.fullmatch, given)):
         codes = {str(code): code for code in range(len(names))}
-    where = classes or "the training rows"
     strange = [(at, name) for at, row in enumerate(several) for name in row if name not in codes]
     unknown = [(at, f"'{name}'{did_you_mean(name, codes)}") for at, name in strange]
-    table.refuse(f"labels that are no class of {where} ({listed(codes)})", unknown)
+    table.refuse(f"labels that are no class of {classes or 'the training rows'} ({listed(codes)})", unknown)
     if separator is None:
         return np.array([codes[row[0]] for row in several], np.int32), names
     hot = np.zeros((len(cells), len(names)), np.float32)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kplug.data.splits import stable_share
-from kplug.default_plugins.sources.picture_splits import in_order, memory_split, share_out, text_column
+from kplug.default_plugins.sources.picture_splits import in_order, memory_split, object_column, share_out
 from kplug.default_plugins.sources.text_files import raise_missing
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
@@ -181,4 +181,4 @@ def _checked_rows(path: str, labels: Arrays, names: Sequence[str] | None) -> tup
 
 
 def _columns(part: Arrays) -> Arrays:
-    return {name: text_column(array.tolist()) if array.dtype.kind == "U" else array for name, array in part.items()}
+    return {name: object_column(array.tolist()) if array.dtype.kind == "U" else array for name, array in part.items()}

@@ -8,23 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from kplug.default_plugins.sources.picture_splits import object_column
 from kplug.errors import SpecError
 
 HEADER, FOOTER = 12, 4  # bytes around a TFRecord's data: length and its checksum, checksum of the data
-
-
-class Records(Protocol):
-    """Serialized examples by row."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """The records of rows, an object array of bytes; safe under threads."""
-        ...
 
 
 def open_records(file_format: str, instructions: Mapping[str, Sequence[Any]]) -> dict[str, Records]:
@@ -49,7 +40,7 @@ def open_records(file_format: str, instructions: Mapping[str, Sequence[Any]]) ->
 
 
 class ArrayRecords:
-    """The records of array_record files, which have an index of their own."""
+    """The serialized examples of array_record files, which have an index of their own, by row."""
 
     def __init__(self, instructions: Sequence[Any]) -> None:
         from array_record.python.array_record_data_source import ArrayRecordDataSource  # type: ignore[import-untyped]
@@ -60,13 +51,14 @@ class ArrayRecords:
         return len(self._source)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
+        """The records of rows, an object array of bytes; safe under threads."""
         if len(rows) == 1:  # several are read in threads that are made for the call
-            return _bytes_array([self._source[int(rows[0])]])
-        return _bytes_array(self._source.__getitems__(rows.tolist()))
+            return object_column([self._source[int(rows[0])]])
+        return object_column(self._source.__getitems__(rows.tolist()))
 
 
 class TFRecords:
-    """The records of TFRecord files, by the offsets of their beginnings."""
+    """The serialized examples of TFRecord files, found by the offsets of their beginnings, by row."""
 
     def __init__(self, instructions: Sequence[Any], indexes: Mapping[str, np.ndarray]) -> None:
         self._files = [part.filename for part in instructions]
@@ -79,6 +71,7 @@ class TFRecords:
         return len(self._start)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
+        """The records of rows, an object array of bytes; safe under threads."""
         found: list[bytes] = [b""] * len(rows)
         files = self._file[rows]
         for file in np.unique(files) if len(rows) > 1 else files:
@@ -86,7 +79,10 @@ class TFRecords:
                 for at in np.flatnonzero(files == file):
                     row = rows[at]
                     found[at] = os.pread(handle.fileno(), int(self._size[row]), int(self._start[row]))
-        return _bytes_array(found)
+        return object_column(found)
+
+
+Records = ArrayRecords | TFRecords
 
 
 def record_offsets(filename: str, examples: int) -> np.ndarray:
@@ -107,10 +103,3 @@ def record_offsets(filename: str, examples: int) -> np.ndarray:
         what = f"{filename} is damaged: it should hold {examples:,} whole records"
         raise SpecError(f"{what}; remove the dataset's folder and prepare it again")
     return np.array(offsets, np.int64)
-
-
-def _bytes_array(records: Sequence[bytes]) -> np.ndarray:
-    """An array of objects: NumPy's own strings would lose zero bytes at the end of a record."""
-    array = np.empty(len(records), object)
-    array[:] = records
-    return array

@@ -19,7 +19,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder, registered
 
-from kplug.default_plugins.sources.picture_splits import memory_split, text_column
+from kplug.default_plugins.sources.picture_splits import memory_split, object_column
 from kplug.default_plugins.sources.record_files import Records, open_records
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Columns, Split
@@ -135,13 +135,9 @@ def _what_is_there(data_dir: str | None) -> str:
 
 def _has_network() -> bool:
     """Return True where a download can be tried: offline, TFDS itself goes on trying for minutes."""
-    if urllib.request.getproxies():
-        return True
-    try:
-        socket.getaddrinfo(*DOWNLOAD_HOST)
-    except OSError:
-        return False
-    return True
+    with contextlib.suppress(OSError):
+        return bool(urllib.request.getproxies() or socket.getaddrinfo(*DOWNLOAD_HOST))
+    return False
 
 
 # --- features ------------------------------------------------------------------------------------------------------
@@ -191,10 +187,8 @@ def _replace_labels(
         classes = tuple(str(number) for number in numbers)
     for split, found in columns.items():
         if outside := int((~np.isin(values[split], numbers)).sum()):
-            raise SpecError(
-                f"{outside:,} of {len(values[split]):,} examples of {name}'s split for {split} have no label "
-                f"(outside 0 to {len(numbers) - 1}); choose another split, or null"
-            )
+            what = f"{outside:,} of {len(values[split]):,} examples of {name}'s split for {split} have no label"
+            raise SpecError(f"{what} (outside 0 to {len(numbers) - 1}); choose another split, or null")
         columns[split] = {"label": np.searchsorted(numbers, values[split]).astype(np.int32), **found}
     return classes
 
@@ -234,7 +228,7 @@ def _scalar_columns(records: Records, features: tfds.features.FeaturesDict, labe
     for key, feature in scalars.items():
         values = np.concatenate([part[key] for part in parts])
         if values.dtype == object:
-            columns[key] = text_column([value.decode("utf-8", "replace") for value in values])
+            columns[key] = object_column([value.decode("utf-8", "replace") for value in values])
         else:
             columns[key] = values.astype(np.int32 if feature.np_dtype == np.bool_ else feature.np_dtype)
     return columns
@@ -259,15 +253,11 @@ def _random_access_split(
 ) -> Split:
     """A split that reads an example when it is asked for; an encoded picture is left to the host."""
     only_image = tfds.features.FeaturesDict({image: picture})
-    encoded = isinstance(picture, tfds.features.Image)
-    decoders = {image: tfds.decode.SkipDecoding()} if encoded else None
-
-    def read_one(row: np.ndarray) -> np.ndarray:
-        return records.read(row[np.newaxis])[0]
+    decoders = {image: tfds.decode.SkipDecoding()} if isinstance(picture, tfds.features.Image) else None
 
     def load(row: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw = tf.ensure_shape(tf.numpy_function(read_one, [row], tf.string, stateful=False), [])
-        return {"image": only_image.deserialize_example(raw, decoders=decoders)[image]}
+        raw = tf.numpy_function(lambda row: records.read(row[np.newaxis])[0], [row], tf.string, stateful=False)
+        return {"image": only_image.deserialize_example(tf.ensure_shape(raw, []), decoders=decoders)[image]}
 
     shape: Any = tuple(picture.shape)
     return Split(Columns(len(records), columns), load, tuple(classes), shape)

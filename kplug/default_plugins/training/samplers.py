@@ -31,7 +31,6 @@ def sequential(columns: Columns, batch_size: Count = 256) -> Sampler:
     """
     import numpy
 
-    steps = -(-columns.size // batch_size)
-    rows = numpy.full(steps * batch_size, -1, numpy.int64)
-    rows[: columns.size] = numpy.arange(columns.size)
-    return lambda rng: rows.reshape(steps, batch_size)
+    rows = numpy.arange(-(-columns.size // batch_size) * batch_size, dtype=numpy.int64)
+    rows[columns.size :] = -1
+    return lambda rng: rows.reshape(-1, batch_size)
