@@ -34,8 +34,7 @@ def validating(spec: Spec, splits: Mapping[str, Split]) -> tuple[float, float]:
 
 def set_apart(split: Split, begin: float, end: float) -> tuple[Split, Split]:
     """Train and validation: the same examples each time, and nearly the same ones when some are added."""
-    paths = split.columns.arrays.get("path")
-    keys = [str(key) for key in (range(len(split)) if paths is None else paths)]
+    keys = [str(key) for key in split.columns.arrays.get("path", range(len(split)))]
     chosen = stable_slice(keys, begin, end)
     return choose_rows(split, np.flatnonzero(~chosen)), choose_rows(split, np.flatnonzero(chosen))
 

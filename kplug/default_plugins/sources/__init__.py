@@ -10,7 +10,7 @@ from kplug.kinds import FilePath, Fraction, Natural, Seed, Text
 
 @hookimpl
 def components():
-    return COMPONENTS
+    return [digits, folder, table, arrays, tfds, augmented]
 
 
 @known(known_data.digits)
@@ -142,6 +142,3 @@ def augmented(
     from kplug.default_plugins.sources.augmented_splits import distort
 
     return distort(of, augment, splits, seed)
-
-
-COMPONENTS = [digits, folder, table, arrays, tfds, augmented]

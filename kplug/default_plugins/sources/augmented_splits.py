@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,9 +44,13 @@ def _distorted(split: Split, augmentations: Sequence[Augment], seed: int) -> Spl
 
     example = tf.data.Dataset.range(1).map(split.load).element_spec | {"image": tf.TensorSpec(shape, tf.uint8)}
     example |= {name: tf.TensorSpec(array.shape[1:], array.dtype) for name, array in split.columns.numeric.items()}
-    with _refusing():
+    try:
         for position, change in enumerate(augmentations):
             _try(change, example, position)
+    except Exception as error:
+        if isinstance(error.__context__, SpecError):  # TensorFlow wraps what is raised while a graph is made
+            raise error.__context__ from None
+        raise
     return replace(split, load=load, image=shape, batched=False)
 
 
@@ -77,17 +80,6 @@ def _try(change: Augment, example: Mapping[str, tf.TensorSpec], position: int) -
         if tf.reduce_max(tf.abs(first - alone)) > 1:
             what = f"augment.{position} lets a picture depend on the others of its batch"
             raise SpecError(f"{what}; here each is changed by itself")
-
-
-@contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Inside, the SpecError that an augmentation raises while it becomes a graph is not wrapped by TensorFlow."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error.__context__, SpecError):
-            raise error.__context__ from None
-        raise
 
 
 def _take_any_size(in_graph: Any, example: Mapping[str, tf.TensorSpec], position: int) -> None:

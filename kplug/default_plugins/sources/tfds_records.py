@@ -128,9 +128,8 @@ def _folders(data_dir: str | None) -> list[str]:
 def _what_is_there(data_dir: str | None) -> str:
     """The folder of datasets with what it holds, for an error."""
     folder = data_dir or tfds.core.constants.DATA_DIR
-    if not os.path.isdir(folder):
-        return f"{folder} (which does not exist)"
-    return f"{folder} (which holds {listed(_folders(data_dir)) or 'no datasets'})"
+    found = f"holds {listed(_folders(data_dir)) or 'no datasets'}" if os.path.isdir(folder) else "does not exist"
+    return f"{folder} (which {found})"
 
 
 def _has_network() -> bool:

@@ -66,8 +66,7 @@ def draw_curves(rows: list[dict[str, Any]], title: str) -> bytes:
     axes = figure.subplots(1, len(names), squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            points = [(row["epoch"], row[key]) for row in rows if key in row]
-            if points:
+            if points := [(row["epoch"], row[key]) for row in rows if key in row]:
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
         axis.set(title=name.replace("_", " "), xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
