@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,11 +60,20 @@ class Data:
 
     def table(self, epoch: int) -> np.ndarray:
         """The rows of an epoch's batches, int64 `[steps, batch]`."""
-        sampler = self._sampler("data.sampler", "train")
-        return _checked(sampler(np.random.default_rng((self.spec["seed"], epoch))), "data.sampler")
+        return self._sampler("data.sampler", "train")((self.spec["seed"], epoch))
 
-    def _sampler(self, path: str, split: str) -> Callable[[np.random.Generator], np.ndarray]:
-        return build(self.spec, self.spec[path], {Columns: self.split(split).columns, DataInfo: self.info})
+    def _sampler(self, path: str, split: str) -> Callable[[Any], np.ndarray]:
+        """A function of a seed to rows of batches, int64 `[steps, batch]`, as the sampler at a path draws them."""
+        sampler = build(self.spec, self.spec[path], {Columns: self.split(split).columns, DataInfo: self.info})
+
+        def table(seed: Any) -> np.ndarray:
+            drawn = np.asarray(sampler(np.random.default_rng(seed)))
+            if drawn.ndim != 2 or drawn.dtype.kind not in "iu" or drawn.size == 0:
+                what = f"{path} must give int64 [steps, batch] with at least one row"
+                raise TypeError(f"{what}; received {drawn.dtype} {drawn.shape}")
+            return drawn.astype(np.int64)
+
+        return table
 
     def training(
         self, learner: Learner, epochs: int, first_step: int = 0, shares: BatchSlices = ALL
@@ -79,15 +89,19 @@ class Data:
         split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
         first_epoch, skipped = divmod(first_step, steps)
         augmentations = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
-        sampler = self._sampler("data.sampler", "train")
+        sampler, size = self._sampler("data.sampler", "train"), self.batch_size // shares.count
 
         def epoch_table(epoch: np.ndarray) -> np.ndarray:
-            table = _checked(sampler(np.random.default_rng((seed, int(epoch)))), "data.sampler")
+            table = sampler((seed, int(epoch)))
             if len(table) != steps:
                 raise ValueError(f"data.sampler gave {len(table)} steps in epoch {epoch} and {steps} in epoch 0")
             table = table[skipped:] if epoch == first_epoch else table
             slices = table.reshape(len(table), shares.count, -1)[:, shares.mine.start : shares.mine.stop]
             return slices.reshape(-1, slices.shape[-1])
+
+        def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
+            table = tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False)
+            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, [None, size]))
 
         def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
             step = tf.cast(first_step + number // len(shares.mine), tf.int32)
@@ -98,13 +112,7 @@ class Data:
             batch = augment(batch, augmentations, step_seed)
             return learner.prepare(batch, fold_in(step_seed, len(augmentations)), True)
 
-        rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(
-            lambda epoch: tf.data.Dataset.from_tensor_slices(
-                tf.ensure_shape(tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False), [None, None])
-            )
-        )
-        size = self.batch_size // shares.count
-        rows = rows.map(lambda row: tf.ensure_shape(row, [size]))
+        rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_rows)
         batches = self._load(split, rows, lambda examples: examples.batch(size)).enumerate()
         batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         total = (steps * epochs - first_step) * len(shares.mine)
@@ -136,8 +144,7 @@ class Data:
 
     def _evaluated(self, name: str, shares: BatchSlices) -> tuple[np.ndarray, list[int]]:
         """The rows of a split in the order in which these shares evaluate them, and how many at a time."""
-        sampler = self._sampler("data.evaluate_with", name)
-        table = _checked(sampler(np.random.default_rng(self.spec["seed"])), "data.evaluate_with")
+        table = self._sampler("data.evaluate_with", name)(self.spec["seed"])
         batch_size, rows = table.shape[1], table[table >= 0]
         if shares.count == 1:
             full, rest = divmod(len(rows), batch_size)
@@ -147,9 +154,7 @@ class Data:
         # as even as can be: a replica without an example would have to compute on an empty batch
         steps = min(-(-len(rows) // batch_size), len(rows) // shares.count)
         parts = np.array_split(rows, shares.count)[shares.mine.start : shares.mine.stop]
-        slices = [
-            piece for step in zip(*(np.array_split(part, steps) for part in parts), strict=True) for piece in step
-        ]
+        slices = list(itertools.chain(*zip(*(np.array_split(part, steps) for part in parts), strict=True)))
         return np.concatenate(slices), [len(piece) for piece in slices]
 
     def split(self, name: str) -> Split:
@@ -165,12 +170,3 @@ class Data:
         if split.batched:
             return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
         return rows.unbatch().map(load, num_parallel_calls=tf.data.AUTOTUNE).apply(group)
-
-
-def _checked(table: Any, path: str) -> np.ndarray:
-    table = np.asarray(table)
-    if table.ndim != 2 or table.dtype.kind not in "iu" or table.size == 0:
-        raise TypeError(
-            f"{path} must give int64 [steps, batch] with at least one row; received {table.dtype} {table.shape}"
-        )
-    return table.astype(np.int64)

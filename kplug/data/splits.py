@@ -34,8 +34,7 @@ def validating(spec: Spec, splits: Mapping[str, Split]) -> tuple[float, float]:
 
 def set_apart(split: Split, begin: float, end: float) -> tuple[Split, Split]:
     """Train and validation: the same examples each time, and nearly the same ones when some are added."""
-    paths = split.columns.arrays.get("path")
-    keys = [str(key) for key in (range(len(split)) if paths is None else paths)]
+    keys = [str(key) for key in split.columns.arrays.get("path", range(len(split)))]
     chosen = stable_slice(keys, begin, end)
     return choose_rows(split, np.flatnonzero(~chosen)), choose_rows(split, np.flatnonzero(chosen))
 
@@ -66,8 +65,7 @@ def open_data(spec: Spec) -> Data:
 
 def _splits(spec: Spec) -> Mapping[str, Split]:
     splits = build(spec, spec["data.source"])
-    unknown = set(splits) - set(SPLITS)
-    if unknown or "train" not in splits:
+    if not {"train"} <= set(splits) <= set(SPLITS):
         raise spec.error("data.source", f"a source has the splits train, validation, test; received {listed(splits)}")
     if any(split.classes != splits["train"].classes for split in splits.values()):
         raise spec.error("data.source", "the splits have different classes")

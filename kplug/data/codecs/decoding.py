@@ -42,9 +42,7 @@ def decode(data: Any, channels: int) -> Any:
         raise ValueError(f"channels is one of 1, 3, 4. Received: channels={channels}")
     data = tf.convert_to_tensor(data)
     return tf.cond(
-        _starts_with(data, JPEG),
-        lambda: _convert(_decode_jpeg(data), channels),
-        lambda: _decode_other(data, channels),
+        _starts_with(data, JPEG), lambda: _convert(_decode_jpeg(data), channels), lambda: _decode_other(data, channels)
     )
 
 

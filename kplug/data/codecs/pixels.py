@@ -54,15 +54,11 @@ def _resample(image: Any, size: tuple[int, int], how: str) -> Any:
         extreme = tf.reduce_min if how == "pad" else tf.reduce_max
         scaled = tf.maximum(tf.round(old * extreme(new / old)), 1.0)
     batch = image if image.shape.rank == 4 else image[tf.newaxis]
-    scaled_images = tf.raw_ops.ScaleAndTranslate(
-        images=batch,
-        size=size,
-        scale=scaled / old,
-        translation=tf.floor((new - scaled) / 2),
-        kernel_type="triangle",
-        antialias=True,
+    shift = tf.floor((new - scaled) / 2)
+    placed = tf.raw_ops.ScaleAndTranslate(
+        images=batch, size=size, scale=scaled / old, translation=shift, kernel_type="triangle", antialias=True
     )
-    return round_to_uint8(scaled_images if image.shape.rank == 4 else scaled_images[0])
+    return round_to_uint8(placed if image.shape.rank == 4 else placed[0])
 
 
 def round_to_uint8(averages: Any) -> Any:

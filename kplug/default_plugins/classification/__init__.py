@@ -2,23 +2,8 @@
 
 from typing import Any, Literal
 
-from kplug import (
-    Architecture,
-    DataInfo,
-    Fraction,
-    ImageArchitecture,
-    Known,
-    Loss,
-    Metric,
-    NonNegative,
-    Optimizer,
-    Positive,
-    Task,
-    Text,
-    call,
-    hookimpl,
-    rule,
-)
+from kplug import DataInfo, Known, Loss, Metric, Task, call, hookimpl, rule
+from kplug.kinds import Architecture, Fraction, ImageArchitecture, NonNegative, Optimizer, Positive, Text
 
 
 @hookimpl
@@ -69,15 +54,13 @@ def cross_entropy(data: DataInfo) -> Loss:
     """Cross-entropy of softmax scores, or of a sigmoid per class where an example has several labels."""
     import keras
 
-    if data.multi_label:
-        return keras.losses.BinaryCrossentropy(from_logits=True, name="cross_entropy")
-    return keras.losses.CategoricalCrossentropy(from_logits=True, name="cross_entropy")
+    loss = keras.losses.BinaryCrossentropy if data.multi_label else keras.losses.CategoricalCrossentropy
+    return loss(from_logits=True, name="cross_entropy")
 
 
 def accuracy(data: DataInfo) -> Metric:
     """Share of examples whose most probable class is right; share of right yes-or-no answers with several labels."""
     import keras
 
-    if data.multi_label:
-        return keras.metrics.BinaryAccuracy(name="accuracy")
-    return keras.metrics.CategoricalAccuracy(name="accuracy")
+    metric = keras.metrics.BinaryAccuracy if data.multi_label else keras.metrics.CategoricalAccuracy
+    return metric(name="accuracy")

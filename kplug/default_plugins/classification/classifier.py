@@ -65,10 +65,9 @@ def classifier(
         loss = loss.with_label_smoothing(label_smoothing)
     else:
         whole.label_smoothing = label_smoothing
-    if l2:
-        for weight in whole.trainable_weights:
-            if len(weight.shape) > 1:
-                weight.regularizer = keras.regularizers.L2(l2 / 2)
+    for weight in whole.trainable_weights:
+        if l2 and len(weight.shape) > 1:
+            weight.regularizer = keras.regularizers.L2(l2 / 2)
     whole.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
 
     def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, ...]:

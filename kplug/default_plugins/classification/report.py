@@ -103,10 +103,7 @@ def mean(values: np.ndarray) -> float:
 
 def pairs(right: np.ndarray, said: np.ndarray) -> list[list[list[int]]]:
     """Count the answers on each class. Rows: it is not there, it is; columns: it is not said, it is."""
-    return [
-        [[int((~r & ~s).sum()), int((~r & s).sum())], [int((r & ~s).sum()), int((r & s).sum())]]
-        for r, s in zip(right.T, said.T, strict=True)
-    ]
+    return [confusion(is_right, is_said, 2) for is_right, is_said in zip(right.T, said.T, strict=True)]
 
 
 def calibration(
@@ -136,12 +133,10 @@ def calibration(
 def few_valued(columns: Columns) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the columns that part the examples into a few groups, as text, but for labels and files."""
     for name, column in columns.arrays.items():
-        values = np.asarray(column)
-        if name in ("label", "path") or values.ndim != 1:
-            continue
-        words = values.astype(str)  # a number or None too
-        if 2 <= len(np.unique(words)) <= MOST_VALUES:
-            yield name, words
+        if name not in ("label", "path") and np.ndim(column) == 1:
+            words = np.asarray(column).astype(str)  # a number or None too
+            if 2 <= len(np.unique(words)) <= MOST_VALUES:
+                yield name, words
 
 
 def scores_by(column: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, dict[str, float]]:

@@ -32,10 +32,9 @@ def draw_table(found: Mapping[str, Any], counts: np.ndarray, answers: list[str])
         axis.set_xticks(range(len(answers)), answers, rotation=60, ha="right", rotation_mode="anchor")
         axis.set_yticks(range(len(names)), names)
     if len(names) <= NAMED / 2:
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                color = "white" if shares[row, column] > 0.5 else "black"
-                axis.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
+        for row, column in np.argwhere(counts):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axis.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7, color=color)
     axis.set(xlabel="predicted", ylabel="is", title=f"balanced accuracy {found['balanced_accuracy']:.3f}")
     return as_png(figure)
 
@@ -68,9 +67,8 @@ def draw_calibration(bins: list[dict[str, float]], most: int) -> bytes:
     places = [(b["from"] + b["to"]) / 2 for b in bins]
     axis.bar(places, [b["share"] for b in bins], width=1 / most, color="lightgrey", label="share of the predictions")
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--")
-    axis.plot(
-        [b["confidence"] for b in bins], [b["accuracy"] for b in bins], marker="o", markersize=4, label="accuracy"
-    )
+    confidences, accuracies = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
+    axis.plot(confidences, accuracies, marker="o", markersize=4, label="accuracy")
     axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", title="calibration")
     axis.legend(frameon=False, loc="upper left")
     return as_png(figure)

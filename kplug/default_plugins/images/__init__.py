@@ -1,6 +1,6 @@
 """Policies that draw an operation for every picture: RandAugment, TrivialAugment, AugMix."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
@@ -28,14 +28,11 @@ def rand_augment(
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
-    from kplug.default_plugins.images import operations as images
-    from kplug.default_plugins.images import policies
+    from kplug.default_plugins.images.operations import Outside, rand_augment_space
+    from kplug.default_plugins.images.policies import draw_operations
 
-    return policies.draw_operations(
-        lambda image: images.rand_augment_space(image, images.Outside(fill, interpolation)),
-        strength=lambda _: magnitude / 10,
-        count=operations,
-    )
+    outside = Outside(fill, interpolation)
+    return draw_operations(lambda image: rand_augment_space(image, outside), lambda _: magnitude / 10, operations)
 
 
 def trivial_augment(fill: Pixel = 0.0, interpolation: Interpolation = "nearest") -> Augmentation:
@@ -45,14 +42,12 @@ def trivial_augment(fill: Pixel = 0.0, interpolation: Interpolation = "nearest")
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
-    from kplug.default_plugins.images import operations as images
-    from kplug.default_plugins.images import policies
+    from kplug.default_plugins.images.operations import Outside, wide_space
+    from kplug.default_plugins.images.policies import draw_operations
 
-    return policies.draw_operations(
-        lambda image: images.wide_space(image, images.Outside(fill, interpolation)),
-        strength=lambda uniform: uniform * 31 // 1 / 30,  # 31 even steps, 0 and 1 among them
-        count=1,
-    )
+    outside = Outside(fill, interpolation)
+    # the strength has 31 even steps, 0 and 1 among them
+    return draw_operations(lambda image: wide_space(image, outside), lambda uniform: uniform * 31 // 1 / 30, count=1)
 
 
 def aug_mix(
@@ -73,13 +68,11 @@ def aug_mix(
         fill: value of pixels that come from outside the picture, 0 to 255.
         interpolation: how pixels between pixels are made where a picture is turned, sheared or moved.
     """
-    from kplug.default_plugins.images import operations as images
-    from kplug.default_plugins.images import policies
+    from kplug.default_plugins.images.operations import Outside, aug_mix_space
+    from kplug.default_plugins.images.policies import mix_chains
 
-    return policies.mix_chains(
-        lambda image: images.aug_mix_space(image, images.Outside(fill, interpolation)),
-        strength=lambda uniform: (0.1 + (severity - 0.1) * uniform) / 10,
-        width=width,
-        depth=depth,
-        alpha=alpha,
-    )
+    def strength(uniform: Any) -> Any:
+        return (0.1 + (severity - 0.1) * uniform) / 10
+
+    outside = Outside(fill, interpolation)
+    return mix_chains(lambda image: aug_mix_space(image, outside), strength, width, depth, alpha)

@@ -34,18 +34,15 @@ def auto_contrast(image: Any) -> Any:
     low, high = (tf.cast(reduce(image, [0, 1]), tf.float64) for reduce in (tf.reduce_min, tf.reduce_max))
     scale = tf.where(high > low, 255 / tf.maximum(high - low, 1), 1)
     offset = tf.where(high > low, -low * scale, 0)
-    values = (
-        tf.range(256, dtype=tf.float64)[:, tf.newaxis] * scale + offset
-    )  # float64: cut at the same places as Pillow
-    return _look_up(image, values)
+    # in float64 fractions are cut off at the same places as in Pillow
+    return _look_up(image, tf.range(256, dtype=tf.float64)[:, tf.newaxis] * scale + offset)
 
 
 def equalize(image: Any) -> Any:
     """Spread the values of each channel evenly; one that has too few pixels for that stays."""
     channels = image.shape[-1]
     places = tf.reshape(_table_places(image), [-1])
-    counts = tf.math.bincount(places, minlength=256 * channels, maxlength=256 * channels)
-    counts = tf.reshape(counts, [256, channels])
+    counts = tf.reshape(tf.math.bincount(places, minlength=256 * channels, maxlength=256 * channels), [256, channels])
     occupied = tf.where(counts > 0, tf.range(256)[:, tf.newaxis], -1)
     highest = tf.reduce_max(occupied, axis=0)  # [channels]
     last = tf.gather(tf.transpose(counts), highest, batch_dims=1)
@@ -177,23 +174,22 @@ UNCHANGED: Space = {"identity": Operation(lambda image: image)}
 def rand_augment_space(image: Any, outside: Outside) -> Space:
     """The 14 operations of RandAugment with the ranges of AutoAugment; it moved 331 pixels by 150."""
     places = _places(image, outside, degrees=30, shear=0.3, shift=lambda side: side * 150 / 331)
-    return UNCHANGED | _values(bits=(8, 4)) | _enhancements(lambda strength, sign: 1 + sign * 0.9 * strength) | places
+    return UNCHANGED | _values(8, 4) | _enhancements(lambda strength, sign: 1 + sign * 0.9 * strength) | places
 
 
 def wide_space(image: Any, outside: Outside) -> Space:
     """The 14 operations of TrivialAugment in its wide ranges."""
     places = _places(image, outside, degrees=135, shear=0.99, shift=lambda side: 32)
-    return UNCHANGED | _values(bits=(8, 2)) | _enhancements(lambda strength, _: 0.01 + 1.99 * strength) | places
+    return UNCHANGED | _values(8, 2) | _enhancements(lambda strength, _: 0.01 + 1.99 * strength) | places
 
 
 def aug_mix_space(image: Any, outside: Outside) -> Space:
     """The 9 operations of AugMix: none that is among the corruptions of ImageNet-C."""
-    return _values(bits=(4, 0)) | _places(image, outside, degrees=30, shear=0.3, shift=lambda side: side / 3)
+    return _values(4, 0) | _places(image, outside, degrees=30, shear=0.3, shift=lambda side: side / 3)
 
 
-def _values(bits: tuple[int, int]) -> Space:
-    """The operations on values; `bits` are those that posterize keeps at strength 0 and at strength 1."""
-    most, least = bits
+def _values(most: int, least: int) -> Space:
+    """The operations on values; posterize keeps `most` bits at strength 0 and `least` at strength 1."""
     return {
         "auto_contrast": Operation(auto_contrast),
         "equalize": Operation(equalize),

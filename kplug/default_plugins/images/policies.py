@@ -8,12 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from kplug.data.augment import Augment, Batch, fold_in
 from kplug.data.codecs import pixels
-from kplug.data.codecs.pixels import noinline
 from kplug.default_plugins.images.operations import Operation, Space
-from kplug.default_plugins.images.pure_layers import Augment, Batch
-
-fold = tf.random.experimental.stateless_fold_in
 
 
 def draw_operations(space: Callable[[Any], Space], strength: Callable[[Any], Any], count: int) -> Augment:
@@ -38,12 +35,12 @@ def mix_chains(
 
     def mix(image: Any, seed: Any) -> Any:
         operations = list(space(image).values())
-        shares, original = mixing_shares(fold(seed, width), width, alpha)
-        drawn = tf.random.stateless_uniform([width], fold(seed, width + 1), 1, 4, tf.int32)
+        shares, original = mixing_shares(fold_in(seed, width), width, alpha)
+        drawn = tf.random.stateless_uniform([width], fold_in(seed, width + 1), 1, 4, tf.int32)
         depths = drawn if depth == -1 else tf.fill([width], depth)
 
         def add(number: Any, mixed: Any) -> tuple[Any, Any]:
-            changed = _chain(image, fold(seed, number), operations, strength, depths[number])
+            changed = _chain(image, fold_in(seed, number), operations, strength, depths[number])
             return number + 1, mixed + shares[number] * tf.cast(changed, tf.float32)
 
         start = original * tf.cast(image, tf.float32)
@@ -66,11 +63,12 @@ def _each(change: Callable[[Any, Any], Any]) -> Augment:
 
     def augment(batch: Batch, seed: Any) -> Batch:
         images = pixels.to_uint8(batch["image"])
-        changed = tf.map_fn(
-            lambda pair: change(pair[0], fold(seed, pair[1])),
-            (images, tf.range(tf.shape(images)[0])),
-            fn_output_signature=tf.TensorSpec(images.shape[1:], tf.uint8),
-        )
+
+        def change_one(pair: tuple[Any, Any]) -> Any:
+            return change(pair[0], fold_in(seed, pair[1]))
+
+        one = tf.TensorSpec(images.shape[1:], tf.uint8)
+        changed = tf.map_fn(change_one, (images, tf.range(tf.shape(images)[0])), fn_output_signature=one)
         return batch | {"image": tf.ensure_shape(changed, images.shape)}
 
     return augment
@@ -78,10 +76,10 @@ def _each(change: Callable[[Any, Any], Any]) -> Augment:
 
 def _chain(image: Any, seed: Any, operations: list[Operation], strength: Callable[[Any], Any], length: Any) -> Any:
     """Take a picture through `length` operations; only those drawn are computed."""
-    branches = [noinline(operation) for operation in operations]
+    branches = [pixels.noinline(operation) for operation in operations]
 
     def change(number: Any, changed: Any) -> Any:
-        choice, level, side = tf.unstack(tf.random.stateless_uniform([3], fold(seed, number)))
+        choice, level, side = tf.unstack(tf.random.stateless_uniform([3], fold_in(seed, number)))
         sign = tf.where(side < 0.5, -1.0, 1.0)
         calls = [functools.partial(operation, changed, strength(level), sign) for operation in branches]
         return tf.ensure_shape(tf.switch_case(tf.cast(choice * len(operations), tf.int32), calls), image.shape)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kplug.data.augment import Augment, Batch, fold_in
 from kplug.errors import SpecError
 from kplug.records import DataInfo
 
 LARGE = 48 * 48  # pixels from which on pictures are cut faster one by one (measured)
-
-Batch = dict[str, Any]
-Augment = Callable[[Batch, Any], Batch]
 
 
 class StepSeed(keras.random.SeedGenerator):
@@ -40,15 +38,11 @@ class StepSeed(keras.random.SeedGenerator):
         if self.seed_of_step is None:
             raise RuntimeError("an augmentation drew a random number without a seed")
         self.drawn += 1
-        return tf.random.experimental.stateless_fold_in(self.seed_of_step, self.drawn)
+        return fold_in(self.seed_of_step, self.drawn)
 
 
 def image_layers(
-    *layers: Any,
-    color: bool = False,
-    probability: float = 1.0,
-    unit_values: bool = False,
-    one_by_one: bool = False,
+    *layers: Any, color: bool = False, probability: float = 1.0, unit_values: bool = False, one_by_one: bool = False
 ) -> Augment:
     """An augmentation that takes `image` through Keras image layers, one after another.
 
@@ -69,8 +63,9 @@ def image_layers(
 
     def augment(batch: Batch, seed: Any) -> Batch:
         image = tf.cast(batch["image"], tf.float32)
-        if color:
-            _need_color(image, layers)
+        if color and image.shape[-1] != 3:
+            what = f"{', '.join(type(layer).__name__ for layer in layers)} needs 3 channels"
+            raise SpecError(f"{what}, these pictures have {image.shape[-1]}: set data.image.channels to 3")
         with draws.using(seed):
             changed = (tf.map_fn(through, image) if one_by_one else through(image / scale)) * scale
             if probability < 1:
@@ -116,7 +111,7 @@ def elastic(scale: tuple[float, float], probability: float) -> Augment:
     def augment(batch: Batch, seed: Any) -> Batch:
         image = tf.cast(batch["image"], tf.float32)
         count, height, width = tf.shape(image)[0], image.shape[1], image.shape[2]
-        seeds = [tf.random.experimental.stateless_fold_in(seed, n) for n in range(3)]
+        seeds = [fold_in(seed, n) for n in range(3)]
         strength = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0], min(scale), max(scale))
         noise = tf.random.stateless_normal([count, height, width, 2], seeds[1])
         field = _smooth(noise, 0.05 * min(height, width)) * strength * 0.03 * tf.constant([height, width], tf.float32)
@@ -166,10 +161,8 @@ def mixing_layer(layer: keras.layers.Layer, data: DataInfo) -> Augment:
         pairs = {"images": tf.cast(batch["image"], tf.float32), "labels": tf.cast(label, tf.float32)}
         with draws.using(seed):
             mixed = layer(pairs, training=True)
-        return batch | {
-            "image": tf.ensure_shape(mixed["images"], batch["image"].shape),
-            "label": tf.ensure_shape(mixed["labels"], label.shape),
-        }
+        image = tf.ensure_shape(mixed["images"], batch["image"].shape)
+        return batch | {"image": image, "label": tf.ensure_shape(mixed["labels"], label.shape)}
 
     return augment
 
@@ -214,9 +207,7 @@ def _cut_one_by_one(padded: Any, corners: Any, shape: Any) -> Any:
     """Cut the same windows row by row instead of pixel by pixel, at some cost for each picture."""
     corners = tf.stack([*tf.unstack(corners), tf.zeros_like(corners[0])], axis=-1)  # [b, 3]
     return tf.map_fn(
-        lambda pair: tf.slice(*pair, shape),
-        (padded, corners),
-        fn_output_signature=tf.TensorSpec(shape, padded.dtype),
+        lambda pair: tf.slice(*pair, shape), (padded, corners), fn_output_signature=tf.TensorSpec(shape, padded.dtype)
     )
 
 
@@ -226,9 +217,3 @@ def _draw_from_step(*layers: Any) -> StepSeed:
         if hasattr(layer, "generator"):
             layer.generator = draws
     return draws
-
-
-def _need_color(image: Any, layers: tuple[Any, ...]) -> None:
-    if image.shape[-1] != 3:
-        name = ", ".join(type(layer).__name__ for layer in layers)
-        raise SpecError(f"{name} needs 3 channels, these pictures have {image.shape[-1]}: set data.image.channels to 3")

@@ -50,7 +50,7 @@ def layers_above(variables: Sequence[Any]) -> list[int]:
     weights, that of the model; the head is the last. One without a matrix, such as a norm, counts with the layer
     before it.
     """
-    layers = [_layer_of(variable) for variable in variables]
+    layers = ["/".join(variable.path.split("/")[:-1][:2]) or variable.path for variable in variables]
     with_matrix = {layer for layer, variable in zip(layers, variables, strict=True) if not is_vector(variable)}
     places: dict[str, int] = {}
     counted = -1
@@ -59,12 +59,6 @@ def layers_above(variables: Sequence[Any]) -> list[int]:
             counted += layer in with_matrix
             places[layer] = max(counted, 0)
     return [max(places.values()) - places[layer] for layer in layers]
-
-
-def _layer_of(variable: Any) -> str:
-    """Return the first two names of a variable's path, without its own; its own where it has no layer."""
-    path = variable.path.split("/")
-    return "/".join(path[:-1][:2] or path)
 
 
 def _step_by_layer(optimizer: Any, variables: Sequence[keras.Variable], layer_decay: float) -> None:

@@ -14,17 +14,20 @@ from kplug.model.rates import schedule_of
 State = dict[str, float | int | None]
 
 
+def _state(callback: Any) -> State:
+    values = {name: getattr(callback, name) for name in callback.remembered}
+    return {name: value if value is None or isinstance(value, int) else float(value) for name, value in values.items()}
+
+
+def _restore(callback: Any, state: State) -> None:
+    vars(callback).update(state)
+
+
 class EarlyStopping(keras.callbacks.EarlyStopping):
     """Keras's callback, with a memory that can be kept."""
 
     remembered = ("wait", "best", "best_epoch", "stopped_epoch")
-
-    def state(self) -> State:
-        return _state(self)
-
-    def restore(self, state: State) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+    state, restore = _state, _restore
 
 
 class ReduceLROnPlateau(Plateau):
@@ -35,22 +38,15 @@ class ReduceLROnPlateau(Plateau):
     """
 
     remembered = ("wait", "best", "cooldown_counter")
-
-    def state(self) -> State:
-        return _state(self)
-
-    def restore(self, state: State) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+    state, restore = _state, _restore
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
         schedule = schedule_of(_plain(self.model.optimizer))
         if not isinstance(schedule, Warmed | None):
-            raise SpecError(
-                f"reduce_lr_on_plateau cannot lower the rates of a {type(schedule).__name__}; take a number for "
-                "learning_rate, or one of constant, polynomial, step: {type: constant, peak: ..., warmup: ...}"
-            )
+            remedy = "one of constant, polynomial, step: {type: constant, peak: ..., warmup: ...}"
+            what = f"reduce_lr_on_plateau cannot lower the rates of a {type(schedule).__name__}"
+            raise SpecError(f"{what}; take a number for learning_rate, or {remedy}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         optimizer = _plain(self.model.optimizer)
@@ -72,8 +68,3 @@ class ReduceLROnPlateau(Plateau):
 def _plain(optimizer: Any) -> Any:
     """Return the optimizer that steps, where another scales its loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def _state(callback: Any) -> State:
-    values = {name: getattr(callback, name) for name in callback.remembered}
-    return {name: value if value is None or isinstance(value, int) else float(value) for name, value in values.items()}

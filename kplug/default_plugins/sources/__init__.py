@@ -2,27 +2,15 @@
 
 from typing import Any, Literal
 
-from kplug import (
-    Augmentation,
-    DataInfo,
-    FilePath,
-    Fraction,
-    Natural,
-    Seed,
-    Source,
-    SpecError,
-    Text,
-    hookimpl,
-    known,
-    rule,
-)
+from kplug import Augmentation, DataInfo, Source, hookimpl, known, rule
 from kplug.default_plugins.sources import known_data
-from kplug.errors import Problem
+from kplug.errors import Problem, SpecError
+from kplug.kinds import FilePath, Fraction, Natural, Seed, Text
 
 
 @hookimpl
 def components():
-    return COMPONENTS
+    return [digits, folder, table, arrays, tfds, augmented]
 
 
 @known(known_data.digits)
@@ -122,22 +110,17 @@ def tfds(
     """
     from kplug.default_plugins.sources.tfds_records import open_tfds
 
-    return open_tfds(
-        name, data_dir, {"train": train, "validation": validation, "test": test}, image, label, cache_mb, download
-    )
+    expressions = {"train": train, "validation": validation, "test": test}
+    return open_tfds(name, data_dir, expressions, image, label, cache_mb, download)
 
 
 def _go_by_one_row(augment: list[dict[str, Any]]) -> None:
     from kplug.spec.plugins import host
 
     message = "goes by the classes of the whole data, as what mixes examples or labels does; a row is changed by itself"
-    problems = [
-        Problem(f"'{node['type']}' {message}", ("augment", position))
-        for position, node in enumerate(augment)
-        if DataInfo in host().registry.find("augmentation", node["type"]).injected.values()
-    ]
-    if problems:
-        raise SpecError(problems)
+    made = [host().registry.find("augmentation", node["type"]) for node in augment]
+    if mixing := [position for position, component in enumerate(made) if DataInfo in component.injected.values()]:
+        raise SpecError([Problem(f"'{augment[at]['type']}' {message}", ("augment", at)) for at in mixing])
 
 
 @known(known_data.wrapped)
@@ -159,6 +142,3 @@ def augmented(
     from kplug.default_plugins.sources.augmented_splits import distort
 
     return distort(of, augment, splits, seed)
-
-
-COMPONENTS = [digits, folder, table, arrays, tfds, augmented]

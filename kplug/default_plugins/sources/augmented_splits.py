@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,8 +24,7 @@ def distort(
     of: Mapping[str, Split], augmentations: Sequence[Augment], splits: Sequence[str], seed: int
 ) -> dict[str, Split]:
     """The splits of a source, some with changed pictures; the parameters are those of the component `augmented`."""
-    missing = [name for name in splits if name not in of]
-    if missing:
+    if missing := [name for name in splits if name not in of]:
         raise SpecError(f"there is no split '{missing[0]}' to change; the source has {listed(of)}")
     return {name: _distorted(split, augmentations, seed) if name in splits else split for name, split in of.items()}
 
@@ -46,9 +44,13 @@ def _distorted(split: Split, augmentations: Sequence[Augment], seed: int) -> Spl
 
     example = tf.data.Dataset.range(1).map(split.load).element_spec | {"image": tf.TensorSpec(shape, tf.uint8)}
     example |= {name: tf.TensorSpec(array.shape[1:], array.dtype) for name, array in split.columns.numeric.items()}
-    with _refusing():
+    try:
         for position, change in enumerate(augmentations):
             _try(change, example, position)
+    except Exception as error:
+        if isinstance(error.__context__, SpecError):  # TensorFlow wraps what is raised while a graph is made
+            raise error.__context__ from None
+        raise
     return replace(split, load=load, image=shape, batched=False)
 
 
@@ -76,20 +78,8 @@ def _try(change: Augment, example: Mapping[str, tf.TensorSpec], position: int) -
                 raise SpecError(f"augment.{position} changes '{name}'; here it may change the picture alone")
         first, alone = (tf.cast(pixels.to_uint8(batch["image"])[0], tf.int32) for batch in (changed, again))
         if tf.reduce_max(tf.abs(first - alone)) > 1:
-            raise SpecError(
-                f"augment.{position} lets a picture depend on the others of its batch; here each is changed by itself"
-            )
-
-
-@contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Inside, the SpecError that an augmentation raises while it becomes a graph is not wrapped by TensorFlow."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error.__context__, SpecError):
-            raise error.__context__ from None
-        raise
+            what = f"augment.{position} lets a picture depend on the others of its batch"
+            raise SpecError(f"{what}; here each is changed by itself")
 
 
 def _take_any_size(in_graph: Any, example: Mapping[str, tf.TensorSpec], position: int) -> None:
@@ -98,10 +88,8 @@ def _take_any_size(in_graph: Any, example: Mapping[str, tf.TensorSpec], position
     try:
         in_graph.get_concrete_function(alone, tf.TensorSpec([2], tf.int32))
     except (TypeError, ValueError) as error:
-        raise SpecError(
-            f"augment.{position} works on pictures of one known size, and those of this source differ; leave it out, "
-            "or resize the files"
-        ) from error
+        what = f"augment.{position} works on pictures of one known size, and those of this source differ"
+        raise SpecError(f"{what}; leave it out, or resize the files") from error
 
 
 def _batch(example: Mapping[str, tf.TensorSpec], rng: np.random.Generator) -> Batch:

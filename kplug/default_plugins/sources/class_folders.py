@@ -31,7 +31,8 @@ def open_folder(path: str, test: float, classes: str | None) -> dict[str, Split]
     names = read_classes(classes) if classes else None
     parts = _split_folders(root)
     labelled = {split: _labelled(root, folder) for split, folder in (parts or {"train": ""}).items()}
-    names = _checked_classes(root, labelled, names, classes)
+    names = names or tuple(sorted({name for _, name in labelled["train"]}))
+    _refuse_unknown(labelled, names, classes or os.path.join(root, "train"))
     if not parts:
         labelled = share_out(labelled["train"], [file for file, _ in labelled["train"]], test)
     codes = {name: code for code, name in enumerate(names)}
@@ -48,9 +49,8 @@ def _split_folders(root: str) -> dict[str, str]:
     nested = [folder for folder in folders if _subfolders(os.path.join(root, folder))]
     if "train" not in nested:
         if alike := [folder for folder in nested if LIKE_SPLIT.fullmatch(folder)]:
-            raise SpecError(
-                f"{root} has {listed(alike)} with folders in them, but no train; name the folders {listed(SPLIT_NAMES)}"
-            )
+            what = f"{root} has {listed(alike)} with folders in them, but no train"
+            raise SpecError(f"{what}; name the folders {listed(SPLIT_NAMES)}")
         return {}
     parts: dict[str, str] = {}
     for folder in folders:
@@ -60,50 +60,38 @@ def _split_folders(root: str) -> dict[str, str]:
         if split:
             parts[split] = folder
         elif folder in nested and (near := did_you_mean(folder, SPLIT_NAMES)):
-            raise SpecError(
-                f"{root}/{folder} stands beside train and is no split{near} (splits: {listed(SPLIT_NAMES)})"
-            )
+            what = f"{root}/{folder} stands beside train and is no split{near}"
+            raise SpecError(f"{what} (splits: {listed(SPLIT_NAMES)})")
     return in_order(parts)
 
 
 def _labelled(root: str, part: str) -> Labelled:
     """Every picture below the class folders of `root/part`, sorted."""
     folder = os.path.join(root, part) if part else root
-    classes, others, empty = _subfolders(folder), Counter[str](), []
-    if not classes:
-        raise SpecError(
-            f"{folder} holds no class folders; pictures are expected as {os.path.join(folder, '<class>', '1.jpg')}"
-        )
-    found: Labelled = []
-    for name in classes:
+    example = os.path.join(folder, "<class>", "1.jpg")
+    found, others, empty = [], Counter[str](), []
+    for name in _subfolders(folder):
         pictures, passed_over = _pictures(root, os.path.join(part, name))
-        found.extend((picture, name) for picture in pictures)
-        others.update(passed_over)
+        found += [(picture, name) for picture in pictures]
+        others += passed_over
         if not pictures:
             empty.append(f"{os.path.join(folder, name)} ({_census(passed_over) or 'empty'})")
     if empty:
-        raise SpecError(
-            f"class folders without a picture: {listed(empty)}; add pictures ({listed(ENDINGS)}) or remove them"
-        )
-    if unread := Counter({ending: n for ending, n in others.items() if ending in OTHER_PICTURES}):
+        what = f"class folders without a picture: {listed(empty)}"
+        raise SpecError(f"{what}; add pictures ({listed(ENDINGS)}) or remove them")
+    if not found:
+        raise SpecError(f"{folder} holds no class folders; pictures are expected as {example}")
+    if unread := {ending: n for ending, n in others.items() if ending in OTHER_PICTURES}:
         logging.getLogger("kplug").warning("%s: passed over %s; %s are read", folder, _census(unread), listed(ENDINGS))
     return found
 
 
-def _checked_classes(
-    root: str, labelled: Mapping[str, Labelled], names: Sequence[str] | None, source: str | None
-) -> tuple[str, ...]:
-    """The class names; refused where a class folder is none of them."""
-    allowed, where = tuple(names or ()), source
-    if names is None:
-        allowed, where = tuple(sorted({name for _, name in labelled["train"]})), os.path.join(root, "train")
+def _refuse_unknown(labelled: Mapping[str, Labelled], names: Sequence[str], where: str) -> None:
+    """Refuse class folders that are none of the classes, whose names come from a file or folder, `where`."""
     for split, pairs in labelled.items():
-        if unknown := sorted({name for _, name in pairs} - set(allowed)):
-            near = did_you_mean(unknown[0], allowed)
-            raise SpecError(
-                f"class folders of {split} that {where} lacks: {listed(unknown)}{near} (classes: {listed(allowed)})"
-            )
-    return allowed
+        if unknown := sorted({name for _, name in pairs} - set(names)):
+            what = f"class folders of {split} that {where} lacks: {listed(unknown)}{did_you_mean(unknown[0], names)}"
+            raise SpecError(f"{what} (classes: {listed(names)})")
 
 
 # --- walking folders -----------------------------------------------------------------------------------------------
@@ -147,5 +135,4 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 def _census(endings: Mapping[str, int]) -> str:
     """Numbers of files in words: `3 files .tif, 1 file without ending`."""
-    words = [f"{n} file{'s' * (n > 1)} {ending or 'without ending'}" for ending, n in sorted(endings.items())]
-    return ", ".join(words)
+    return ", ".join(f"{n} file{'s' * (n > 1)} {ending or 'without ending'}" for ending, n in sorted(endings.items()))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kplug.default_plugins.sources.class_folders import SPLIT_NAMES
-from kplug.default_plugins.sources.picture_splits import file_split, in_order, share_out, text_column
+from kplug.default_plugins.sources.picture_splits import file_split, in_order, object_column, share_out
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes, read_text
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
@@ -35,21 +35,18 @@ class Table:
 
     def column(self, name: str, parameter: str) -> list[str]:
         if name not in self.header:
-            near = did_you_mean(name, self.header)
+            what = f"{self.path} has no column '{name}' ({parameter}){did_you_mean(name, self.header)}"
             hint = "; the columns are to be separated by commas" if len(self.header) == 1 else ""
-            raise SpecError(
-                f"{self.path} has no column '{name}' ({parameter}){near} (columns: {listed(self.header)}){hint}"
-            )
+            raise SpecError(f"{what} (columns: {listed(self.header)}){hint}")
         at = self.header.index(name)
         return [row[at] for row in self.rows]
 
     def refuse(self, what: str, problems: Sequence[tuple[int, str]]) -> None:
         """Raise SpecError where there are problems, each a row and what is the matter with it."""
-        if not problems:
-            return
-        shown = "".join(f"\n  {self.path}:{self.lines[row]}: {text}" for row, text in problems[:SHOWN])
-        more = f"\n  ... ({len(problems)} in all)" if len(problems) > SHOWN else ""
-        raise SpecError(f"{what}:{shown}{more}")
+        if problems:
+            shown = "".join(f"\n  {self.path}:{self.lines[row]}: {text}" for row, text in problems[:SHOWN])
+            more = f"\n  ... ({len(problems)} in all)" if len(problems) > SHOWN else ""
+            raise SpecError(f"{what}:{shown}{more}")
 
 
 def _read_table(path: str) -> Table:
@@ -70,11 +67,8 @@ def _read_table(path: str) -> Table:
         raise SpecError(f"{path} has no rows; the first line names the columns, each further line is an example")
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise SpecError(f"{path}:1: columns named twice: {listed(twice)}")
-    ragged = [
-        (at, f"{len(row)} cells, the first line has {len(header)}")
-        for at, row in enumerate(rows)
-        if len(row) != len(header)
-    ]
+    width = len(header)
+    ragged = [(at, f"{len(row)} cells, the first line has {width}") for at, row in enumerate(rows) if len(row) != width]
     table.refuse("rows with another number of cells than columns; quote cells that hold a comma", ragged)
     return table
 
@@ -98,15 +92,14 @@ def open_table(
         split = None
     pictures = table.column(image, "image")
     files = _existing_files(table, pictures, root)
-    splits = _split_of_rows(table, table.column(split, "split")) if split else None
+    splits = _split_of_rows(table, table.column(split, "split")) if split else ["train"] * len(files)
     columns: dict[str, np.ndarray] = {}
     names: tuple[str, ...] = ()
     if label is not None:
-        cells = [cell.strip() for cell in table.column(label, "label")]
-        columns["label"], names = _labels(table, cells, separator, classes, splits)
+        columns["label"], names = _labels(table, table.column(label, "label"), separator, classes, splits)
     columns |= _further_columns(table, {image, label, split})
     rows = range(len(files))
-    if splits:
+    if split:
         parts = in_order({name: [row for row in rows if splits[row] == name] for name in set(splits)})
     else:
         parts = share_out(rows, pictures, test)
@@ -128,9 +121,8 @@ def _existing_files(table: Table, pictures: Sequence[str], root: str | None) -> 
 
 def _split_of_rows(table: Table, cells: Sequence[str]) -> list[str]:
     found = [SPLIT_NAMES.get(cell.strip().lower(), "") for cell in cells]
-    unknown = [
-        (row, f"'{cells[row]}'{did_you_mean(cells[row], SPLIT_NAMES)}") for row, name in enumerate(found) if not name
-    ]
+    strange = [row for row, name in enumerate(found) if not name]
+    unknown = [(row, f"'{cells[row]}'{did_you_mean(cells[row], SPLIT_NAMES)}") for row in strange]
     table.refuse(f"rows whose split is none of {listed(SPLIT_NAMES)}", unknown)
     if "train" not in found:
         raise SpecError(f"{table.path} has no row of the split train (splits: {listed(sorted(set(found)))})")
@@ -148,39 +140,33 @@ def _further_columns(table: Table, used: set[str | None]) -> dict[str, np.ndarra
 def _as_numbers(cells: Sequence[str]) -> np.ndarray:
     """Cells as int64, or as float32 with NaN for empty ones, or as strings."""
     texts = [cell.strip() for cell in cells]
-    if all(INTEGER.fullmatch(text) for text in texts):
+    if all(map(INTEGER.fullmatch, texts)):
         return np.array([int(text) for text in texts], np.int64)
     if any(texts) and all(not text or NUMBER.fullmatch(text) for text in texts):
         with np.errstate(over="ignore"):
             return np.array([float(text or "nan") for text in texts]).astype(np.float32)
-    return text_column(cells)
+    return object_column(cells)
 
 
 # --- labels --------------------------------------------------------------------------------------------------------
 
 
 def _labels(
-    table: Table, cells: Sequence[str], separator: str | None, classes: str | None, splits: Sequence[str] | None
+    table: Table, cells: Sequence[str], separator: str | None, classes: str | None, splits: Sequence[str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The labels, int32 [n] or float32 [n, classes] of zeros and ones, and the class names."""
+    parted = [[cell] if separator is None else cell.strip().split(separator) for cell in cells]
+    several = [[part.strip() for part in row if part.strip()] for row in parted]
     if separator is None:
-        table.refuse("rows without a label", [(row, "the cell is empty") for row, cell in enumerate(cells) if not cell])
-        several = [[cell] for cell in cells]
-    else:
-        several = [[part.strip() for part in cell.split(separator) if part.strip()] for cell in cells]
+        table.refuse("rows without a label", [(at, "the cell is empty") for at, row in enumerate(several) if not row])
     names = read_classes(classes) if classes else _distinct_names(table, several, splits)
     codes = {name: code for code, name in enumerate(names)}
     given = {name for row in several for name in row}
-    if classes and not given & set(names) and all(INTEGER.fullmatch(name) for name in given):
+    if classes and not given & set(names) and all(map(INTEGER.fullmatch, given)):
         codes = {str(code): code for code in range(len(names))}
-    where = classes or "the training rows"
-    unknown = [
-        (r, f"'{name}'{did_you_mean(name, codes)}")
-        for r, row in enumerate(several)
-        for name in row
-        if name not in codes
-    ]
-    table.refuse(f"labels that are no class of {where} ({listed(codes)})", unknown)
+    strange = [(at, name) for at, row in enumerate(several) for name in row if name not in codes]
+    unknown = [(at, f"'{name}'{did_you_mean(name, codes)}") for at, name in strange]
+    table.refuse(f"labels that are no class of {classes or 'the training rows'} ({listed(codes)})", unknown)
     if separator is None:
         return np.array([codes[row[0]] for row in several], np.int32), names
     hot = np.zeros((len(cells), len(names)), np.float32)
@@ -189,11 +175,9 @@ def _labels(
     return hot, names
 
 
-def _distinct_names(table: Table, several: Iterable[Sequence[str]], splits: Sequence[str] | None) -> tuple[str, ...]:
+def _distinct_names(table: Table, several: Iterable[Sequence[str]], splits: Sequence[str]) -> tuple[str, ...]:
     """The class names in the training rows, sorted; integers by their size."""
-    trained = [row for at, row in enumerate(several) if splits is None or splits[at] == "train"]
-    names = {name for row in trained for name in row}
+    names = {name for row, split in zip(several, splits, strict=True) if split == "train" for name in row}
     if not names:
         raise SpecError(f"{table.path}: no training row has a label")
-    numeric = all(INTEGER.fullmatch(name) for name in names)
-    return tuple(sorted(names, key=int) if numeric else sorted(names))
+    return tuple(sorted(names, key=int if all(map(INTEGER.fullmatch, names)) else None))

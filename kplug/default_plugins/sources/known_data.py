@@ -6,7 +6,6 @@ What is missing, damaged or otherwise than thought is left unknown here: the sou
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
 
 from kplug import Known
 
@@ -37,16 +36,10 @@ def tfds(name: str, data_dir: str | None, image: str, label: str | None) -> Know
         features = json.loads(file.read_text(encoding="utf-8"))["featuresDict"]["features"]
         shape = features[image]["image"]["shape"]["dimensions"]
         height, width, channels = (int(side) if int(side) > 0 else None for side in shape)
-        names = None if label is None else _class_names(file.parent, label, features.get(label, {}))
-        return Known((height, width, channels), names)
+        names = file.parent / f"{label}.labels.txt"
+        named = "classLabel" in features.get(label, {}) and names.exists()
+        return Known((height, width, channels), _lines(names) if named else None)
     return Known()
-
-
-def _class_names(folder: Path, label: str, feature: dict[str, Any]) -> tuple[str, ...] | None:
-    file = folder / f"{label}.labels.txt"
-    if "classLabel" not in feature or not file.exists():
-        return None
-    return _lines(file)
 
 
 def wrapped(of: Known) -> Known:

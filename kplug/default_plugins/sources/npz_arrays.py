@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kplug.data.splits import stable_share
-from kplug.default_plugins.sources.picture_splits import in_order, memory_split, share_out, text_column
+from kplug.default_plugins.sources.picture_splits import in_order, memory_split, object_column, share_out
 from kplug.default_plugins.sources.text_files import raise_missing
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
@@ -53,13 +53,12 @@ def open_arrays(path: str, test: float) -> dict[str, Split]:
     if len(sizes := {array.shape[1:] for array in images.values()}) > 1:
         raise SpecError(f"{path}: the splits' pictures differ in shape: {listed(sorted(sizes))}")
     for split, part in parts.items():
+        size = len(images[split])
         for name, array in part.items():
             if name in ("image", "label"):
                 raise SpecError(f"{path}: a further column cannot be named {name}; rename it")
-            if array.ndim == 0 or len(array) != len(images[split]):
-                raise SpecError(
-                    f"{path}: {name} of {split} has the shape {array.shape}, for {len(images[split])} pictures"
-                )
+            if array.shape[:1] != (size,):
+                raise SpecError(f"{path}: {name} of {split} has the shape {array.shape}, for {size} pictures")
     labels, names = _checked_labels(path, {split: part.pop("y") for split, part in parts.items()}, given)
     return {
         split: memory_split(images[split], {"label": labels[split], **_columns(part)}, names)
@@ -115,12 +114,10 @@ def _parts_by_ending(path: str, found: Arrays) -> dict[str, Arrays]:
 def _parts_by_share(path: str, found: Arrays, test: float) -> dict[str, Arrays]:
     for key in ("images", "labels"):
         if key not in found:
-            raise SpecError(
-                f"{path} has no array '{key}'{did_you_mean(key, found)} (arrays: {listed(found)}); "
-                "expected are x_train, y_train and the like, or images, labels"
-            )
+            what = f"{path} has no array '{key}'{did_you_mean(key, found)} (arrays: {listed(found)})"
+            raise SpecError(f"{what}; expected are x_train, y_train and the like, or images, labels")
     size = len(found["images"]) if found["images"].ndim else 0
-    if strange := [key for key, array in found.items() if array.ndim == 0 or len(array) != size]:
+    if strange := [key for key, array in found.items() if array.shape[:1] != (size,)]:
         raise SpecError(f"{path}: {listed(strange)} should have {size} rows, as images has; mend or remove them")
     if size == 0:
         raise SpecError(f"{path}: images is empty")
@@ -133,19 +130,15 @@ def _parts_by_share(path: str, found: Arrays, test: float) -> dict[str, Arrays]:
 
 def _checked_images(path: str, split: str, images: np.ndarray) -> np.ndarray:
     """The pictures of a split as uint8 [n, height, width, channels]."""
+    what = f"{path}: the pictures of {split}"
     if images.dtype != np.uint8:
         scale = "multiply by 255 and round if they are 0 to 1, then " if images.dtype.kind == "f" else ""
-        raise SpecError(
-            f"{path}: the pictures of {split} are {images.dtype}, not uint8; {scale}save them with .astype('uint8')"
-        )
-    shape = images.shape
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
+        raise SpecError(f"{what} are {images.dtype}, not uint8; {scale}save them with .astype('uint8')")
+    given = images.shape
+    images = images[..., np.newaxis] if images.ndim == 3 else images
     if images.ndim != 4 or images.shape[-1] not in CHANNELS or 0 in images.shape[1:]:
-        raise SpecError(
-            f"{path}: the pictures of {split} have the shape {shape}, not [n, height, width] "
-            f"or [n, height, width, channels] with channels {listed(CHANNELS)}"
-        )
+        wanted = f"[n, height, width] or [n, height, width, channels] with channels {listed(CHANNELS)}"
+        raise SpecError(f"{what} have the shape {given}, not {wanted}")
     if len(images) == 0:
         raise SpecError(f"{path}: the split {split} is empty")
     return images
@@ -188,4 +181,4 @@ def _checked_rows(path: str, labels: Arrays, names: Sequence[str] | None) -> tup
 
 
 def _columns(part: Arrays) -> Arrays:
-    return {name: text_column(array.tolist()) if array.dtype.kind == "U" else array for name, array in part.items()}
+    return {name: object_column(array.tolist()) if array.dtype.kind == "U" else array for name, array in part.items()}

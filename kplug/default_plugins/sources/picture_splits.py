@@ -28,13 +28,10 @@ def share_out(examples: Sequence, keys: Sequence[str], test: float) -> dict[str,
     chosen = stable_share(keys, test)
     if chosen.all() or not chosen.any():
         part = "train" if chosen.any() else "test"
-        raise SpecError(
-            f"test: {test:g} of {len(keys)} examples leaves none for {part}; choose another share, or 0 for no test"
-        )
-    return {
-        "train": list(itertools.compress(examples, ~chosen)),
-        "test": list(itertools.compress(examples, chosen)),
-    }
+        what = f"test: {test:g} of {len(keys)} examples leaves none for {part}"
+        raise SpecError(f"{what}; choose another share, or 0 for no test")
+    parts = {"train": ~chosen, "test": chosen}
+    return {split: list(itertools.compress(examples, part)) for split, part in parts.items()}
 
 
 def in_order(parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,9 +39,12 @@ def in_order(parts: Mapping[str, Any]) -> dict[str, Any]:
     return {split: parts[split] for split in SPLITS if parts.get(split)}
 
 
-def text_column(texts: Sequence[str]) -> np.ndarray:
-    """Strings as objects: a fixed-width array would give every one the length of the longest."""
-    return np.array([*texts, None], object)[:-1]
+def object_column(values: Sequence[Any]) -> np.ndarray:
+    """An array of objects, such as strings or bytes.
+
+    NumPy's own strings all have the length of the longest, and its bytes lose zeros at the end.
+    """
+    return np.array([*values, None], object)[:-1]
 
 
 def file_split(files: Sequence[str], columns: Mapping[str, np.ndarray], classes: Sequence[str]) -> Split:
@@ -55,7 +55,7 @@ def file_split(files: Sequence[str], columns: Mapping[str, np.ndarray], classes:
     def load(row: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"image": tf.io.read_file(tf.gather(names, row))}
 
-    return Split(Columns(len(files), {**columns, "path": text_column(files)}), load, tuple(classes))
+    return Split(Columns(len(files), {**columns, "path": object_column(files)}), load, tuple(classes))
 
 
 def memory_split(images: np.ndarray, columns: Mapping[str, np.ndarray], classes: Sequence[str]) -> Split:

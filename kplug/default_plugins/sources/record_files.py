@@ -7,25 +7,15 @@ handle is shared between the threads of an input pipeline, and a split of a thou
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from kplug.default_plugins.sources.picture_splits import object_column
 from kplug.errors import SpecError
 
 HEADER, FOOTER = 12, 4  # bytes around a TFRecord's data: length and its checksum, checksum of the data
-
-
-class Records(Protocol):
-    """Serialized examples by row."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """The records of rows, an object array of bytes; safe under threads."""
-        ...
 
 
 def open_records(file_format: str, instructions: Mapping[str, Sequence[Any]]) -> dict[str, Records]:
@@ -35,25 +25,22 @@ def open_records(file_format: str, instructions: Mapping[str, Sequence[Any]]) ->
         file_format: TFDS's name of the format.
         instructions: split name to TFDS's file instructions: filename, skip, take, examples_in_shard.
     """
-    for filename in sorted({part.filename for parts in instructions.values() for part in parts}):
+    # a file that several splits share is looked through once
+    files = {part.filename: part.examples_in_shard for parts in instructions.values() for part in parts}
+    for filename in sorted(files):
         if not os.path.isfile(filename):
             raise SpecError(f"{filename} is missing; the dataset is not whole: remove its folder and prepare it again")
     if file_format == "array_record":
         return {split: ArrayRecords(parts) for split, parts in instructions.items()}
     if file_format != "tfrecord":
-        raise SpecError(
-            f"the dataset's files are {file_format}; only tfrecord and array_record are read: prepare it in one of them"
-        )
-    indexes: dict[str, np.ndarray] = {}  # a file that several splits share is looked through once
-    for parts in instructions.values():
-        for part in parts:
-            if part.filename not in indexes:
-                indexes[part.filename] = record_offsets(part.filename, part.examples_in_shard)
+        what = f"the dataset's files are {file_format}; only tfrecord and array_record are read"
+        raise SpecError(f"{what}: prepare it in one of them")
+    indexes = {filename: record_offsets(filename, examples) for filename, examples in files.items()}
     return {split: TFRecords(parts, indexes) for split, parts in instructions.items()}
 
 
 class ArrayRecords:
-    """The records of array_record files, which have an index of their own."""
+    """The serialized examples of array_record files, which have an index of their own, by row."""
 
     def __init__(self, instructions: Sequence[Any]) -> None:
         from array_record.python.array_record_data_source import ArrayRecordDataSource  # type: ignore[import-untyped]
@@ -64,13 +51,14 @@ class ArrayRecords:
         return len(self._source)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
+        """The records of rows, an object array of bytes; safe under threads."""
         if len(rows) == 1:  # several are read in threads that are made for the call
-            return _bytes_array([self._source[int(rows[0])]])
-        return _bytes_array(self._source.__getitems__(rows.tolist()))
+            return object_column([self._source[int(rows[0])]])
+        return object_column(self._source.__getitems__(rows.tolist()))
 
 
 class TFRecords:
-    """The records of TFRecord files, by the offsets of their beginnings."""
+    """The serialized examples of TFRecord files, found by the offsets of their beginnings, by row."""
 
     def __init__(self, instructions: Sequence[Any], indexes: Mapping[str, np.ndarray]) -> None:
         self._files = [part.filename for part in instructions]
@@ -83,17 +71,18 @@ class TFRecords:
         return len(self._start)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
+        """The records of rows, an object array of bytes; safe under threads."""
         found: list[bytes] = [b""] * len(rows)
         files = self._file[rows]
         for file in np.unique(files) if len(rows) > 1 else files:
-            handle = os.open(self._files[file], os.O_RDONLY)
-            try:
+            with open(self._files[file], "rb", buffering=0) as handle:
                 for at in np.flatnonzero(files == file):
                     row = rows[at]
-                    found[at] = os.pread(handle, int(self._size[row]), int(self._start[row]))
-            finally:
-                os.close(handle)
-        return _bytes_array(found)
+                    found[at] = os.pread(handle.fileno(), int(self._size[row]), int(self._start[row]))
+        return object_column(found)
+
+
+Records = ArrayRecords | TFRecords
 
 
 def record_offsets(filename: str, examples: int) -> np.ndarray:
@@ -107,17 +96,10 @@ def record_offsets(filename: str, examples: int) -> np.ndarray:
     with open(filename, "rb", buffering=0) as file:
         while offset < size:
             header = os.pread(file.fileno(), 8, offset)
-            length = struct.unpack("<Q", header)[0] if len(header) == 8 else size
+            length = int.from_bytes(header, "little") if len(header) == 8 else size
             offset += length + HEADER + FOOTER
             offsets.append(offset)
     if offset != size or len(offsets) != examples + 1:
         what = f"{filename} is damaged: it should hold {examples:,} whole records"
         raise SpecError(f"{what}; remove the dataset's folder and prepare it again")
     return np.array(offsets, np.int64)
-
-
-def _bytes_array(records: Sequence[bytes]) -> np.ndarray:
-    """An array of objects: NumPy's own strings would lose zero bytes at the end of a record."""
-    array = np.empty(len(records), object)
-    array[:] = records
-    return array

@@ -12,14 +12,14 @@ import socket
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder, registered
 
-from kplug.default_plugins.sources.picture_splits import memory_split, text_column
+from kplug.default_plugins.sources.picture_splits import memory_split, object_column
 from kplug.default_plugins.sources.record_files import Records, open_records
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Columns, Split
@@ -46,15 +46,11 @@ def open_tfds(
     picture = _picture_feature(name, features, image)
     if label is not None:
         _check_label_feature(name, features, label)
-    instructions = {
-        split: _instructions(builder, split, text) for split, text in expressions.items() if text is not None
-    }
-    records = open_records(builder.info.file_format.value, instructions)
+    parts = {split: _instructions(builder, split, text) for split, text in expressions.items() if text is not None}
+    records = open_records(builder.info.file_format.value, parts)
     with _damage_reported(builder):
         columns = {split: _scalar_columns(found, features, label) for split, found in records.items()}
-    classes: tuple[str, ...] = ()
-    if label is not None:
-        classes = _replace_labels(name, features[label], label, columns)
+    classes = () if label is None else _replace_labels(name, features[label], label, columns)
     splits, room = {}, cache_mb * 2**20
     for split, found in records.items():
         size = len(found) * int(np.prod([side or 0 for side in picture.shape]))
@@ -75,11 +71,10 @@ def _instructions(builder: tfds.core.DatasetBuilder, split: str, expression: str
     try:
         found = list(builder.info.splits[expression].file_instructions)
     except (ValueError, KeyError, AssertionError, NotImplementedError) as error:
-        near, none = did_you_mean(expression, known), ""
-        reason = str(error).splitlines()[-1]
+        reason, none = str(error).splitlines()[-1], ""
         if expression.isidentifier():
+            reason = f"{builder.info.full_name} has no such split{did_you_mean(expression, known)}"
             none = "" if split == "train" else f"; {split}: null for none"
-            reason = f"{builder.info.full_name} has no such split{near}"
         raise SpecError(f"{split}: '{expression}': {reason} (splits: {sizes}{none})") from None
     if not sum(instruction.take for instruction in found):
         raise SpecError(f"{split}: '{expression}' holds no example (splits of {builder.info.full_name}: {sizes})")
@@ -94,19 +89,16 @@ def _prepared(name: str, data_dir: str | None, download: bool) -> tfds.core.Data
     builder = _find_builder(name, data_dir)
     if builder.info.splits:
         return builder
-    there = _what_is_there(data_dir)
+    what, remedy = f"{name} is not prepared in {_what_is_there(data_dir)}", "data_dir to the folder that has it"
     if not download:
-        raise SpecError(f"{name} is not prepared in {there}; set download: true, or data_dir to the folder that has it")
+        raise SpecError(f"{what}; set download: true, or {remedy}")
     if not _has_network():
-        raise SpecError(
-            f"{name} is not prepared in {there}, and there is no network to download it from; "
-            "set data_dir to the folder that has it"
-        )
+        raise SpecError(f"{what}, and there is no network to download it from; set {remedy}")
     try:
         with contextlib.redirect_stdout(sys.stderr):  # TFDS prints its notes to stdout, which is for results
             builder.download_and_prepare()
     except (OSError, ValueError, AssertionError) as error:
-        raise SpecError(f"{name} is not prepared in {there}, and cannot be: {error}") from error
+        raise SpecError(f"{what}, and cannot be: {error}") from error
     return builder
 
 
@@ -119,10 +111,8 @@ def _find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     except registered.DatasetNotFoundError:
         plain = name.split("/")[0].split(":")[0]
         known = [*_folders(data_dir), *tfds.list_builders(with_community_datasets=False)]
-        near = did_you_mean(plain, known)
-        raise SpecError(
-            f"no dataset named '{plain}'{near}; not in TensorFlow Datasets, nor in {_what_is_there(data_dir)}"
-        ) from None
+        what = f"no dataset named '{plain}'{did_you_mean(plain, known)}"
+        raise SpecError(f"{what}; not in TensorFlow Datasets, nor in {_what_is_there(data_dir)}") from None
     except (ValueError, AssertionError) as error:
         raise SpecError(f"{name}: {error}; looked in {_what_is_there(data_dir)}") from None
 
@@ -138,20 +128,15 @@ def _folders(data_dir: str | None) -> list[str]:
 def _what_is_there(data_dir: str | None) -> str:
     """The folder of datasets with what it holds, for an error."""
     folder = data_dir or tfds.core.constants.DATA_DIR
-    if not os.path.isdir(folder):
-        return f"{folder} (which does not exist)"
-    return f"{folder} (which holds {listed(_folders(data_dir)) or 'no datasets'})"
+    found = f"holds {listed(_folders(data_dir)) or 'no datasets'}" if os.path.isdir(folder) else "does not exist"
+    return f"{folder} (which {found})"
 
 
 def _has_network() -> bool:
     """Return True where a download can be tried: offline, TFDS itself goes on trying for minutes."""
-    if urllib.request.getproxies():
-        return True
-    try:
-        socket.getaddrinfo(*DOWNLOAD_HOST)
-    except OSError:
-        return False
-    return True
+    with contextlib.suppress(OSError):
+        return bool(urllib.request.getproxies() or socket.getaddrinfo(*DOWNLOAD_HOST))
+    return False
 
 
 # --- features ------------------------------------------------------------------------------------------------------
@@ -165,9 +150,8 @@ def _picture_feature(name: str, features: tfds.features.FeaturesDict, image: str
     pictures = [key for key, feature in sorted(features.items()) if fits(feature)]
     if image not in pictures:
         what = f"'{image}' is no uint8 picture" if image in features else f"no feature '{image}'"
-        raise SpecError(
-            f"image: {name}: {what}{did_you_mean(image, pictures)} (pictures: {listed(pictures) or 'none'})"
-        )
+        known = f"pictures: {listed(pictures) or 'none'}"
+        raise SpecError(f"image: {name}: {what}{did_you_mean(image, pictures)} ({known})")
     return features[image]
 
 
@@ -181,8 +165,8 @@ def _is_scalar(feature: tfds.features.FeatureConnector) -> bool:
 
 
 def _check_label_feature(name: str, features: tfds.features.FeaturesDict, label: str) -> None:
-    scalars = {key: feature for key, feature in features.items() if _is_scalar(feature)}
-    labels = [key for key, feature in sorted(scalars.items()) if np.issubdtype(feature.np_dtype, np.integer)]
+    scalars = [(key, feature) for key, feature in sorted(features.items()) if _is_scalar(feature)]
+    labels = [key for key, feature in scalars if np.issubdtype(feature.np_dtype, np.integer)]
     if label not in labels:
         what = f"'{label}' is no class" if label in features else f"no feature '{label}'"
         known = f"classes and integers: {listed(labels) or 'none'}; null for no labels"
@@ -202,10 +186,8 @@ def _replace_labels(
         classes = tuple(str(number) for number in numbers)
     for split, found in columns.items():
         if outside := int((~np.isin(values[split], numbers)).sum()):
-            raise SpecError(
-                f"{outside:,} of {len(values[split]):,} examples of {name}'s split for {split} have no label "
-                f"(outside 0 to {len(numbers) - 1}); choose another split, or null"
-            )
+            what = f"{outside:,} of {len(values[split]):,} examples of {name}'s split for {split} have no label"
+            raise SpecError(f"{what} (outside 0 to {len(numbers) - 1}); choose another split, or null")
         columns[split] = {"label": np.searchsorted(numbers, values[split]).astype(np.int32), **found}
     return classes
 
@@ -239,14 +221,13 @@ def _scalar_columns(records: Records, features: tfds.features.FeaturesDict, labe
     scalars = {key: features[key] for key in sorted(features) if key not in given and _is_scalar(features[key])}
     if not scalars:
         return {}
-    wanted = features.tf_example_spec
-    spec = {key: wanted[key] for key in scalars}
+    spec = {key: features.tf_example_spec[key] for key in scalars}
     parts = list(_batches(records, lambda raw: tf.io.parse_example(raw, spec)).as_numpy_iterator())
     columns = {}
     for key, feature in scalars.items():
         values = np.concatenate([part[key] for part in parts])
         if values.dtype == object:
-            columns[key] = text_column([value.decode("utf-8", "replace") for value in values])
+            columns[key] = object_column([value.decode("utf-8", "replace") for value in values])
         else:
             columns[key] = values.astype(np.int32 if feature.np_dtype == np.bool_ else feature.np_dtype)
     return columns
@@ -261,10 +242,8 @@ def _decoded(records: Records, image: str, picture: tfds.features.FeatureConnect
         return tf.map_fn(lambda record: deserialize(record)[image], raw, fn_output_signature=signature)
 
     pictures = np.empty((len(records), *picture.shape), np.uint8)
-    start = 0
-    for batch in _batches(records, decode).as_numpy_iterator():
-        pictures[start : start + len(batch)] = batch
-        start += len(batch)
+    for number, batch in enumerate(_batches(records, decode).as_numpy_iterator()):
+        pictures[number * READ_AT_ONCE :][: len(batch)] = batch
     return pictures
 
 
@@ -273,15 +252,11 @@ def _random_access_split(
 ) -> Split:
     """A split that reads an example when it is asked for; an encoded picture is left to the host."""
     only_image = tfds.features.FeaturesDict({image: picture})
-    encoded = isinstance(picture, tfds.features.Image)
-    decoders = {image: tfds.decode.SkipDecoding()} if encoded else None
-
-    def read_one(row: np.ndarray) -> np.ndarray:
-        return records.read(row[np.newaxis])[0]
+    decoders = {image: tfds.decode.SkipDecoding()} if isinstance(picture, tfds.features.Image) else None
 
     def load(row: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw = tf.ensure_shape(tf.numpy_function(read_one, [row], tf.string, stateful=False), [])
-        return {"image": only_image.deserialize_example(raw, decoders=decoders)[image]}
+        raw = tf.numpy_function(lambda row: records.read(row[np.newaxis])[0], [row], tf.string, stateful=False)
+        return {"image": only_image.deserialize_example(tf.ensure_shape(raw, []), decoders=decoders)[image]}
 
-    height, width, channels = cast(tuple[int | None, int | None, int | None], tuple(picture.shape))
-    return Split(Columns(len(records), columns), load, tuple(classes), (height, width, channels))
+    shape: Any = tuple(picture.shape)
+    return Split(Columns(len(records), columns), load, tuple(classes), shape)

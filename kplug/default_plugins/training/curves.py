@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kplug.default_plugins.classification.report_pictures import as_png
 from kplug.inference.run import Run
 
 OUTSIDE = ("stage", "epoch", "step")  # the entries of a row that are no metrics
@@ -22,8 +22,7 @@ class Curves(keras.callbacks.Callback):
         self.run = run
 
     def on_train_end(self, logs: Any = None) -> None:
-        rows = self.run.rows("metrics.jsonl")
-        if rows:
+        if rows := self.run.rows("metrics.jsonl"):
             self.run.write("plots/curves.png", draw_curves(rows, self.run.spec.name))
 
 
@@ -67,8 +66,7 @@ def draw_curves(rows: list[dict[str, Any]], title: str) -> bytes:
     axes = figure.subplots(1, len(names), squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            points = [(row["epoch"], row[key]) for row in rows if key in row]
-            if points:
+            if points := [(row["epoch"], row[key]) for row in rows if key in row]:
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
         axis.set(title=name.replace("_", " "), xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -76,6 +74,4 @@ def draw_curves(rows: list[dict[str, Any]], title: str) -> bytes:
         if any(f"val_{name}" in row for row in rows):
             axis.legend(frameon=False)
     figure.suptitle(title)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()
+    return as_png(figure)

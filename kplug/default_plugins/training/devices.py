@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -29,11 +30,9 @@ def on_one_device(device: str | None) -> Any:
 
 
 def on_all(devices: tuple[str, ...] | None) -> Any:
-    gpus = _gpus()
-    if devices is None and not gpus:
+    if not _gpus() and devices is None:
         raise SpecError("this machine has no GPU; take one_device, or name devices: [CPU:0, CPU:1] to try things out")
-    if devices is not None:
-        _split_processor(list(devices))
+    _split_processor(devices or ())
     return tf.distribute.MirroredStrategy([_known(name) for name in devices] if devices else None)
 
 
@@ -55,7 +54,7 @@ def _known(device: str) -> str:
     return device
 
 
-def _split_processor(devices: list[str]) -> None:
+def _split_processor(devices: Sequence[str]) -> None:
     """Logical processors for CPU:1 and up; TensorFlow makes them once a process, before it computes."""
     numbers = [int(found[1]) for found in map(re.compile(r"(?i)/?(?:device:)?CPU:(\d+)").fullmatch, devices) if found]
     wanted = max(numbers, default=0) + 1
@@ -109,10 +108,8 @@ def _check_tf_config() -> None:
         hosts = jobs[task["type"]]
         count, index = len(hosts), int(task["index"])
     except (ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise SpecError(
-            f"TF_CONFIG cannot be read ({reason}); it looks like {EXAMPLE}. Received: {text[:200]}"
-        ) from None
+        what = f"TF_CONFIG cannot be read ({type(error).__name__}: {error})"
+        raise SpecError(f"{what}; it looks like {EXAMPLE}. Received: {text[:200]}") from None
     if unknown := set(jobs) - {"chief", "worker"}:
         raise SpecError(f"TF_CONFIG names the jobs {listed(sorted(unknown))}; only chief and worker train together")
     if not 0 <= index < count:

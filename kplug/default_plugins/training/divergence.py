@@ -86,10 +86,10 @@ class LossGuard(keras.callbacks.Callback):
         self.said: set[str] = set()
         self.looked = -math.inf
         self.epoch = 0
-        self.every = 0.0  # seconds between two looks
         self.is_ended = False
 
     def on_train_begin(self, logs: Any = None) -> None:
+        # seconds between two looks
         self.every = 0.0 if {device.device_type for device in tf.config.list_logical_devices()} == {"CPU"} else LOOK
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -122,10 +122,8 @@ def advice(run: RunDirectory) -> str:
     """A sentence on the good checkpoint that is left of a training that diverged, and on what to do."""
     found = good_checkpoint(run)
     where = f"the last good checkpoint is {found.path}" if found else "there is no good checkpoint"
-    return (
-        f"{where}; train anew with a smaller learning rate, a longer warm-up or global_clipnorm, or let "
-        "{type: stop_on_blow_up, go_back: {}} in fit.callbacks go back and on with a smaller rate"
-    )
+    callback = "{type: stop_on_blow_up, go_back: {}} in fit.callbacks go back and on with a smaller rate"
+    return f"{where}; train anew with a smaller learning rate, a longer warm-up or global_clipnorm, or let {callback}"
 
 
 class SlowedDown(keras.callbacks.Callback):

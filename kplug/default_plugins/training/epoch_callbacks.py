@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -69,7 +68,7 @@ class BestCheckpoints(keras.callbacks.Callback):
         return {"best": [list(pair) for pair in self.best]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.best = [(cost, epoch) for cost, epoch in state["best"] if self._file(epoch).exists()]
+        self.best = [(cost, epoch) for cost, epoch in state["best"] if (self.run.path / _name(epoch)).exists()]
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.best = []
@@ -87,15 +86,11 @@ class BestCheckpoints(keras.callbacks.Callback):
         if not math.isfinite(cost):
             return
         self.best = sorted([*before, (cost, epoch + 1)])[: self.keep]
-        if (cost, epoch + 1) not in self.best:
-            return
-        with self.run.writing(_name(epoch + 1)) as path, weights_only(self.model):
-            self.model.save_weights(path)
+        if (cost, epoch + 1) in self.best:
+            with self.run.writing(_name(epoch + 1)) as path, weights_only(self.model):
+                self.model.save_weights(path)
         for _, out in set(before) - set(self.best):
-            self._file(out).unlink(missing_ok=True)
-
-    def _file(self, epoch: int) -> Path:
-        return self.run.path / _name(epoch)
+            (self.run.path / _name(out)).unlink(missing_ok=True)
 
 
 def _name(epoch: int) -> str:

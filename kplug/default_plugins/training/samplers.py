@@ -18,10 +18,8 @@ def shuffled(columns: Columns, batch_size: Count = 64) -> Sampler:
 
     steps = columns.size // batch_size
     if steps == 0:
-        raise SpecError(
-            f"{columns.size} training examples do not fill a batch of {batch_size}; "
-            f"set batch_size to at most {columns.size}"
-        )
+        what = f"{columns.size} training examples do not fill a batch of {batch_size}"
+        raise SpecError(f"{what}; set batch_size to at most {columns.size}")
     return lambda rng: rng.permutation(columns.size)[: steps * batch_size].reshape(steps, batch_size)
 
 
@@ -33,7 +31,6 @@ def sequential(columns: Columns, batch_size: Count = 256) -> Sampler:
     """
     import numpy
 
-    steps = -(-columns.size // batch_size)
-    rows = numpy.full(steps * batch_size, -1, numpy.int64)
-    rows[: columns.size] = numpy.arange(columns.size)
-    return lambda rng: rows.reshape(steps, batch_size)
+    rows = numpy.arange(-(-columns.size // batch_size) * batch_size, dtype=numpy.int64)
+    rows[columns.size :] = -1
+    return lambda rng: rows.reshape(-1, batch_size)

@@ -40,8 +40,7 @@ def mirrored(devices: tuple[Text, ...] | None = None) -> Strategy:
 
 
 def multi_worker(
-    cluster: Literal["auto", "tf_config", "slurm"] = "auto",
-    communication: Literal["auto", "ring", "nccl"] = "auto",
+    cluster: Literal["auto", "tf_config", "slurm"] = "auto", communication: Literal["auto", "ring", "nccl"] = "auto"
 ) -> Strategy:
     """Several processes, on one host or on many, share each batch and hold equal weights.
 
