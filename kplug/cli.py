@@ -14,6 +14,7 @@ import click
 from kplug import __version__
 from kplug.console import load_tensorflow
 from kplug.errors import INPUT_IS_WRONG, INTERRUPTED, BlownUp, Problem, SearchStopped, SpecError, Terminated, WorkerLost
+from kplug.inference.run import open_run
 from kplug.spec.plugins import PluginError, host
 from kplug.spec.spec import load, load_with, values_of
 
@@ -184,15 +185,8 @@ def schema() -> None:
     print(json.dumps(make_schema(host().registry), indent=1))
 
 
-def open_run(directory: str) -> Any:
-    """The run in a directory, which needs TensorFlow."""
-    load_tensorflow()
-    from kplug.inference.run import Run
-
-    return Run.open(directory)
-
-
 def answer(result: dict[str, Any], as_json: bool) -> None:
+    """Print a run's directory and its metrics."""
     if as_json:
         print(json.dumps(result, indent=2))
         return
@@ -202,6 +196,7 @@ def answer(result: dict[str, Any], as_json: bool) -> None:
 
 
 def _in_words(found: dict[str, Any]) -> str:
+    """The answer to a picture, in a line."""
     if not found["valid"]:
         return "not a picture that can be read (JPEG, PNG, BMP or GIF)"
     if "top" in found:
@@ -210,6 +205,7 @@ def _in_words(found: dict[str, Any]) -> str:
 
 
 def complain(error: BaseException) -> None:
+    """Print an error and its notes to stderr."""
     print(str(error), *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
 
 
