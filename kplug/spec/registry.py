@@ -26,9 +26,8 @@ class Registry:
         seen = {(c.kind, c.name) for c in self.components if c.distribution == distribution}
         for component in new:
             if (component.kind, component.name) in seen:
-                raise BadComponent(
-                    f"two components of one distribution are a {component.kind} named '{component.name}'"
-                )
+                what = f"a {component.kind} named '{component.name}'"
+                raise BadComponent(f"two components of one distribution are {what}")
             seen.add((component.kind, component.name))
         self.components.extend(new)
         self.__dict__.pop("_by_kind", None)
