@@ -20,11 +20,17 @@ from kplug.spec.spec import load, load_with, values_of
 
 
 def changes(help: str) -> Any:
+    """The option `--set`."""
     return click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help=help)
 
 
 changed_spec = changes("Change the spec, value in YAML.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
+
+
+def number(flag: str, default: int, help: str) -> Any:
+    """The option of a number of at least 1."""
+    return click.option(flag, default=default, show_default=True, type=click.IntRange(min=1), help=help)
 
 
 class Commands(click.Group):
@@ -108,13 +114,7 @@ def train(
 @cli.command()
 @click.argument("run")
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
-@click.option(
-    "--views",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Mean over so many views of a picture: itself and others, as data.augment makes them.",
-)
+@number("--views", 1, "Mean over so many views of a picture: itself and others, as data.augment makes them.")
 @changes("Change data: the source, the augmentation.")
 @click.option("--name", help="Of an evaluation with --views or --set; part of the names of its files.")
 @as_json
@@ -129,16 +129,13 @@ def evaluate(run: str, split: str, views: int, changes: tuple[str, ...], name: s
 @cli.command()
 @click.argument("run")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="How many classes to name.")
+@number("--top", 5, "How many classes to name.")
 @as_json
 def predict(run: str, files: tuple[str, ...], top: int, as_json: bool) -> None:
     """Ask a run about picture files."""
     answers = open_run(run).predict(files, top)
-    if as_json:
-        print(json.dumps(answers, indent=2))
-        return
-    for found in answers:
-        print(f"{found['file']}: {_in_words(found)}")
+    lines = (f"{found['file']}: {_in_words(found)}" for found in answers)
+    print(json.dumps(answers, indent=2) if as_json else "\n".join(lines))
 
 
 @cli.command()
@@ -187,12 +184,8 @@ def schema() -> None:
 
 def answer(result: dict[str, Any], as_json: bool) -> None:
     """Print a run's directory and its metrics."""
-    if as_json:
-        print(json.dumps(result, indent=2))
-        return
-    print(f"run: {result['run']}")
-    for name, value in result["metrics"].items():
-        print(f"{name}: {value:.5g}")
+    lines = [f"run: {result['run']}", *(f"{name}: {value:.5g}" for name, value in result["metrics"].items())]
+    print(json.dumps(result, indent=2) if as_json else "\n".join(lines))
 
 
 def _in_words(found: dict[str, Any]) -> str:

@@ -93,13 +93,11 @@ def _check_batch(batch: Any, shape: tuple[int, ...], size: int) -> None:
         demand(count == size, f"an augmentation keeps the number of examples; of {size}, '{name}' has {count}")
     image, wanted = batch["image"], (size, *shape)
     demand(image.shape == wanted, f"an augmentation keeps the shape of the pictures, {wanted}; received {image.shape}")
-    demand(
-        image.dtype == np.uint8 or image.dtype.kind == "f" or image.dtype.name == "bfloat16",
-        f"an augmentation gives uint8 or float pictures; received {image.dtype}",
-    )
+    is_uint8, is_float = image.dtype == np.uint8, image.dtype.kind == "f" or image.dtype.name == "bfloat16"
+    demand(is_uint8 or is_float, f"an augmentation gives uint8 or float pictures; received {image.dtype}")
     demand(finite(image), "an augmentation gives finite pixels; some are not")
     demand(
-        image.dtype == np.uint8 or not 0 < image.max() <= 1,
+        is_uint8 or not 0 < image.max() <= 1,
         f"pixels stay in 0 to 255: the host rounds them back to uint8; the largest that came is {image.max():g}",
     )
 
@@ -145,10 +143,8 @@ def _check_table(table: Any, size: int) -> None:
         given.size and given.min() >= 0 and given.max() < size,
         f"a sampler gives rows of the split, 0 to {size - 1}, and -1 for none; received {flat.min()} to {flat.max()}",
     )
-    demand(
-        given.size > flat.size - table.shape[1] and (flat[: given.size] != -1).all(),
-        "-1 pads the last row of a table at its end; it stands elsewhere",
-    )
+    at_the_end = given.size > flat.size - table.shape[1] and (flat[: given.size] != -1).all()
+    demand(at_the_end, "-1 pads the last row of a table at its end; it stands elsewhere")
 
 
 # --- source --------------------------------------------------------------------------------------------------------

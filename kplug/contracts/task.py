@@ -134,6 +134,7 @@ def _check_serve(data: Data, learner: Learner, samples: np.ndarray, before: Any)
 
 
 def _check_close(trained: Any, restored: Any) -> None:
+    """Demand that two learners answer alike, numbers to some digits."""
     for endpoint, outputs in trained.items():
         for name, values in outputs.items():
             other = restored[endpoint][name]

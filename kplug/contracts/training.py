@@ -28,11 +28,9 @@ def check_optimizer(subject: Subject) -> None:
         loss = tf.reduce_mean(keras.losses.categorical_crossentropy(y, model(x), from_logits=True))
     optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
     for variable, old in zip(model.trainable_variables, before, strict=True):
-        demand(finite(variable), f"an optimizer keeps weights finite; after one step {variable.path} is not")
-        demand(
-            (variable.numpy() != old).any(),
-            f"one step of an optimizer changes every weight; {variable.path} is as it was",
-        )
+        new = variable.numpy()
+        demand(finite(new), f"an optimizer keeps weights finite; after one step {variable.path} is not")
+        demand((new != old).any(), f"one step of an optimizer changes every weight; {variable.path} is as it was")
 
 
 def train_with_optimizer(subject: Subject, scope: Any) -> dict[str, Any]:
@@ -55,11 +53,8 @@ def check_schedule(subject: Subject) -> None:
     rate = tf.function(lambda step: tf.cast(schedule(step), tf.float32))
     rates = [float(rate(tf.constant(step, tf.int64))) for step in range(STEPS + 1)]
     for step, value in enumerate(rates):
-        demand(
-            np.isfinite(value) and value >= 0,
-            f"a schedule gives a finite rate of at least 0 at every step, the last too; at step {step} of {STEPS} it "
-            f"is {value}",
-        )
+        promise = "a schedule gives a finite rate of at least 0 at every step, the last too"
+        demand(np.isfinite(value) and value >= 0, f"{promise}; at step {step} of {STEPS} it is {value}")
     demand(max(rates) > 0, f"a schedule is above 0 at some step; all of {rates} are not")
 
 

@@ -55,10 +55,9 @@ def check_replicas(subject: Subject) -> None:
         raise AssertionError(f"{kind} '{name}' fails {where}:\n{answer['error']}")
     different = [text for number, (one, two) in answer["values"].items() if (text := _difference(number, one, two))]
     if different:
-        raise AssertionError(
-            f"{kind} '{name}' does not give the same on 2 replicas as on 1, with the same global batch. What is summed "
-            "or averaged over a batch sees the part of one replica:\n" + "\n".join(different)
-        )
+        what = f"{kind} '{name}' does not give the same on 2 replicas as on 1, with the same global batch"
+        why = "What is summed or averaged over a batch sees the part of one replica"
+        raise AssertionError("\n".join([f"{what}. {why}:", *different]))
 
 
 def _difference(number: str, one: np.ndarray, two: np.ndarray) -> str:
@@ -86,10 +85,8 @@ def _place(component: Component) -> tuple[str, str, str, str]:
     """The place where another process finds the function of a component: distribution, module, file, name."""
     function = component.function
     if "<locals>" in function.__qualname__:
-        raise AssertionError(
-            f"'{component.name}' is checked on 2 replicas in another process, which imports it: define it at the top "
-            f"of a module; received {function.__qualname__}"
-        )
+        what = f"'{component.name}' is checked on 2 replicas in another process, which imports it"
+        raise AssertionError(f"{what}: define it at the top of a module; received {function.__qualname__}")
     return component.distribution, function.__module__, inspect.getfile(function), function.__qualname__
 
 

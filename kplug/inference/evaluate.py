@@ -69,9 +69,8 @@ def _refuse_evaluation(name: str | None, views: int, changes: Mapping[str, Any])
     if other:
         raise SpecError(f"an evaluation cannot change {listed(other)}; it may change {listed(CHANGEABLE)}")
     if name is None and (changes or views > 1):
-        raise SpecError(
-            "give this evaluation a name, so that it does not replace that of the run's own data: --name NAME"
-        )
+        own = "that of the run's own data"
+        raise SpecError(f"give this evaluation a name, so that it does not replace {own}: --name NAME")
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise SpecError(f"a name is letters, digits, '.', '_' and '-'; received {name!r}")
 

@@ -111,6 +111,7 @@ def _describe(export: Path, offered: Mapping[str, Endpoint], info: DataInfo, fac
 
 
 def _document(endpoint: Endpoint) -> dict[str, Any]:
+    """The inputs and outputs of an endpoint, for a person who asks it."""
     inputs = {name: {"shape": [None, *field.shape], "dtype": field.dtype} for name, field in endpoint.inputs.items()}
     return {"inputs": inputs, "outputs": dict(endpoint.outputs)}
 
