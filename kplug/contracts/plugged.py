@@ -49,7 +49,7 @@ class Functions:
 
 
 def _as_plugin(plugin: Any) -> Any:
-    """What the host can register: an object of a class whose hooks take self, a plugin of a bare component."""
+    """Make what the host can register: an object of a class whose hooks take self, a plugin of a bare component."""
     if inspect.isfunction(plugin):
         made = Functions(plugin)
         made.__dict__["__name__"] = plugin.__name__

@@ -245,7 +245,7 @@ def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
 
 
 def _told(name: str, known: Mapping[str, Parameter], said: Any) -> Any:
-    """What a decorator (`rule`, `known`, `canonical`, `by_epochs`) said of a component, each function as a `Told`."""
+    """Read what a decorator (`rule`, `known`, `canonical`, `by_epochs`) said: each function becomes a `Told`."""
     if isinstance(said, tuple):
         return tuple(_told(name, known, function) for function in said)
     if not callable(said):

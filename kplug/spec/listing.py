@@ -66,7 +66,7 @@ def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
 
 
 def plugins_listing(host: Host, as_json: bool) -> str:
-    """Every plugin that was found, one a line; those set aside with the reason."""
+    """List every plugin that was found, one a line; those set aside with the reason."""
     if as_json:
         keys = ("name", "distribution", "version", "components", "problem")
         rows = [{key: getattr(p, key) for key in keys} for p in host.loaded + host.quarantined]

@@ -1,4 +1,4 @@
-"""Every component by kind and name."""
+"""The registry: every component is found here by kind and name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kplug.spec.component import KPLUG, BadComponent, Component, read_component
 
 @dataclass
 class Registry:
-    """Every component by kind and name, each plugin's own apart, so that one plugin can be taken back whole."""
+    """All components, found by kind and name; those of a plugin come together or not at all."""
 
     components: list[Component] = field(default_factory=list)
 

@@ -23,7 +23,7 @@ Point = dict[str, Any]
 
 @dataclass(frozen=True)
 class Space:
-    """All ranges of a search; one that another depends on stands before it."""
+    """The ranges of a search; one that another depends on stands before it."""
 
     ranges: tuple[Range, ...]
 
