@@ -50,14 +50,11 @@ class LocalCluster:
             # one that breaks is gone for the others, and they may end sooner than it does
             first = min(failed, key=lambda index: codes[index] == WORKER_LOST)
             if codes[first] >= 0 and codes[first] != WORKER_LOST:  # its spec is wrong, or it broke
-                self._tell(first, codes[first])
+                if first:  # the words of worker 0 were seen
+                    log(f"worker {first} ended with exit code {codes[first]}; {self._log_of(first)} has its words")
                 return codes[first]
             log(f"a worker was lost (exit codes {codes}); attempt {attempt + 1} is over")
         return WORKER_LOST
-
-    def _tell(self, index: int, code: int) -> None:
-        if index:  # the words of worker 0 were seen
-            log(f"worker {index} ended with exit code {code}; {self._log_of(index)} has its words")
 
     def _log_of(self, index: int) -> Path:
         return self.run.with_name(f"{self.run.name}.worker-{index}.log")
