@@ -48,7 +48,18 @@ from kplug.kinds import (
     known,
     rule,
 )
-from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, Rebuild, SearchInfo, Signature, Split
+from kplug.records import (
+    Columns,
+    DataInfo,
+    Field,
+    FitInfo,
+    Learner,
+    Proposal,
+    Rebuild,
+    SearchInfo,
+    Signature,
+    Split,
+)
 from kplug.spec import Spec, load, loads
 from kplug.storage.run_directory import RunDirectory
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kplug.console import load_tensorflow
+from kplug.contracts import tiny  # noqa: F401  the plugin of tiny sources: `plugged(tiny)`
 from kplug.contracts.plugged import TESTED, TINY, Functions, knowing, plugged  # noqa: F401  offered from here too
 from kplug.contracts.tiny import tiny_columns, tiny_files, tiny_given, tiny_info, tiny_labels, tiny_pictures
 from kplug.hookspecs import hookimpl  # noqa: F401

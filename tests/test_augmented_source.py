@@ -6,7 +6,6 @@ import tensorflow as tf
 
 import kplug
 from kplug import Augmentation, SpecError
-from kplug.contracts import tiny
 from kplug.data.splits import choose_rows, open_data
 from kplug.default_plugins.images.keras_augmentations import (
     random_brightness,
@@ -15,7 +14,7 @@ from kplug.default_plugins.images.keras_augmentations import (
     random_rotation,
 )
 from kplug.default_plugins.sources import augmented, digits
-from kplug.testing import check, no_tensorflow, plugged
+from kplug.testing import check, no_tensorflow, plugged, tiny
 
 SPEC = """
 name: tiny

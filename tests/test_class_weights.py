@@ -33,7 +33,7 @@ def info(counts=(6, 3, 1), classes=("cat", "dog", "owl")):
 
 
 def learner_of(class_weights, source="tiny_pictures", **values):
-    from kplug.contracts import tiny
+    from kplug.testing import tiny
 
     with plugged(tiny):
         text = SPEC.replace("SOURCE", source)
@@ -78,7 +78,7 @@ def test_what_is_refused(wanted, data, message):
 
 
 def test_an_unknown_class_is_refused_before_a_run_is_made(tmp_path):
-    from kplug.contracts import tiny
+    from kplug.testing import tiny
 
     wrong = {"task.class_weights": {"eight": 2}}
     with pytest.raises(kplug.SpecError, match=r"task\.class_weights\.eight: no class named 'eight'"):

@@ -4,8 +4,7 @@ import pytest
 
 import kplug
 from kplug import Architecture, Rebuild, hookimpl
-from kplug.contracts import tiny
-from kplug.testing import plugged
+from kplug.testing import plugged, tiny
 
 ASKED, KEPT = [], []
 

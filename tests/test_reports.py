@@ -8,10 +8,9 @@ from sklearn import metrics as reference
 
 import kplug
 from kplug import Columns, Source, SpecError, hookimpl
-from kplug.contracts import tiny
 from kplug.default_plugins.classification.report import calibration, details, few_valued, scores, scores_by
 from kplug.spec.plugins import using
-from kplug.testing import plugged
+from kplug.testing import plugged, tiny
 
 CLASSES = ("cat", "dog", "emu", "fox")
 

@@ -795,9 +795,9 @@ def test_an_oracle_that_is_asked_and_told_keeps_its_contract():
 @pytest.mark.parametrize("first", ["", "  first: [{}, {task.model.layers.0.filters: 8}]\n"])
 def test_an_oracle_that_is_asked_and_told_searches_and_goes_on(play, tmp_path, first):
     text = SPEC.replace("ORACLE", "{type: chance, trials: 6}").replace("  space:\n", f"{first}  space:\n")
-    text = text.replace("activation: relu}", "activation: tanh}")
+    text = text.replace(", warmup: 0.2", "")  # as one of the labels has it
     found, executor = play(text, plugins=[chance], workers=2, ends={"0003-0": ("failed", {}, "it crashed")})
-    assert executor.most == 1
+    assert executor.most == (2 if first else 1)  # those that are given do not wait
     assert [trial.number for trial in found.trials] == list(range(6))
     if first:
         assert [trial.point["task.model.layers.0.filters"] for trial in found.trials[:2]] == [4, 8]

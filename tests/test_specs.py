@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.contracts import tiny
 from kplug.spec.tree import Node, nodes
-from kplug.testing import knowing, no_tensorflow
+from kplug.testing import knowing, no_tensorflow, tiny
 
 ROOT = Path(__file__).parents[1]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))

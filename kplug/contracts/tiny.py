@@ -1,6 +1,6 @@
 """Tiny data for tests: coloured shapes drawn from a seed, and records to inject where there is no data.
 
-The sources are components and work in a spec, once a test has plugged them in: `plugged(kplug.contracts.tiny)`.
+The sources are components and work in a spec, once a test has plugged them in: `plugged(kplug.testing.tiny)`.
 """
 
 from __future__ import annotations

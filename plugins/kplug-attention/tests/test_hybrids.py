@@ -11,8 +11,7 @@ from kplug_attention import botnet, cbam, cct, cnn_rnn, squeeze_excitation
 
 import kplug
 from kplug import SpecError
-from kplug.contracts import tiny
-from kplug.testing import check, no_tensorflow, plugged
+from kplug.testing import check, no_tensorflow, plugged, tiny
 
 SMALL = {
     "cct": (cct, {"width": 8, "depth": 2, "heads": 2}),

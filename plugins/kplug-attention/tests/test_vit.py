@@ -11,8 +11,7 @@ from scipy.special import erf, softmax
 
 import kplug
 from kplug import SpecError
-from kplug.contracts import tiny
-from kplug.testing import check, no_tensorflow, plugged
+from kplug.testing import check, no_tensorflow, plugged, tiny
 
 # of timm's vit_*_patch16_224 with a classifier of 1000 classes
 PARAMETERS = {"Ti": 5_717_416, "S": 22_050_664, "B": 86_567_656}

@@ -13,9 +13,8 @@ from kplug_capsule.routing import RoutedCapsules, squash
 
 import kplug
 from kplug import SpecError
-from kplug.contracts import tiny
 from kplug.kinds import DataInfo, Field
-from kplug.testing import check, no_tensorflow, plugged
+from kplug.testing import check, no_tensorflow, plugged, tiny
 
 TINY = {"filters": 4, "kernel_size": 3, "primary": 2, "primary_size": 3, "size": 4}
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.contracts import tiny
-from kplug.testing import plugged
+from kplug.testing import plugged, tiny
 
 SPEC = """
 name: tiny

@@ -6,8 +6,7 @@ import pytest
 
 import kplug
 from kplug import SpecError
-from kplug.contracts import tiny
-from kplug.testing import plugged
+from kplug.testing import plugged, tiny
 
 LEAST = {  # pixels with the small and with the large stem
     "alexnet": ({"width_multiplier": 0.05, "hidden": 8}, 8, 63),

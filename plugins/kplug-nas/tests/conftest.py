@@ -8,8 +8,7 @@ import kplug_nas
 import pytest
 
 import kplug
-from kplug.contracts import tiny
-from kplug.testing import plugged
+from kplug.testing import plugged, tiny
 
 PLUGINS = (kplug_nas, kplug_cnn, kplug_attention, tiny)
 SPEC = """

@@ -10,8 +10,7 @@ import pytest
 from kplug_pretrained import hub
 
 import kplug
-from kplug.contracts import tiny
-from kplug.testing import plugged
+from kplug.testing import plugged, tiny
 
 HERE = importlib.util.find_spec("keras_hub") is not None
 

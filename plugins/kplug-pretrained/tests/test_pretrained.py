@@ -17,12 +17,11 @@ from kplug_pretrained.preprocessing import RGB_DEVIATION, RGB_MEAN, preprocess
 from kplug_pretrained.pyramid import pyramid_levels
 
 import kplug
-from kplug.contracts import tiny
 from kplug.kinds import DataInfo, Field
 from kplug.model.from_run import trained_part
 from kplug.model.learner import restored_learner
 from kplug.records import Rebuild
-from kplug.testing import check, plugged
+from kplug.testing import check, plugged, tiny
 from kplug.training.fit import resume, train
 
 WEIGHTS = Path(__file__).parents[3] / "../shared/data/weights"
