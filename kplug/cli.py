@@ -14,16 +14,23 @@ import click
 from kplug import __version__
 from kplug.console import load_tensorflow
 from kplug.errors import INPUT_IS_WRONG, INTERRUPTED, BlownUp, Problem, SearchStopped, SpecError, Terminated, WorkerLost
+from kplug.inference.run import open_run
 from kplug.spec.plugins import PluginError, host
 from kplug.spec.spec import load, load_with, values_of
 
 
 def changes(help: str) -> Any:
+    """The option `--set`."""
     return click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help=help)
 
 
 changed_spec = changes("Change the spec, value in YAML.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
+
+
+def number(flag: str, default: int, help: str) -> Any:
+    """The option of a number of at least 1."""
+    return click.option(flag, default=default, show_default=True, type=click.IntRange(min=1), help=help)
 
 
 class Commands(click.Group):
@@ -107,13 +114,7 @@ def train(
 @cli.command()
 @click.argument("run")
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
-@click.option(
-    "--views",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Mean over so many views of a picture: itself and others, as data.augment makes them.",
-)
+@number("--views", 1, "Mean over so many views of a picture: itself and others, as data.augment makes them.")
 @changes("Change data: the source, the augmentation.")
 @click.option("--name", help="Of an evaluation with --views or --set; part of the names of its files.")
 @as_json
@@ -128,16 +129,13 @@ def evaluate(run: str, split: str, views: int, changes: tuple[str, ...], name: s
 @cli.command()
 @click.argument("run")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="How many classes to name.")
+@number("--top", 5, "How many classes to name.")
 @as_json
 def predict(run: str, files: tuple[str, ...], top: int, as_json: bool) -> None:
     """Ask a run about picture files."""
     answers = open_run(run).predict(files, top)
-    if as_json:
-        print(json.dumps(answers, indent=2))
-        return
-    for found in answers:
-        print(f"{found['file']}: {_in_words(found)}")
+    lines = (f"{found['file']}: {_in_words(found)}" for found in answers)
+    print(json.dumps(answers, indent=2) if as_json else "\n".join(lines))
 
 
 @cli.command()
@@ -184,24 +182,14 @@ def schema() -> None:
     print(json.dumps(make_schema(host().registry), indent=1))
 
 
-def open_run(directory: str) -> Any:
-    """The run in a directory, which needs TensorFlow."""
-    load_tensorflow()
-    from kplug.inference.run import Run
-
-    return Run.open(directory)
-
-
 def answer(result: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result, indent=2))
-        return
-    print(f"run: {result['run']}")
-    for name, value in result["metrics"].items():
-        print(f"{name}: {value:.5g}")
+    """Print a run's directory and its metrics."""
+    lines = [f"run: {result['run']}", *(f"{name}: {value:.5g}" for name, value in result["metrics"].items())]
+    print(json.dumps(result, indent=2) if as_json else "\n".join(lines))
 
 
 def _in_words(found: dict[str, Any]) -> str:
+    """The answer to a picture, in a line."""
     if not found["valid"]:
         return "not a picture that can be read (JPEG, PNG, BMP or GIF)"
     if "top" in found:
@@ -210,6 +198,7 @@ def _in_words(found: dict[str, Any]) -> str:
 
 
 def complain(error: BaseException) -> None:
+    """Print an error and its notes to stderr."""
     print(str(error), *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
 
 

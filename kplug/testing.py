@@ -22,18 +22,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kplug.console import load_tensorflow
 from kplug.contracts import tiny  # noqa: F401  the plugin of tiny sources: `plugged(tiny)`
 from kplug.contracts.plugged import TESTED, TINY, Functions, knowing, plugged  # noqa: F401  offered from here too
 from kplug.contracts.tiny import tiny_columns, tiny_files, tiny_given, tiny_info, tiny_labels, tiny_pictures
 from kplug.hookspecs import hookimpl  # noqa: F401
 from kplug.spec.component import BadComponent, Component, read_component  # noqa: F401
 from kplug.spec.plugins import HEAVY, Host, Plugin, host, using  # noqa: F401
-
-if TYPE_CHECKING:
-    from kplug.contracts.subject import Subject
-
 
 __all__ = [
     "check",
@@ -86,6 +83,8 @@ def no_tensorflow(
     return subprocess.run(command, env=everything, cwd=cwd, capture_output=True, text=True, check=False)
 
 
+GIVEN = ("architecture", "augmentation", "loss", "metric", "sampler", "task")  # kinds that are given `inputs`
+
 # --- the contract --------------------------------------------------------------------------------------------------
 
 
@@ -116,45 +115,17 @@ def check(component: Callable[..., Any], inputs: Any = None, *, unreached: Seque
         AssertionError: the contract is broken: what it says, and what came.
     """
     with knowing(component) as known:
-        _check_documentation(known)
-        subject = _subject(known, inputs, unreached, small)
+        load_tensorflow()
+        from kplug.contracts.by_kind import CONTRACTS, EXPERIMENTS
+        from kplug.contracts.subject import Subject, check_documentation
+        from kplug.contracts.two_replicas import check_replicas
+
+        check_documentation(known)
+        subject = Subject(known, small, inputs, unreached)
+        if inputs is not None and subject.kind not in GIVEN:
+            raise TypeError(f"{subject.kind} '{known.name}' is given nothing; received inputs={inputs!r}")
         if subject.kind != "source":  # its defaults may need a network
             subject.make(small={name: value for name, value in small.items() if name in known.required})
-        from kplug.contracts.by_kind import CONTRACTS, EXPERIMENTS
-
         CONTRACTS[subject.kind](subject)
         if subject.kind in EXPERIMENTS:
-            from kplug.contracts.two_replicas import check_replicas
-
             check_replicas(subject)
-
-
-def _subject(known: Component, inputs: Any, unreached: Sequence[str], small: dict[str, Any]) -> Subject:
-    from kplug.console import load_tensorflow
-
-    load_tensorflow()
-    from kplug.contracts.subject import Subject
-
-    kind = known.kind.name if known.kind else ""
-    if inputs is not None and kind not in ("architecture", "augmentation", "loss", "metric", "sampler", "task"):
-        raise TypeError(f"{kind} '{known.name}' is given nothing; received inputs={inputs!r}")
-    return Subject(known, small, inputs, unreached)
-
-
-def _check_documentation(component: Component) -> None:
-    summary, documented = component.documentation
-    if not component.summary.endswith((".", ")", "?", "!", ":")) or not summary:
-        raise AssertionError(
-            f"the docstring of '{component.name}' begins with a sentence that says what it is for; received {summary!r}"
-        )
-    missing = [name for name in component.parameters if not documented.get(name)]
-    if missing:
-        raise AssertionError(
-            f"every parameter of '{component.name}' has a line in `Args:`; missing: {', '.join(missing)}"
-        )
-    unknown = [name for name in documented if name not in component.parameters]
-    if unknown:
-        raise AssertionError(
-            f"`Args:` of '{component.name}' has a line for each parameter that YAML can set, and no other; "
-            f"received: {', '.join(unknown)}"
-        )

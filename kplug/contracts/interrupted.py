@@ -53,7 +53,7 @@ class Watching:
 
 @contextlib.contextmanager
 def watched_by(*callbacks: keras.callbacks.Callback) -> Iterator[None]:
-    """Inside, every training has these callbacks too."""
+    """Give every training inside these callbacks too."""
     with using([Watching(*callbacks)]):
         yield
 
@@ -75,7 +75,7 @@ def weights_in(file: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def contents(run: Run) -> dict[str, Any]:
-    """All that a run promises, to compare to the bit: both weight files, rows and result."""
+    """Read all that a run promises, to compare to the bit: both weight files, rows and result."""
     found: dict[str, Any] = {"metrics.jsonl": run.rows("metrics.jsonl"), "result": run.metrics}
     for name in ("model.weights.h5", "last.weights.h5"):
         arrays = weights_in(run.path / name).items()

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kplug.contracts.subject import Subject, demand, same, weights_of
+from kplug.contracts.subject import Subject, demand, finite, same, weights_of
 from kplug.model.patches import make_variables
 
 CLASSES = (3,)
@@ -32,10 +32,7 @@ def check_loss(subject: Subject) -> None:
         gradient = tape.gradient(values, scores)
         _check_values(values, range_)
         demand(gradient is not None, "a loss has a gradient for the scores; this one has none")
-        demand(
-            np.isfinite(tf.convert_to_tensor(gradient).numpy()).all(),
-            f"the gradient of a loss is finite; with logits from {range_} it is not",
-        )
+        demand(finite(gradient), f"the gradient of a loss is finite; with logits from {range_} it is not")
 
 
 def _check_values(values: Any, range_: str) -> None:
@@ -45,16 +42,15 @@ def _check_values(values: Any, range_: str) -> None:
         f"{tuple(values.shape)}. Keras takes the mean; one taken in the loss gives N-fold gradients on N replicas",
     )
     demand(values.dtype.is_floating, f"a loss gives floats; this one gave {values.dtype.name}")
-    demand(np.isfinite(values.numpy()).all(), f"a loss is finite; with logits from {range_} it gave {values.numpy()}")
+    demand(finite(values), f"a loss is finite; with logits from {range_} it gave {values.numpy()}")
 
 
 def train_with_loss(subject: Subject, scope: Any) -> dict[str, Any]:
     """Train a dense layer for some steps, then evaluate with a last batch that is smaller."""
     shape = _shape(subject)
     with scope:
-        model = keras.Sequential(
-            [keras.Input((4,)), keras.layers.Dense(int(np.prod(shape))), keras.layers.Reshape(shape)]
-        )
+        dense = keras.layers.Dense(int(np.prod(shape)))
+        model = keras.Sequential([keras.Input((4,)), dense, keras.layers.Reshape(shape)])
         model.compile(keras.optimizers.SGD(0.1), subject.make())
         features = np.random.default_rng(1).normal(size=(STEPS * BATCH, 4)).astype(np.float32)
         _run(model, model.train_step, features, _targets(subject, STEPS * BATCH))
@@ -71,18 +67,19 @@ def check_metric(subject: Subject) -> None:
     """Check a metric; `inputs` is the shape of one example's targets, by default that of three classes."""
     metric = subject.make()
     subject.of_class(metric, keras.metrics.Metric, "keras.metrics.Metric")
-    targets, probabilities = _targets(subject, 2 * BATCH), _probabilities(subject, 2 * BATCH)
-    first = _result(metric, targets, probabilities)
+    first = _result(metric, subject)
     for name, value in first.items():
-        demand(np.isfinite(value).all(), f"a metric is finite on probabilities; {name} is {value}")
+        demand(finite(value), f"a metric is finite on probabilities; {name} is {value}")
     metric.reset_state()
-    again = _result(metric, targets, probabilities)
+    again = _result(metric, subject)
     demand(same(first, again), f"after reset_state a metric starts afresh; it gave {first}, then {again}")
 
 
-def _result(metric: Any, targets: np.ndarray, probabilities: np.ndarray) -> dict[str, np.ndarray]:
-    for start in (0, BATCH):
-        metric.update_state(targets[start : start + BATCH], probabilities[start : start + BATCH])
+def _result(metric: Any, subject: Subject) -> dict[str, np.ndarray]:
+    """The values of a metric, by name, after two batches."""
+    targets, probabilities = (np.split(rows(subject, 2 * BATCH), 2) for rows in (_targets, _probabilities))
+    for batch in zip(targets, probabilities, strict=True):
+        metric.update_state(*batch)
     result = metric.result()
     named = result if isinstance(result, dict) else {metric.name: result}
     return {name: keras.ops.convert_to_numpy(value) for name, value in named.items()}
@@ -95,8 +92,7 @@ def evaluate_metric(subject: Subject, scope: Any) -> dict[str, Any]:
         model.compile(loss="mse", metrics=[subject.make()])
         _run(model, model.test_step, _probabilities(subject, ODD), _targets(subject, ODD))
         values = model.get_metrics_result()
-    converted = {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
-    return {f"{name} of {ODD} examples": value for name, value in converted.items() if name != "loss"}
+    return {f"{name} of {ODD} examples": value for name, value in values.items() if name != "loss"}
 
 
 # --- replicas ------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kplug.contracts.subject import Subject, demand, for_pictures, same
+from kplug.contracts.subject import Subject, demand, finite, for_pictures, same
 from kplug.contracts.tiny import tiny_columns, tiny_pictures
+from kplug.data.augment import Augment, Batch
 from kplug.data.codecs import decoding as images
 from kplug.data.splits import SPLITS
 from kplug.records import Columns, Split
@@ -18,8 +19,6 @@ PICTURE = (32, 32, 3)
 STEPS, BATCH, SINGLE = 3, 5, 1
 LOADED = 8  # rows of a split that are loaded
 EPOCHS = 4
-
-Batch = dict[str, Any]
 
 # --- augmentation --------------------------------------------------------------------------------------------------
 
@@ -31,17 +30,17 @@ def check_augmentation(subject: Subject) -> None:
     demand(callable(augment), f"an augmentation is (batch, seed) -> batch; received {type(augment).__name__}")
     batches = _batches(shape)
     tf.random.set_seed(1)  # two global seeds: what draws without the seed that it is given comes out otherwise
-    forward = _augmented(augment, batches, range(STEPS), BATCH, known=False, parallel=None)
+    forward = _augmented(augment, batches, range(STEPS), BATCH, known=False)
     for augmented in forward:
         _check_batch(augmented, shape, BATCH)
     tf.random.set_seed(2)
-    backward = _augmented(augment, batches, range(STEPS)[::-1], BATCH, known=True, parallel=STEPS)
+    backward = _augmented(augment, batches, range(STEPS)[::-1], BATCH, parallel=STEPS)
     demand(
         same(forward, backward[::-1]),
         "an augmentation is a function of batch and seed alone; with the same batches and seeds in another order, in "
         "parallel, the result differed. Draw with tf.random.stateless_uniform(..., seed) and the like",
     )
-    for augmented in _augmented(augment, batches, range(STEPS), SINGLE, known=True, parallel=None):
+    for augmented in _augmented(augment, batches, range(STEPS), SINGLE):
         _check_batch(augmented, shape, SINGLE)
 
 
@@ -56,17 +55,17 @@ def _batches(shape: tuple[int, ...]) -> Batch:
 
 
 def _augmented(
-    augment: Callable[[Batch, Any], Batch], batches: Batch, order: Any, size: int, known: bool, parallel: int | None
+    augment: Augment, batches: Batch, order: range, size: int, known: bool = True, parallel: int | None = None
 ) -> list[Batch]:
     """The batches of some steps, in an order, with a seed for each step, as the host would map them."""
 
     def at_step(step: Any, batch: Batch) -> Batch:
+        if not known:  # the number of examples is not always known when the graph is built
+            batch = {name: _any_size(values) for name, values in batch.items()}
         return augment(batch, tf.random.experimental.stateless_fold_in(tf.constant([7, 0]), step))
 
     steps = np.array(order, np.int32)
     data = tf.data.Dataset.from_tensor_slices((steps, {name: values[steps, :size] for name, values in batches.items()}))
-    if not known:  # the number of examples is not always known when the graph is built
-        data = data.map(lambda step, batch: (step, {name: _any_size(values) for name, values in batch.items()}))
     given = f"{size} examples{'' if known else ', a number that the graph does not know'}"
     promise = f"an augmentation is graph-safe and takes any number of examples; in Dataset.map with {given} it failed"
     return _mapped(data, at_step, parallel, promise)
@@ -81,6 +80,7 @@ def _mapped(data: tf.data.Dataset, function: Callable[..., Batch], parallel: int
 
 
 def _any_size(values: Any) -> Any:
+    """The same values, in a graph that does not know how many they are."""
     return tf.raw_ops.PlaceholderWithDefault(input=values, shape=[None, *values.shape[1:]])
 
 
@@ -89,21 +89,15 @@ def _check_batch(batch: Any, shape: tuple[int, ...], size: int) -> None:
     lost = {"image", "label", "number"} - batch.keys()
     demand(not lost, f"an augmentation keeps the other fields of the batch; {', '.join(sorted(lost))} is gone")
     for name, values in batch.items():
-        demand(
-            len(values) == size, f"an augmentation keeps the number of examples; of {size}, '{name}' has {len(values)}"
-        )
-    image = batch["image"]
+        count = len(values)
+        demand(count == size, f"an augmentation keeps the number of examples; of {size}, '{name}' has {count}")
+    image, wanted = batch["image"], (size, *shape)
+    demand(image.shape == wanted, f"an augmentation keeps the shape of the pictures, {wanted}; received {image.shape}")
+    is_uint8, is_float = image.dtype == np.uint8, image.dtype.kind == "f" or image.dtype.name == "bfloat16"
+    demand(is_uint8 or is_float, f"an augmentation gives uint8 or float pictures; received {image.dtype}")
+    demand(finite(image), "an augmentation gives finite pixels; some are not")
     demand(
-        image.shape == (size, *shape),
-        f"an augmentation keeps the shape of the pictures, {(size, *shape)}; received {image.shape}",
-    )
-    demand(
-        image.dtype == np.uint8 or image.dtype.kind == "f" or image.dtype.name == "bfloat16",
-        f"an augmentation gives uint8 or float pictures; received {image.dtype}",
-    )
-    demand(np.isfinite(image.astype(np.float32)).all(), "an augmentation gives finite pixels; some are not")
-    demand(
-        image.dtype == np.uint8 or not 0 < image.max() <= 1,
+        is_uint8 or not 0 < image.max() <= 1,
         f"pixels stay in 0 to 255: the host rounds them back to uint8; the largest that came is {image.max():g}",
     )
 
@@ -122,19 +116,18 @@ def check_sampler(subject: Subject) -> None:
         _check_table(table, columns.size)
     heights = [len(table) for table in tables]
     demand(len(set(heights)) == 1, f"a sampler gives the same number of steps each epoch; received {heights}")
+    repeated, again = _table(sampler, 1), _table(subject.make({Columns: columns}), 2)
     demand(
-        same(tables[1], _table(sampler, 1)),
+        same(tables[1], repeated),
         "a sampler is a function of rng; the same epoch asked for again came out otherwise. Draw from rng alone",
     )
-    again = subject.make({Columns: columns})
-    demand(
-        same(tables[2], _table(again, 2)), "a sampler made anew gives the same table for the same rng; this one did not"
-    )
+    demand(same(tables[2], again), "a sampler made anew gives the same table for the same rng; this one did not")
     unchanged = all(np.array_equal(before[name], values) for name, values in columns.arrays.items())
     demand(unchanged, "a sampler leaves the columns as they are; this one changed them")
 
 
 def _table(sampler: Any, epoch: int) -> Any:
+    """The table of an epoch, drawn as the host has it drawn."""
     return sampler(np.random.default_rng((0, epoch)))
 
 
@@ -150,25 +143,22 @@ def _check_table(table: Any, size: int) -> None:
         given.size and given.min() >= 0 and given.max() < size,
         f"a sampler gives rows of the split, 0 to {size - 1}, and -1 for none; received {flat.min()} to {flat.max()}",
     )
-    demand(
-        given.size > flat.size - table.shape[1] and (flat[: given.size] != -1).all(),
-        "-1 pads the last row of a table at its end; it stands elsewhere",
-    )
+    at_the_end = given.size > flat.size - table.shape[1] and (flat[: given.size] != -1).all()
+    demand(at_the_end, "-1 pads the last row of a table at its end; it stands elsewhere")
 
 
 # --- source --------------------------------------------------------------------------------------------------------
 
 
 def check_source(subject: Subject) -> None:
+    """Check a source, which is made twice."""
     splits, again = subject.make(), subject.make()
     demand(
         isinstance(splits, dict) and "train" in splits and not set(splits) - set(SPLITS),
         f"a source gives a dict with train, and validation and test where it has them; received {_keys(splits)}",
     )
-    demand(
-        splits.keys() == again.keys(),
-        f"a source gives the same again; its splits were {_keys(splits)}, then {_keys(again)}",
-    )
+    were = f"{_keys(splits)}, then {_keys(again)}"
+    demand(splits.keys() == again.keys(), f"a source gives the same again; its splits were {were}")
     for name, split in splits.items():
         demand(isinstance(split, Split), f"every split is a kplug.Split; '{name}' is {type(split).__name__}")
         _check_columns(name, split)
@@ -194,21 +184,18 @@ def _check_labels(name: str, split: Split) -> None:
     if "label" not in split.columns or not split.classes:
         return
     labels, count = np.asarray(split.columns["label"]), len(split.classes)
-    if labels.ndim == 1:
-        fits = labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < count
-    else:
-        fits = labels.shape[1:] == (count,) and np.isin(labels, (0, 1)).all()
+    are_numbers = labels.ndim == 1 and labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < count
+    are_rows = labels.shape[1:] == (count,) and np.isin(labels, (0, 1)).all()
     demand(
-        fits,
+        are_numbers or are_rows,
         f"labels are integers from 0 to {count - 1}, or rows of zeros and ones for the {count} classes; '{name}' has "
         f"{labels.dtype} {labels.shape} from {labels.min()} to {labels.max()}",
     )
 
 
 def _check_same_split(name: str, split: Split, again: Split) -> None:
-    equal = split.columns.arrays.keys() == again.columns.arrays.keys() and all(
-        np.array_equal(values, again.columns[column]) for column, values in split.columns.arrays.items()
-    )
+    arrays, others = split.columns.arrays, again.columns.arrays
+    equal = arrays.keys() == others.keys() and all(np.array_equal(arrays[key], others[key]) for key in arrays)
     demand(equal, f"a source gives the same again; the columns of '{name}' differ when it is built a second time")
     tf.random.set_seed(1)  # as in `check_augmentation`
     first = _loaded(name, split, None)
@@ -232,19 +219,17 @@ def _loaded(name: str, split: Split, parallel: int | None) -> list[Batch]:
 
 
 def _check_features(name: str, split: Split, features: Batch) -> None:
-    demand(
-        "image" in features, f"load gives at least 'image'; that of '{name}' gave {', '.join(features) or 'nothing'}"
-    )
+    given = ", ".join(features) or "nothing"
+    demand("image" in features, f"load gives at least 'image'; that of '{name}' gave {given}")
     image = features["image"]
     if isinstance(image, bytes):
         image = images.decode(tf.constant(image), split.image[2] or 3).numpy()
+    given = f"{image.dtype} {image.shape}"
     demand(
         image.dtype == np.uint8 and image.ndim == 3,
-        f"a picture is uint8 [height, width, channels], or the bytes of a file; '{name}' gave {image.dtype} "
-        f"{image.shape}",
+        f"a picture is uint8 [height, width, channels], or the bytes of a file; '{name}' gave {given}",
     )
-    promised = zip(split.image, image.shape, strict=True)
     demand(
-        all(size is None or size == actual for size, actual in promised),
+        tf.TensorShape(split.image).is_compatible_with(image.shape),
         f"Split.image says the size that all pictures have, {split.image}; one of '{name}' has {image.shape}",
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from kplug.contracts import tiny
 from kplug.hookspecs import hookimpl
-from kplug.spec.component import BadComponent, Component, read_component
+from kplug.spec.component import BadComponent, Component
 from kplug.spec.plugins import Host, Plugin, host, using
 
 TINY, TESTED = "kplug-testing", "tested"  # the distributions of the tiny sources and of a function that no plugin has
@@ -49,17 +49,14 @@ class Functions:
 
 
 def _as_plugin(plugin: Any) -> Any:
+    """Make what the host can register: an object of a class whose hooks take self, a plugin of a bare component."""
     if inspect.isfunction(plugin):
         made = Functions(plugin)
         made.__dict__["__name__"] = plugin.__name__
         return made
-    return plugin() if inspect.isclass(plugin) and _has_methods(plugin) else plugin
-
-
-def _has_methods(plugin: type) -> bool:
-    """Return True for a class whose hooks take self: its objects are plugins, not the class."""
-    hooks = [f for f in vars(plugin).values() if inspect.isfunction(f) and hasattr(f, "kplug_impl")]
-    return any(next(iter(inspect.signature(f).parameters), "") == "self" for f in hooks)
+    methods = filter(inspect.isfunction, vars(plugin).values()) if inspect.isclass(plugin) else ()
+    takes_self = any(hasattr(f, "kplug_impl") and "self" in inspect.signature(f).parameters for f in methods)
+    return plugin() if takes_self else plugin
 
 
 @contextlib.contextmanager
@@ -72,9 +69,8 @@ def knowing(function: Callable[..., Any]) -> Iterator[Component]:
         found = [c for c in extended.registry.components if c.function is function]
         if not found:
             try:
-                read_component(function)
+                extended.registry.add([function], TESTED)
             except BadComponent as error:
                 raise AssertionError(f"this is no component: {error}") from error
-            extended.add(Functions(function), Plugin(getattr(function, "__name__", TESTED), TESTED, ""))
             found = extended.registry.components[-1:]
         yield found[0]

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
+import tensorflow as tf
 
-from kplug.contracts.tiny import tiny_given
+from kplug.contracts.tiny import tiny_given, tiny_search
 from kplug.records import DataInfo, SearchInfo
 from kplug.spec import Spec, loads
 from kplug.spec.build import build
@@ -51,6 +52,7 @@ class Subject:
 
     @property
     def kind(self) -> str:
+        """The name of the component's kind."""
         assert self.component.kind is not None
         return self.component.kind.name
 
@@ -83,13 +85,10 @@ class Subject:
         return RunDirectory.create(loads(OF_THE_RUN), folder)
 
     def _given(self) -> dict[type, Any]:
+        """The records of tiny data, and what is injected into this kind alone."""
         if self.kind == "callback":
             return tiny_given() | {RunDirectory: self.run}
-        if self.kind != "oracle":
-            return tiny_given()
-        from kplug.contracts.tiny import tiny_search
-
-        return tiny_given() | {SearchInfo: tiny_search()}
+        return tiny_given() | ({SearchInfo: tiny_search()} if self.kind == "oracle" else {})
 
     def of_class(self, made: Any, wanted: type, name: str, also: str = "") -> None:
         """Demand that what was made is of the class that the kind promises; `also` says more of what was made."""
@@ -97,6 +96,20 @@ class Subject:
             isinstance(made, wanted),
             f"{_a(self.kind)} returns {_a(name)}; '{self.component.name}' returned {_a(type(made).__name__)}{also}",
         )
+
+
+def check_documentation(component: Component) -> None:
+    """Demand a docstring that begins with a sentence and has a line for each parameter that YAML can set."""
+    name, (summary, documented) = component.name, component.documentation
+    demand(
+        component.summary.endswith((".", ")", "?", "!", ":")),
+        f"the docstring of '{name}' begins with a sentence that says what it is for; received {summary!r}",
+    )
+    missing = ", ".join(p for p in component.parameters if not documented.get(p))
+    demand(not missing, f"every parameter of '{name}' has a line in `Args:`; missing: {missing}")
+    unknown = ", ".join(p for p in documented if p not in component.parameters)
+    only = f"`Args:` of '{name}' has a line for each parameter that YAML can set, and no other"
+    demand(not unknown, f"{only}; received: {unknown}")
 
 
 def for_pictures(shape: tuple[int, ...]) -> dict[type, Any]:
@@ -111,8 +124,13 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
     return {f"weight {n} ({weight.name})": weight.numpy() for n, weight in enumerate(model.trainable_variables)}
 
 
+def finite(values: Any) -> bool:
+    """Return True where every number of an array or tensor is finite; a sparse gradient is a tensor too."""
+    return bool(np.isfinite(tf.convert_to_tensor(values).numpy()).all())
+
+
 def same(one: Any, other: Any) -> bool:
-    """Return True where two trees of arrays are equal to the bit."""
+    """Return True where two trees of arrays, or of tensors, are equal to the bit."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
@@ -122,4 +140,5 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _a(word: str) -> str:
+    """The word with its article: `an Embedding`."""
     return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kplug.contracts.subject import Subject, demand, same, weights_of
+from kplug.contracts.subject import Subject, demand, finite, same, weights_of
 from kplug.data.pipeline import Data
 from kplug.data.splits import open_data
 from kplug.inference.endpoints import predictor
@@ -25,6 +25,7 @@ from kplug.spec.build import build
 
 BATCH = 8
 SAMPLES = 5
+SAMPLERS = {"sampler": "shuffled", "evaluate_with": "sequential"}
 SOURCE = {"type": "kplug-testing/tiny_pictures", "examples": 2 * BATCH, "test": 13, "size": [16, 16]}
 
 
@@ -53,20 +54,14 @@ def train_task(subject: Subject, scope: Any) -> dict[str, Any]:
 
 
 def _open(subject: Subject) -> Data:
-    spec = {
-        "name": "check",
-        "task": subject.written,
-        "data": {
-            "source": subject.inputs or SOURCE,
-            "validation": 0,
-            "sampler": {"type": "shuffled", "batch_size": BATCH},
-            "evaluate_with": {"type": "sequential", "batch_size": BATCH},
-        },
-    }
+    samplers = {key: {"type": name, "batch_size": BATCH} for key, name in SAMPLERS.items()}
+    section = {"source": subject.inputs or SOURCE, "validation": 0, **samplers}
+    spec = {"name": "check", "task": subject.written, "data": section}
     return open_data(loads(json.dumps(spec), f"check({subject.component.name})"))
 
 
 def _learner(data: Data) -> Learner:
+    """A learner of the task, made in a new Keras session."""
     return build_learner(data.spec, data.info, _fit_info(data), "float32")
 
 
@@ -95,12 +90,12 @@ def _check_prepare(data: Data, learner: Learner) -> None:
 
 def _prepared(batches: tf.data.Dataset, learner: Learner, training: bool, parallel: int | None) -> list[Any]:
     """The batches from the second on as `prepare` makes them, each with a seed of its own."""
-    numbered = batches.enumerate()
-    seeded = (numbered if parallel is None else numbered.skip(1)).map(
-        lambda step, batch: learner.prepare(batch, tf.stack([3, tf.cast(step, tf.int32)]), training),
-        num_parallel_calls=parallel,
-    )
-    found = [tf.nest.flatten(prepared) for prepared in seeded.as_numpy_iterator()]
+
+    def prepared(step: Any, batch: Any) -> Any:
+        return learner.prepare(batch, tf.stack([3, tf.cast(step, tf.int32)]), training)
+
+    numbered = batches.enumerate().skip(1 if parallel else 0)
+    found = [tf.nest.flatten(made) for made in numbered.map(prepared, parallel).as_numpy_iterator()]
     return found if parallel else found[1:]
 
 
@@ -110,10 +105,10 @@ def _train(data: Data, learner: Learner) -> None:
     demand(before, "a Learner's model has weights to train; this one has none")
     learner.model.fit(data.training(learner, 1), steps_per_epoch=data.steps, shuffle=False, verbose=0)
     after = [weight.numpy() for weight in learner.model.trainable_variables]
-    demand(all(np.isfinite(weight).all() for weight in after), "training keeps the weights finite; some are not")
+    demand(all(map(finite, after)), "training keeps the weights finite; some are not")
     demand(not same(before, after), "training changes the model's weights; none changed")
     values = learner.model.evaluate(data.evaluation(learner, "test"), verbose=0, return_dict=True)
-    demand(np.isfinite(list(values.values())).all(), f"an evaluation gives finite numbers; received {values}")
+    demand(finite(list(values.values())), f"an evaluation gives finite numbers; received {values}")
 
 
 # --- serve ---------------------------------------------------------------------------------------------------------
@@ -139,6 +134,7 @@ def _check_serve(data: Data, learner: Learner, samples: np.ndarray, before: Any)
 
 
 def _check_close(trained: Any, restored: Any) -> None:
+    """Demand that two learners answer alike, numbers to some digits."""
     for endpoint, outputs in trained.items():
         for name, values in outputs.items():
             other = restored[endpoint][name]

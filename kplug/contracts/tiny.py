@@ -80,13 +80,14 @@ def tiny_files(examples: Count = 64, test: Count = 13, seed: Seed = 0) -> Source
     """
 
     def drawn(count: int, rng: Any) -> Split:
-        import numpy
+        import tensorflow as tf
 
         labels = rng.permutation(count).astype("int32") % len(SHAPES)
         sizes = [tuple(int(n) for n in rng.integers(24, 48, 2)) for _ in labels]
         pictures = [_draw([label], size, 3, rng) for label, size in zip(labels, sizes, strict=True)]
-        paths = numpy.array([f"{row}.png" for row in range(count)], object)
-        return _of_files(pictures, {"label": labels, "path": paths})
+        files = tf.constant([tf.io.encode_png(picture).numpy() for picture in pictures])
+        columns = Columns(count, {"label": labels, "path": _paths(count)})
+        return Split(columns, lambda row: {"image": tf.gather(files, row)}, SHAPES)
 
     return _splits(drawn, examples, test, seed)
 
@@ -106,17 +107,15 @@ def _in_memory(pictures: list[Any], labels: Any) -> Split:
 
     pixels = tf.constant(numpy.stack(pictures))
     height, width, channels = pictures[0].shape
-    columns = Columns(len(labels), {"label": labels})
-    return Split(
-        columns, lambda row: {"image": tf.gather(pixels, row)}, SHAPES, (height, width, channels), batched=True
-    )
+    columns, size = Columns(len(labels), {"label": labels}), (height, width, channels)
+    return Split(columns, lambda row: {"image": tf.gather(pixels, row)}, SHAPES, size, batched=True)
 
 
-def _of_files(pictures: list[Any], columns: dict[str, Any]) -> Split:
-    import tensorflow as tf
+def _paths(count: int) -> Any:
+    """The column of the names of files."""
+    import numpy
 
-    contents = tf.constant([tf.io.encode_png(picture).numpy() for picture in pictures])
-    return Split(Columns(len(pictures), columns), lambda row: {"image": tf.gather(contents, row)}, SHAPES)
+    return numpy.array([f"{row}.png" for row in range(count)], object)
 
 
 def _draw(shapes: Any, size: Any, channels: int, rng: Any) -> Any:
@@ -174,8 +173,7 @@ def tiny_columns(size: int = 300, classes: int = len(SHAPES)) -> Columns:
     shares = 0.5 ** numpy.arange(classes)
     ends, rows = numpy.cumsum(shares) / shares.sum() * size, numpy.arange(size)
     labels = rng.permutation(rows % classes if size < classes else numpy.searchsorted(ends, rows, side="right"))
-    paths = numpy.array([f"{row}.png" for row in range(size)], object)
-    return Columns(size, {"label": labels.astype("int32"), "weight": rng.random(size), "path": paths})
+    return Columns(size, {"label": labels.astype("int32"), "weight": rng.random(size), "path": _paths(size)})
 
 
 def tiny_given(

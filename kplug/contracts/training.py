@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kplug.contracts.subject import Subject, demand, weights_of
+from kplug.contracts.subject import Subject, demand, finite, weights_of
 from kplug.model.learner import build_optimizer
 from kplug.records import FitInfo
 
@@ -19,16 +19,17 @@ STEPS, EPOCHS, BATCH = 4, 2, 8
 
 
 def check_optimizer(subject: Subject) -> None:
+    """Check an optimizer on a single step of a small network."""
     optimizer = subject.make()
     subject.of_class(optimizer, keras.optimizers.Optimizer, "keras.optimizers.Optimizer")
     model, (x, y) = _small_model(), _examples(BATCH)
-    before = [variable.numpy() for variable in model.trainable_variables]
+    before = model.get_weights()  # all of them are trained
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(keras.losses.categorical_crossentropy(y, model(x), from_logits=True))
     optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
     for variable, old in zip(model.trainable_variables, before, strict=True):
         new = variable.numpy()
-        demand(np.isfinite(new).all(), f"an optimizer keeps weights finite; after one step {variable.path} is not")
+        demand(finite(new), f"an optimizer keeps weights finite; after one step {variable.path} is not")
         demand((new != old).any(), f"one step of an optimizer changes every weight; {variable.path} is as it was")
 
 
@@ -46,16 +47,14 @@ def train_with_optimizer(subject: Subject, scope: Any) -> dict[str, Any]:
 
 
 def check_schedule(subject: Subject) -> None:
+    """Check a schedule at every step of a short training, and one step after it."""
     schedule = subject.make(_fit_info())
     subject.of_class(schedule, keras.optimizers.schedules.LearningRateSchedule, "LearningRateSchedule")
     rate = tf.function(lambda step: tf.cast(schedule(step), tf.float32))
     rates = [float(rate(tf.constant(step, tf.int64))) for step in range(STEPS + 1)]
     for step, value in enumerate(rates):
-        demand(
-            np.isfinite(value) and value >= 0,
-            f"a schedule gives a finite rate of at least 0 at every step, the last too; at step {step} of {STEPS} it "
-            f"is {value}",
-        )
+        promise = "a schedule gives a finite rate of at least 0 at every step, the last too"
+        demand(np.isfinite(value) and value >= 0, f"{promise}; at step {step} of {STEPS} it is {value}")
     demand(max(rates) > 0, f"a schedule is above 0 at some step; all of {rates} are not")
 
 
@@ -63,13 +62,13 @@ def check_schedule(subject: Subject) -> None:
 
 
 def check_callback(subject: Subject) -> None:
+    """Check a callback in a short training and, where it remembers, another with its state."""
     callback = subject.make(_fit_info())
     subject.of_class(callback, keras.callbacks.Callback, "keras.callbacks.Callback")
     _fit_with(callback)
     able = [name for name in ("state", "restore") if callable(getattr(callback, name, None))]
-    demand(
-        len(able) != 1, f"a callback that remembers has state() and restore(state); this one has {''.join(able)} alone"
-    )
+    has = "".join(able)
+    demand(len(able) != 1, f"a callback that remembers has state() and restore(state); this one has {has} alone")
     if not able:
         return
     state = callback.state()

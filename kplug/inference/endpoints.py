@@ -40,7 +40,8 @@ class Endpoint:
     @functools.cached_property
     def traced(self) -> Any:
         """The function as a graph for any number of examples."""
-        return _trace(self.function, self.inputs)
+        specs = {name: tf.TensorSpec((None, *f.shape), f.dtype, name=name) for name, f in self.inputs.items()}
+        return tf.function(self.function, autograph=False).get_concrete_function(**specs)
 
 
 def endpoints(learner: Learner, info: DataInfo) -> dict[str, Endpoint]:
@@ -48,10 +49,8 @@ def endpoints(learner: Learner, info: DataInfo) -> dict[str, Endpoint]:
     if not learner.serve:
         raise SpecError("this task serves nothing: its Learner has no `serve`")
     found = {name: _of_signature(name, signature) for name, signature in learner.serve.items()}
-    if "serving_default" not in found:
-        images = found.get("images")
-        from_files = images is not None and _takes_pictures(learner.serve["images"])
-        found["serving_default"] = _of_files(images, info) if images and from_files else next(iter(found.values()))
+    from_files = _of_files(found["images"], info) if "images" in found else None
+    found.setdefault("serving_default", from_files or next(iter(found.values())))
     return found
 
 
@@ -85,25 +84,18 @@ def predictor(
     if endpoint not in learner.serve:
         near = did_you_mean(endpoint, learner.serve)
         raise SpecError(f"this task serves no endpoint '{endpoint}'{near} (endpoints: {listed(learner.serve)})")
-    signature = learner.serve[endpoint]
-    answer = _of_signature(endpoint, signature).traced
-    decode = functools.cache(lambda: _trace(_decoder(signature.inputs["images"].shape, info), FILES))
-
-    def answer_files(image_bytes: list[bytes], **others: Any) -> dict[str, np.ndarray]:
-        decoded, valid = decode()(image_bytes=tf.constant(image_bytes, tf.string, [len(image_bytes)]))
-        outputs = answer_pixels(images=decoded, **others)
-        return {name: _zeroed(rows, ~valid.numpy()) for name, rows in ({"valid": valid.numpy()} | outputs).items()}
-
-    def answer_pixels(**rows: Any) -> dict[str, np.ndarray]:
-        tensors = {name: tf.convert_to_tensor(rows[name], field.dtype) for name, field in signature.inputs.items()}
-        return {name: value.numpy() for name, value in answer(**tensors).items()}
+    from_pixels = _of_signature(endpoint, learner.serve[endpoint])
+    from_files = _of_files(from_pixels, info)
 
     def ask(**inputs: Any) -> dict[str, np.ndarray]:
-        if "image_bytes" in inputs and not _takes_pictures(signature):
+        found = from_files if "image_bytes" in inputs else from_pixels
+        if found is None:
             raise SpecError(f"endpoint '{endpoint}' takes no picture files: it has no `images` of 1, 3 or 4 channels")
-        one = answer_files if "image_bytes" in inputs else answer_pixels
-        starts = range(0, max(1, len(next(iter(inputs.values())))), batch_size)
-        parts = [one(**{name: rows[i : i + batch_size] for name, rows in inputs.items()}) for i in starts]
+        parts = []
+        for start in range(0, max(1, len(next(iter(inputs.values())))), batch_size):
+            rows = {name: inputs[name][start : start + batch_size] for name in found.inputs}
+            tensors = {name: tf.convert_to_tensor(rows[name], field.dtype) for name, field in found.inputs.items()}
+            parts.append({name: value.numpy() for name, value in found.traced(**tensors).items()})
         return {name: _text(np.concatenate([part[name] for part in parts])) for name in parts[0]}
 
     return ask
@@ -142,31 +134,19 @@ def _of_signature(name: str, signature: Signature) -> Endpoint:
     return Endpoint(serve, signature.inputs, {**valid, **signature.outputs}, name)
 
 
-def _of_files(images: Endpoint, info: DataInfo) -> Endpoint:
-    """An endpoint that takes pictures, behind the decoder."""
-    decode = _decoder(images.inputs["images"].shape, info)
+def _of_files(endpoint: Endpoint, info: DataInfo) -> Endpoint | None:
+    """An endpoint behind the decoder of picture files; None where it takes no pictures."""
+    others = dict(endpoint.inputs)
+    shape: Any = others.pop("images", Field((None,), "uint8")).shape
+    if None in shape or shape[-1] not in pictures.CHANNELS:
+        return None
 
     def serve(image_bytes: Any, **others: Any) -> dict[str, Any]:
-        decoded, valid = decode(image_bytes)
-        outputs = images.function(images=decoded, **others)
+        decoded, valid = pictures.decode_files(image_bytes, shape, info.resize)
+        outputs = {"valid": valid} | endpoint.function(images=decoded, **others)
         return {name: _blank(value, valid) for name, value in outputs.items()}
 
-    others = {name: field for name, field in images.inputs.items() if name != "images"}
-    return Endpoint(serve, {**FILES, **others}, images.outputs, images.signature, True)
-
-
-def _decoder(shape: Any, info: DataInfo) -> Callable[[Any], tuple[Any, Any]]:
-    return lambda image_bytes: pictures.decode_files(image_bytes, shape, info.resize)
-
-
-def _takes_pictures(signature: Signature) -> bool:
-    field = signature.inputs.get("images")
-    return field is not None and None not in field.shape and field.shape[-1] in pictures.CHANNELS
-
-
-def _trace(function: Callable[..., Any], inputs: Mapping[str, Field]) -> Any:
-    specs = {name: tf.TensorSpec((None, *field.shape), field.dtype, name=name) for name, field in inputs.items()}
-    return tf.function(function, autograph=False).get_concrete_function(**specs)
+    return Endpoint(serve, FILES | others, endpoint.outputs, endpoint.signature, True)
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -186,12 +166,6 @@ def _blank(value: Any, valid: Any) -> Any:
     """Put zeros, False or "" into the rows that are not valid."""
     rows = tf.reshape(valid, tf.concat([tf.shape(valid), tf.ones([tf.rank(value) - 1], tf.int32)], axis=0))
     return tf.where(rows, value, tf.zeros_like(value))
-
-
-def _zeroed(rows: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    rows = rows.copy()
-    rows[bad] = b"" if rows.dtype == object else 0
-    return rows
 
 
 def _text(rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from kplug.console import log
 from kplug.data.pipeline import Data
 from kplug.data.readable import explained
 from kplug.data.splits import open_data
-from kplug.errors import Problem, SpecError, listed
+from kplug.errors import SpecError, listed
 from kplug.inference.endpoints import predictor
 from kplug.inference.views import Predictions
 from kplug.model.learner import restored_learner
@@ -39,28 +39,27 @@ def evaluate_run(
             about; predictions are their mean, and metrics those of the plugins that report on predictions.
         changes: path to value, below `data`.
     """
-    _refuse_evaluation(name, views, changes or {})
+    changes = changes or {}
+    _refuse_evaluation(name, views, changes)
     learner = restored_learner(run)
     data = open_data(run.spec.at(changes) if changes else run.spec)
     if data.info.classes != run.info.classes:
         now, then = listed(data.info.classes), listed(run.info.classes)
         message = f"the source's classes are not those of the run; now {now}; then {then}"
-        raise SpecError([Problem(message, ("data", "source"), str(run.path))])
+        raise SpecError(message, ("data", "source"), str(run.path))
     data = Data(data.spec, data.splits, run.info)
     examples = data.split(split)
+    full_name = f"{split}-{name}" if name else split
     over = f", {views} views of each" if views > 1 else ""
     log(f"evaluating {run.path} on {len(examples):,} examples of {split}{over}")
     with explained(data, split, out_of_memory):
-        metrics = {} if views > 1 else in_order(_values(learner, data, split))
-        metrics |= _further_metrics(run, learner, data, split, f"{split}-{name}" if name else split, views)
-    facts = {"run": str(run.path), "split": split, "views": views, "changes": dict(changes or {}), "metrics": metrics}
-    run.write_json(f"evaluation-{split}{f'-{name}' if name else ''}.json", facts)
+        metrics: dict[str, float] = {}
+        if views == 1:
+            metrics = in_order(learner.model.evaluate(data.evaluation(learner, split), verbose=0, return_dict=True))
+        metrics |= _further_metrics(run, learner, data, split, full_name, views)
+    facts = {"run": str(run.path), "split": split, "views": views, "changes": dict(changes), "metrics": metrics}
+    run.write_json(f"evaluation-{full_name}.json", facts)
     return metrics
-
-
-def _values(learner: Learner, data: Data, split: str) -> dict[str, float]:
-    found: dict[str, float] = learner.model.evaluate(data.evaluation(learner, split), verbose=0, return_dict=True)
-    return found
 
 
 def _refuse_evaluation(name: str | None, views: int, changes: Mapping[str, Any]) -> None:
@@ -70,9 +69,8 @@ def _refuse_evaluation(name: str | None, views: int, changes: Mapping[str, Any])
     if other:
         raise SpecError(f"an evaluation cannot change {listed(other)}; it may change {listed(CHANGEABLE)}")
     if name is None and (changes or views > 1):
-        raise SpecError(
-            "give this evaluation a name, so that it does not replace that of the run's own data: --name NAME"
-        )
+        own = "that of the run's own data"
+        raise SpecError(f"give this evaluation a name, so that it does not replace {own}: --name NAME")
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise SpecError(f"a name is letters, digits, '.', '_' and '-'; received {name!r}")
 

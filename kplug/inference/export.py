@@ -78,10 +78,9 @@ def export_saved_model(
         scratch = tempfile.TemporaryDirectory(prefix=hidden, dir=directory, ignore_cleanup_errors=True)
     with scratch:
         export, cases = Path(scratch.name, "export"), Path(scratch.name, "cases.npz")
-        with written():
-            _save(traced, export)
         arrays = live_cases(learner, info, offered, samples)
         with written():
+            _save(traced, export)
             np.savez(cases, **arrays)  # type: ignore[arg-type]
         verified = {"examples": len(samples), **verify(export, cases)}
         with written():
@@ -107,12 +106,12 @@ def _describe(export: Path, offered: Mapping[str, Endpoint], info: DataInfo, fac
     extra = export / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / "classes.txt").write_text("".join(f"{name}\n" for name in info.classes), encoding="utf-8")
-    documented = {name: _document(endpoint) for name, endpoint in offered.items()}
-    record = {**facts, "endpoints": documented, "data": info.to_json()}
+    record = {**facts, "endpoints": {name: _document(one) for name, one in offered.items()}, "data": info.to_json()}
     (extra / "kplug.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _document(endpoint: Endpoint) -> dict[str, Any]:
+    """The inputs and outputs of an endpoint, for a person who asks it."""
     inputs = {name: {"shape": [None, *field.shape], "dtype": field.dtype} for name, field in endpoint.inputs.items()}
     return {"inputs": inputs, "outputs": dict(endpoint.outputs)}
 

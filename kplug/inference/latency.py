@@ -20,22 +20,19 @@ def latency_ms(run: Run) -> float:
     with tempfile.TemporaryDirectory() as folder:
         exported = tf.saved_model.load(str(run.export(folder)))
         if "images" not in exported.signatures:
-            offered = listed(sorted(exported.signatures))
-            raise SpecError(
-                f"latency_ms is of the export's signature 'images', which this task lacks; it has {offered}"
-            )
+            lacks = "latency_ms is of the export's signature 'images', which this task lacks"
+            raise SpecError(f"{lacks}; it has {listed(sorted(exported.signatures))}")
         ask = exported.signatures["images"]
         pictures = {name: _one(spec) for name, spec in ask.structured_input_signature[1].items()}
         times = []
-        for number in range(WARM + TIMED):
+        for _ in range(WARM + TIMED):
             start = time.perf_counter()
-            answer = ask(**pictures)
-            for tensor in answer.values():
+            for tensor in ask(**pictures).values():
                 tensor.numpy()
-            if number >= WARM:
-                times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
+            times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times[WARM:])
 
 
 def _one(spec: tf.TensorSpec) -> tf.Tensor:
+    """Zeros for one example of an input."""
     return tf.constant(np.zeros([size or 1 for size in spec.shape], spec.dtype.as_numpy_dtype))

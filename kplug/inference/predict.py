@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 def predict_files(run: Run, files: list[Path], top: int) -> list[dict[str, Any]]:
     """Return a mapping for each file: `file`, `valid`, then the answer: `class`, `score` and `top`, or others."""
     contents = [_read(file) for file in files]
-    learner = restored_learner(run)
-    answers = live_predictions(learner, run.info, contents)
-    valid = answers.pop("valid")
-    return [
-        {"file": str(file), "valid": bool(valid[i])}
-        | (_answer({name: values[i] for name, values in answers.items()}, run.info.classes, top) if valid[i] else {})
-        for i, file in enumerate(files)
-    ]
+    answers = live_predictions(restored_learner(run), run.info, contents)
+    found = []
+    for number, file in enumerate(files):
+        outputs = {name: values[number] for name, values in answers.items()}
+        valid = bool(outputs.pop("valid"))
+        found.append({"file": str(file), "valid": valid} | (_answer(outputs, run.info.classes, top) if valid else {}))
+    return found
 
 
 def _read(file: Path) -> bytes:

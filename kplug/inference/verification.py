@@ -56,22 +56,14 @@ def live_cases(
     arrays: dict[str, np.ndarray] = {}
     with tf.device("/CPU:0"):  # as the verifying process: devices differ by more than the tolerance
         for name, endpoint in offered.items():
-            inputs, outputs = _case(learner, info, endpoint, samples)
+            inputs: dict[str, Any] = example_inputs(learner.serve[endpoint.signature], samples)
+            if endpoint.from_files:
+                files, origins = _files(inputs.pop("images"))
+                inputs = {"image_bytes": files} | {key: rows[origins] for key, rows in inputs.items()}
+            outputs = predictor(learner, info, endpoint=endpoint.signature)(**inputs)
             arrays |= {f"{name}/in/{key}": _storable(rows) for key, rows in inputs.items()}
             arrays |= {f"{name}/out/{key}": _storable(rows) for key, rows in outputs.items()}
     return arrays
-
-
-def _case(
-    learner: Learner, info: DataInfo, endpoint: Endpoint, samples: np.ndarray
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Inputs for an endpoint, and the live model's outputs for them."""
-    ask = predictor(learner, info, endpoint=endpoint.signature)
-    inputs: dict[str, Any] = example_inputs(learner.serve[endpoint.signature], samples)
-    if endpoint.from_files:
-        files, origins = _files(inputs.pop("images"))
-        inputs = {"image_bytes": files} | {name: rows[origins] for name, rows in inputs.items()}
-    return inputs, ask(**inputs)
 
 
 def example_inputs(signature: Signature, samples: np.ndarray) -> dict[str, np.ndarray]:

@@ -55,12 +55,10 @@ class Predictions(Mapping[str, np.ndarray]):
     @cached_property
     def _found(self) -> dict[str, np.ndarray]:
         found = self._of_view(0)
-        if self.views == 1:
-            return found
         for number in range(1, self.views):
             more = self._of_view(number)
             found = {name: found[name] + more[name] for name in self.names}
-        return {name: value / self.views for name, value in found.items()}
+        return found if self.views == 1 else {name: value / self.views for name, value in found.items()}
 
     def _of_view(self, number: int) -> dict[str, np.ndarray]:
         parts = [self.ask(images=batch["image"].numpy()) for batch in view(self.data, self.split, number)]

@@ -65,9 +65,8 @@ class Checker:
             read, problems = read_leaf(one_of(plain_ones), value)
             if not problems:
                 return read
-        for member in sorted(
-            members, key=lambda member: isinstance(member, OfKind)
-        ):  # sections first: they have no type
+        sections_first = sorted(members, key=lambda member: isinstance(member, OfKind))  # they have no type
+        for member in sections_first:
             match member, value:
                 case OfKind(kind=kind), str() | dict():
                     return self._node(kind, value, path, [wanted(other) for other in plain_ones])
@@ -100,26 +99,24 @@ class Checker:
 
     def _call(self, component: Component, name: str, given: dict[str, Any], path: Path) -> Any:
         noted = len(self.problems.found)
-        arguments = {}
-        for key in given:
-            if key not in component.parameters:
-                self._unknown(component, key, path)
-                arguments[key] = given[key]  # kept, so that it is found again after other values were changed
+        # what is unknown is kept, so that it is found again after other values were changed
+        arguments = {key: value for key, value in given.items() if key not in component.parameters}
+        for key in arguments:
+            self._unknown(component, key, path)
         for p in component.parameters.values():
-            if p.name in given:
-                arguments[p.name] = self.check(p.form, given[p.name], (*path, p.name))
-            elif not p.required:
-                arguments[p.name] = self.check(p.form, p.default, (*path, p.name))
-            else:
+            if p.required and p.name not in given:
                 self._missing(component, p.name, name if not given else "", path)
+            else:
+                arguments[p.name] = self.check(p.form, given.get(p.name, p.default), (*path, p.name))
         if len(self.problems.found) == noted:
-            self._rules(component, arguments, path)
+            for rule in component.rules:
+                if not rule.of_the_data:
+                    self.problems.note_rule(rule, component, arguments, path)
         return Node(component, name, arguments, path)
 
     def _unknown(self, component: Component, key: str, path: Path) -> None:
         known = component.parameters
-        what = "parameter" if component.kind else "key"
-        taken = f"'{component.name}' takes" if component.kind else "allowed:"
+        what, taken = ("parameter", f"'{component.name}' takes") if component.kind else ("key", "allowed:")
         allowed = f" ({taken} {listed(known, 20) or 'none'})"
         if key in component.injected:
             allowed = " (kplug gives it, a spec cannot)"
@@ -130,11 +127,6 @@ class Checker:
         required = "".join(f", {name}: ..." for name in component.required)
         hint = f"; write {{type: {bare_name}{required}}}" if bare_name else ""
         self.problems.note(f"missing{': ' if said else ''}{said}{hint}", (*path, parameter))
-
-    def _rules(self, component: Component, arguments: dict[str, Any], path: Path) -> None:
-        for rule in component.rules:
-            if not rule.of_the_data:
-                self.problems.note_rule(rule, component, arguments, path)
 
 
 class Problems:

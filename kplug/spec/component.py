@@ -122,7 +122,8 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
             injected[p.name] = hints[p.name]
         else:
             parameters[p.name] = Parameter(p.name, _form(hints[p.name], p.name, name), _default(function, p))
-    return _with_marks(Component(function, name, kind, parameters, injected, distribution, version))
+    marks = {mark: _told(name, parameters, said) for mark, said in getattr(function, "kplug_marks", {}).items()}
+    return Component(function, name, kind, parameters, injected, distribution, version, **marks)
 
 
 section = functools.cache(read_component)  # the component of a dataclass
@@ -213,10 +214,8 @@ def _hints(function: Callable[..., Any], signature: inspect.Signature, name: str
 def _kind(annotation: Any, name: str) -> Kind:
     if kind := _kind_named(annotation):
         return kind
-    raise BadComponent(
-        f"{name}: the return annotation must be a kind, such as kplug.Loss (all: {listed(KINDS, 20)}); received "
-        f"{annotation!r}"
-    )
+    needed = f"the return annotation must be a kind, such as kplug.Loss (all: {listed(KINDS, 20)})"
+    raise BadComponent(f"{name}: {needed}; received {annotation!r}")
 
 
 def _refuse_odd_parameter(p: inspect.Parameter, hints: Mapping[str, Any], name: str) -> None:
@@ -245,20 +244,17 @@ def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
     return p.default
 
 
-def _with_marks(component: Component) -> Component:
-    """The component with what the decorators `rule`, `known`, `canonical` and `by_epochs` said of its function."""
-    marks = getattr(component.function, "kplug_marks", {})
-    rules = tuple(_told(component, check) for check in marks.get("rules", ()))
-    told: dict[str, Any] = {mark: _told(component, marks[mark]) for mark in ("known", "canonical") if mark in marks}
-    return dataclasses.replace(component, rules=rules, by_epochs="by_epochs" in marks, **told)
-
-
-def _told(component: Component, function: Callable[..., Any]) -> Told:
-    annotations = {p.name: p.annotation for p in inspect.signature(function).parameters.values()}
-    of_the_data = tuple(name for name, a in annotations.items() if a in (Known, "Known", "kplug.Known"))
-    if unknown := [name for name in annotations if name not in component.parameters and name not in of_the_data]:
-        raise BadComponent(f"{component.name}: its rule takes {listed(unknown)}, which is no parameter of it")
-    return Told(function, tuple(annotations), of_the_data)
+def _told(name: str, known: Mapping[str, Parameter], said: Any) -> Any:
+    """Read what a decorator (`rule`, `known`, `canonical`, `by_epochs`) said: each function becomes a `Told`."""
+    if isinstance(said, tuple):
+        return tuple(_told(name, known, function) for function in said)
+    if not callable(said):
+        return said
+    annotations = {p.name: p.annotation for p in inspect.signature(said).parameters.values()}
+    of_the_data = tuple(key for key, a in annotations.items() if a in (Known, "Known", "kplug.Known"))
+    if unknown := [key for key in annotations if key not in known and key not in of_the_data]:
+        raise BadComponent(f"{name}: its rule takes {listed(unknown)}, which is no parameter of it")
+    return Told(said, tuple(annotations), of_the_data)
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:

@@ -79,7 +79,7 @@ class MapOf(_Form):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OneOf(_Form):
-    """Any of several forms, of which one at most is of a kind."""
+    """A union: any of several forms, of which one at most is of a kind."""
 
     members: tuple[Form, ...]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.kinds import KINDS
-from kplug.spec.component import KPLUG, Component, Parameter
+from kplug.spec.component import KPLUG, Component
 from kplug.spec.forms import OfKind, wanted
 from kplug.spec.plugins import Host
 from kplug.spec.registry import Registry
@@ -38,12 +38,9 @@ def _in_full(name: str, component: Component) -> str:
     lines = [head, f"    {component.summary}"]
     for p in component.parameters.values():
         said = component.documentation[1].get(p.name, "")
-        lines.append(f"      {p.name}{_default(p)} ({wanted(p.form)}): {said}")
+        default = "" if p.required else f" = {json.dumps(plain(p.default))}"
+        lines.append(f"      {p.name}{default} ({wanted(p.form)}): {said}")
     return "\n".join(lines)
-
-
-def _default(p: Parameter) -> str:
-    return "" if p.required else f" = {json.dumps(plain(p.default))}"
 
 
 def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
@@ -69,14 +66,11 @@ def _as_data(kind: str, name: str, component: Component) -> dict[str, Any]:
 
 
 def plugins_listing(host: Host, as_json: bool) -> str:
-    """Every plugin that was found, one a line; those set aside with the reason."""
+    """List every plugin that was found, one a line; those set aside with the reason."""
     if as_json:
-        keys = ("name", "distribution", "version", "components")
-        rows = [
-            {key: getattr(p, key) for key in keys} | {"problem": p.problem or None}
-            for p in host.loaded + host.quarantined
-        ]
-        return json.dumps(rows, indent=2)
+        keys = ("name", "distribution", "version", "components", "problem")
+        rows = [{key: getattr(p, key) for key in keys} for p in host.loaded + host.quarantined]
+        return json.dumps([row | {"problem": row["problem"] or None} for row in rows], indent=2)
     own = sum(p.components for p in host.loaded if p.distribution == KPLUG)
     others = [f"{p}: {p.components} components" for p in host.loaded if p.distribution != KPLUG]
     aside = [f"{p}: set aside: {p.problem}" for p in host.quarantined]

@@ -1,4 +1,4 @@
-"""Every component by kind and name."""
+"""The registry: every component is found here by kind and name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kplug.spec.component import KPLUG, BadComponent, Component, read_component
 
 @dataclass
 class Registry:
-    """Every component by kind and name, each plugin's own apart, so that one plugin can be taken back whole."""
+    """All components, found by kind and name; those of a plugin come together or not at all."""
 
     components: list[Component] = field(default_factory=list)
 
@@ -26,9 +26,8 @@ class Registry:
         seen = {(c.kind, c.name) for c in self.components if c.distribution == distribution}
         for component in new:
             if (component.kind, component.name) in seen:
-                raise BadComponent(
-                    f"two components of one distribution are a {component.kind} named '{component.name}'"
-                )
+                what = f"a {component.kind} named '{component.name}'"
+                raise BadComponent(f"two components of one distribution are {what}")
             seen.add((component.kind, component.name))
         self.components.extend(new)
         self.__dict__.pop("_by_kind", None)

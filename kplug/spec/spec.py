@@ -84,6 +84,7 @@ class Spec:
 
     @property
     def name(self) -> str:
+        """The experiment's name."""
         return self.root.arguments["name"]
 
     def __getitem__(self, path: str) -> Any:
@@ -123,10 +124,9 @@ class Spec:
         for number, stage in enumerate(plain(self["fit.stages"])):
             here: Path = ("fit", "stages", number, "set")
             values = {steps_in(path): (value, self.where((*here, path))) for path, value in stage["set"].items()}
-            for path in values:
-                if {path[:1], path[:2]} & OF_THE_RUN:
-                    message = f"a stage cannot change {dotted(path)}, which belongs to the run as a whole"
-                    raise self.error((*here, dotted(path)), message)
+            if taken := [dotted(path) for path in values if {path[:1], path[:2]} & OF_THE_RUN]:
+                message = f"a stage cannot change {taken[0]}, which belongs to the run as a whole"
+                raise self.error((*here, taken[0]), message)
             found.append((stage["epochs"], _spec(self.filled().written.put(values))))
         return found
 
@@ -245,9 +245,8 @@ def steps_in(path: str) -> Path:
 def _inside(holder: Any, path: Path, where: str) -> Any:
     """The value that the last step of a path leads to; a bare name becomes a node, to reach its parameters."""
     step: Any = path[-1]
-    if (isinstance(holder, dict) and step in holder) or (
-        isinstance(holder, list) and isinstance(step, int) and step < len(holder)
-    ):
+    is_item = isinstance(holder, list) and isinstance(step, int) and step < len(holder)
+    if is_item or (isinstance(holder, dict) and step in holder):
         if isinstance(holder[step], str):
             holder[step] = {"type": holder[step]}
         return holder[step]

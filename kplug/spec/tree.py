@@ -66,7 +66,7 @@ def leaves(tree: Any) -> Iterator[tuple[Path, Form, Any]]:
 
 
 def nodes(tree: Any) -> Iterator[Node]:
-    """Every node of a tree, itself among them."""
+    """Yield every node of a tree, itself among them."""
     return (value for _, _, value in walk(tree) if isinstance(value, Node))
 
 

@@ -131,11 +131,8 @@ def _walk(value: Any, location: tuple[Any, ...]) -> tuple[Path, Any]:
     """The part of a pydantic location that is in the value; the rest names members of unions."""
     path: list[Any] = []
     for step in location:
-        if (isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)) or (
-            isinstance(value, dict) and step in value
-        ):
+        is_item = isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
+        if is_item or (isinstance(value, dict) and step in value):
             value = value[step]
-        else:
-            continue
-        path.append(step)
+            path.append(step)
     return tuple(path), value

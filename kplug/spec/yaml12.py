@@ -75,9 +75,8 @@ def parse(text: str | bytes, source: str) -> tuple[Any, Marks]:
     except yaml.reader.ReaderError as error:
         line, start = content.count("\n", 0, error.position) + 1, content.rfind("\n", 0, error.position)
         where = f"{source}:{line}:{error.position - start}"
-        _refuse(
-            where, f"not YAML: the character U+{error.character:04X} may not stand here; in double quotes, escape it"
-        )
+        what = f"the character U+{error.character:04X} may not stand here; in double quotes, escape it"
+        _refuse(where, f"not YAML: {what}")
     if root is None:
         return None, Marks(source)
     reader = _Reader(source)
@@ -138,6 +137,8 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Reader:
+    """Reads composed nodes as plain data, and notes where each stands and what is wrong with it."""
+
     def __init__(self, source: str) -> None:
         self.marks = Marks(source)
         self.problems: list[Problem] = []
@@ -153,8 +154,7 @@ class _Reader:
             _refuse(where, f"nested deeper than {MOST_DEPTH} once its aliases are expanded")
         if node.tag != _UNTAGGED:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-            self.problems.append(Problem(f"a spec has no tags; received '{tag}'", path, where))
-            return None
+            return self._note(f"a spec has no tags; received '{tag}'", path, where)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, where)
         if isinstance(node, yaml.SequenceNode):
@@ -164,28 +164,28 @@ class _Reader:
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key, value in node.value:
-            where = _place(self.marks.source, key.start_mark)
+            where, here = _place(self.marks.source, key.start_mark), (*path, key.value)
             if not isinstance(key, yaml.ScalarNode):
-                self.problems.append(Problem("a key must be text; received a list or a mapping", path, where))
-                continue
-            here = (*path, key.value)
-            if key.value == "<<" and key.style is None:
-                self.problems.append(Problem("a spec has no merges; write the keys out", here, where))
-                continue
-            if key.value in result:
+                self._note("a key must be text; received a list or a mapping", path, where)
+            elif key.value == "<<" and key.style is None:
+                self._note("a spec has no merges; write the keys out", here, where)
+            elif key.value in result:
                 first = self.marks.keys[here].rpartition(":")[0].rpartition(":")[2]
-                self.problems.append(Problem(f"the key stands twice (first in line {first})", here, where))
-                continue
-            result[key.value] = self.read(value, here)
-            self.marks.keys[here] = where
+                self._note(f"the key stands twice (first in line {first})", here, where)
+            else:
+                result[key.value] = self.read(value, here)
+                self.marks.keys[here] = where
         return result
 
     def _scalar(self, node: Any, path: Path, where: str) -> Any:
         try:
             return node.value if node.style is not None else _plain(node.value)
         except ValueError as error:
-            self.problems.append(Problem(str(error), path, where))
-            return None
+            return self._note(str(error), path, where)
+
+    def _note(self, message: str, path: Path, where: str) -> None:
+        """Add what is wrong with a value, which is read as None."""
+        self.problems.append(Problem(message, path, where))
 
 
 def _plain(text: str) -> Any:

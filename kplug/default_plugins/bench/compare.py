@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from kplug.errors import SpecError
 from kplug.model.machine import Hardware
 from kplug.model.memory import out_of_memory
 from kplug.model.operations import TRAINING, forward_operations
-from kplug.records import Rebuild
+from kplug.records import Learner, Rebuild
 from kplug.spec import Spec
 from kplug.training.auto import MOST_STEPS
 from kplug.training.cluster import Cluster
@@ -156,9 +156,9 @@ class Trainings:
         self.auto = self._settings(self._prepared(dict.fromkeys(KEYS, "auto")))
         found = [base]
         several = max(n for n in range(1, MOST_STEPS + 1) if self.data.steps % n == 0)
-        changes = [("precision", p) for p in PRECISIONS] + [("steps_per_execution", n) for n in (1, several)]
-        changes += [("jit", j) for j in (False, True)]  # last: XLA may compile for a minute
-        for settings in (self.auto, *(base.settings | {key: value} for key, value in changes)):
+        # jit is last: XLA may compile for a minute
+        tried = {"precision": PRECISIONS, "steps_per_execution": (1, several), "jit": (False, True)}
+        for settings in (self.auto, *(base.settings | {key: value} for key in tried for value in tried[key])):
             if settings in [alternative.settings for alternative in found]:
                 continue
             late = time.monotonic() > until
@@ -191,29 +191,29 @@ class Trainings:
 
     def time(self, alternative: Alternative) -> float:
         """Return the seconds of a step, input and all, in one chunk."""
-        training: Any = alternative.training
-        batches = self.cluster.batches(lambda shares: self.data.training(training.learner, FOREVER, 0, shares))
-        return self._timed(training, batches, alternative.executions)
+        return self._timed(alternative, lambda learner, shares: self.data.training(learner, FOREVER, 0, shares))
 
     def time_model_alone(self, alternative: Alternative) -> float:
         """Return the seconds of a step on a batch that is there already."""
+
+        def one_batch(learner: Learner, shares: Any) -> tf.data.Dataset:
+            return self.data.training(learner, 1, 0, shares).take(len(shares.mine)).cache().repeat()
+
+        return statistics.median(self._timed(alternative, one_batch) for _ in range(LEAST_ROUNDS))
+
+    def _timed(self, alternative: Alternative, make: Callable[[Learner, Any], tf.data.Dataset]) -> float:
+        """Return the seconds of a step on batches that are made of a learner and the workers' shares."""
         training: Any = alternative.training
-
-        def one_batch(shares: Any) -> tf.data.Dataset:
-            return self.data.training(training.learner, 1, 0, shares).take(len(shares.mine)).cache().repeat()
-
-        batches = self.cluster.batches(one_batch)
-        return statistics.median(self._timed(training, batches, alternative.executions) for _ in range(LEAST_ROUNDS))
-
-    def _timed(self, training: Training, batches: Any, executions: int) -> float:
+        batches = self.cluster.batches(lambda shares: make(training.learner, shares))
         at_once = steps_at_once(training)
         timer = Timer(LEAD * at_once)
-        steps = (LEAD + executions) * at_once
+        steps = (LEAD + alternative.executions) * at_once
         training.learner.model.fit(batches, steps_per_epoch=steps, callbacks=[timer], shuffle=False, verbose=0)
         return timer.seconds
 
 
 def steps_at_once(training: Training) -> int:
+    """The steps that a training makes in one call."""
     return training.choices["steps_per_execution"]
 
 
@@ -232,7 +232,7 @@ def run_rounds(trainings: Trainings, alternatives: list[Alternative], until: flo
     return rounds
 
 
-def time_input(data: Data, learner: Any, seconds: float = 2.0) -> float:
+def time_input(data: Data, learner: Learner, seconds: float = 2.0) -> float:
     """Return the seconds in which the input pipeline alone makes a batch."""
     batches = iter(data.training(learner, FOREVER))
     warm = time.perf_counter() + seconds / 4
@@ -249,6 +249,7 @@ def time_input(data: Data, learner: Any, seconds: float = 2.0) -> float:
 
 
 def in_words(settings: Mapping[str, Any]) -> str:
+    """The values of an alternative in a line."""
     return ", ".join(f"{key} {str(value).lower()}" for key, value in settings.items())
 
 
@@ -274,9 +275,8 @@ def _figures(row: Mapping[str, Any]) -> list[str]:
 
 
 def _sentences(found: Mapping[str, Any]) -> list[str]:
-    peak = ", ".join(
-        f"{rate / 1e9:,.0f} GFLOP/s in {name}" for name, rate in found["peak_operations_per_second"].items()
-    )
+    rates = found["peak_operations_per_second"].items()
+    peak = ", ".join(f"{rate / 1e9:,.0f} GFLOP/s in {name}" for name, rate in rates)
     input_ms, model_ms = found["input_seconds"] * 1000, found["model_seconds"] * 1000
     base, *others = found["alternatives"]
     said = [

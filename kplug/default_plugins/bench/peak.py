@@ -11,6 +11,7 @@ LEAST = 3  # products
 
 
 def compute_dtype(precision: str) -> str:
+    """The dtype in which a precision computes: `mixed_bfloat16` in bfloat16."""
     return precision.removeprefix("mixed_")
 
 

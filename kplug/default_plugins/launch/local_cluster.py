@@ -49,15 +49,12 @@ class LocalCluster:
                 return 128 + self.signals[0]
             # one that breaks is gone for the others, and they may end sooner than it does
             first = min(failed, key=lambda index: codes[index] == WORKER_LOST)
-            if not _is_lost(codes[first]):
-                self._tell(first, codes[first])
+            if codes[first] >= 0 and codes[first] != WORKER_LOST:  # its spec is wrong, or it broke
+                if first:  # the words of worker 0 were seen
+                    log(f"worker {first} ended with exit code {codes[first]}; {self._log_of(first)} has its words")
                 return codes[first]
             log(f"a worker was lost (exit codes {codes}); attempt {attempt + 1} is over")
         return WORKER_LOST
-
-    def _tell(self, index: int, code: int) -> None:
-        if index:  # the words of worker 0 were seen
-            log(f"worker {index} ended with exit code {code}; {self._log_of(index)} has its words")
 
     def _log_of(self, index: int) -> Path:
         return self.run.with_name(f"{self.run.name}.worker-{index}.log")
@@ -84,7 +81,7 @@ class LocalCluster:
 
     @contextmanager
     def _sending_on(self, workers: list[subprocess.Popen[bytes]]) -> Iterator[None]:
-        """Inside, Ctrl-C and SIGTERM reach the workers, which keep a checkpoint; the second one kills them."""
+        """Send Ctrl-C and SIGTERM on to the workers inside, which keep a checkpoint; the second one kills them."""
 
         def send_on(number: int, frame: FrameType | None) -> None:
             for worker in workers:
@@ -119,11 +116,6 @@ def _watch(workers: list[subprocess.Popen[bytes]]) -> tuple[list[int], list[int]
                 worker.kill()
         time.sleep(TURN)
     return [worker.wait() for worker in workers], failed
-
-
-def _is_lost(code: int) -> bool:
-    """True where a worker was killed or noticed that another was: not where its spec is wrong or it broke."""
-    return code == WORKER_LOST or code < 0
 
 
 def free_ports(count: int) -> list[int]:

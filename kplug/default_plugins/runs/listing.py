@@ -78,10 +78,8 @@ def _spec(path: Path) -> dict[str, Any]:
 
 
 def _of_environment(path: Path) -> dict[str, Any]:
-    environment = _read(path / "environment.json")
-    if environment is None:
-        return {}
-    return {"started": environment["started"], "machine": machine_in_words(environment["chosen"])}
+    found = _read(path / "environment.json")
+    return {} if found is None else {"started": found["started"], "machine": machine_in_words(found["chosen"])}
 
 
 def machine_in_words(chosen: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from kplug.errors import Problem, SpecError
 from kplug.spec.search.first_points import first_points
 from kplug.spec.search.objectives import limits_of, objectives_of
+from kplug.spec.search.ranges import is_within
 from kplug.spec.search.space import Space, check_space, read_space
 from kplug.spec.tree import plain
 
@@ -25,14 +26,13 @@ def check_search(spec: Any) -> None:
         space = read_space(section["space"])
     except SpecError as error:
         raise SpecError([_in_space(spec, problem) for problem in error.problems]) from None
-    for key, read in (
-        ("constraints", lambda: limits_of(section)),
-        ("objective", lambda: objectives_of(section, spec["fit.best"])),
-    ):
-        try:
-            read()
-        except ValueError as error:
-            raise spec.error(("search", key), str(error)) from None
+    key = "constraints"
+    try:
+        limits_of(section)
+        key = "objective"
+        objectives_of(section, spec["fit.best"])
+    except ValueError as error:
+        raise spec.error(("search", key), str(error)) from None
     _check_folds(spec, space, section)
     check_space(spec, space)
     first_points(spec, space)
@@ -40,8 +40,9 @@ def check_search(spec: Any) -> None:
 
 
 def _check_folds(spec: Any, space: Space, section: dict[str, Any]) -> None:
+    """Refuse a fold in the space where the search has folds itself."""
     for one in space:
-        if section["repeats"]["folds"] and f"{one.target}.".startswith("data.validation."):
+        if section["repeats"]["folds"] and is_within(one.target, "data.validation"):
             message = "a search does not change data.validation: `search.repeats` has a fold there"
             raise SpecError([_in_space(spec, Problem(message, (one.path,)))])
 
@@ -54,10 +55,8 @@ def _check_oracle(spec: Any, space: Space, section: dict[str, Any]) -> None:
         raise spec.error("fit.epochs", message)
     by_epochs = spec["search"].arguments["oracle"].component.by_epochs or section["prune"] is not None
     if by_epochs and counts_epochs:
-        message = (
-            "rungs are counted in epochs, so that all trials must have as many; leave what sets them out of the space"
-        )
-        raise spec.error("search.space", message)
+        rungs = "rungs are counted in epochs, so that all trials must have as many"
+        raise spec.error("search.space", f"{rungs}; leave what sets them out of the space")
 
 
 def _in_space(spec: Any, problem: Problem) -> Problem:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kplug.errors import Path, Problem, SpecError, did_you_mean, dotted, listed, shown_value
-from kplug.spec.search.ranges import Range
+from kplug.spec.search.ranges import Range, is_within
 from kplug.spec.search.space import Point, Space, spec_at
 from kplug.spec.tree import differences, plain
 
@@ -41,15 +41,10 @@ def first_points(spec: Any, space: Space) -> list[Point]:
                 raise SpecError(f"is the same point as number {same[0]}")
             points[number] = point
         except SpecError as error:
-            problems += [_placed(spec, problem, number) for problem in error.problems]
+            problems += [spec.problem((*HERE, number, *p.path), p.message, p.where == "key") for p in error.problems]
     if problems:
         raise SpecError(problems)
     return list(points.values())
-
-
-def _placed(spec: Any, problem: Problem, number: int) -> Problem:
-    path = (*HERE, number, *problem.path)
-    return spec.problem(path, problem.message, key=problem.where == "key")
 
 
 def _read(space: Space, given: Mapping[str, Any]) -> Point:
@@ -117,7 +112,8 @@ def _filled(spec: Any, space: Space, given: Point) -> Point:
     try:
         spec_at(spec, space, point)
     except SpecError as error:
-        raise SpecError([Problem(_with_path(problem)) for problem in error.problems]) from None
+        said = [": ".join(filter(None, (dotted(p.path), p.message))) for p in error.problems]
+        raise SpecError([Problem(message) for message in said]) from None
     return point
 
 
@@ -150,9 +146,9 @@ def _is_in(spec: Any, space: Space, one: Range, value: Any) -> bool:
         with_it = spec.at({one.target: one.in_spec(value)})
     except SpecError:
         return False
-    below = [f"{other.target}." for other in space if (one.path, value) in other.conditions]
+    below = [other.target for other in space if (one.path, value) in other.conditions]
     found = differences(_at(with_it.absolute(), one.target), _at(spec.absolute(), one.target))
-    return all(any(f"{one.target}.{dotted(path)}.".startswith(target) for target in below) for path, _, _ in found)
+    return all(any(is_within(f"{one.target}.{dotted(path)}", target) for target in below) for path, _, _ in found)
 
 
 def _is_inside_below(spec: Any, space: Space, one: Range, value: Any) -> bool:
@@ -167,7 +163,3 @@ def _at(spec: Any, target: str) -> Any:
         return plain(spec[target])
     except LookupError:
         return None
-
-
-def _with_path(problem: Problem) -> str:
-    return f"{dotted(problem.path)}: {problem.message}" if problem.path else problem.message

@@ -18,6 +18,7 @@ def in_words(point: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
+    """A value of a point, numbers with few digits."""
     return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
 
 

@@ -61,10 +61,12 @@ class Objectives:
 
     @property
     def first(self) -> Objective:
+        """The objective that pruning and the epoch that is kept go by."""
         return self.objectives[0]
 
     @property
     def objective_names(self) -> list[str]:
+        """The names of the objectives alone."""
         return [one.name for one in self.objectives]
 
     @property

@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from kplug.errors import Problem, SpecError, did_you_mean, listed, shown_value
@@ -26,6 +27,7 @@ OUTSIDE = {  # what a point cannot change, and why
 DIGITS = 12  # digits kept of low + n * step: 0.1 + 2 * 0.1 would read 0.30000000000000004
 FEW = 9  # a range of numbers with so many values or fewer has all of them tried
 _STEP = re.compile(r"([^.\[\]]+)(?:\[([^\[\]]+)\])?")
+_LABEL = re.compile(r"\[([^\[\]]+)\]")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,6 @@ class Range:
         low: the least value of a range of numbers.
         high: the greatest.
         step: between two neighbouring values; None: any value of float and log, every one of int.
-        conditions: (path of a choice, label): all must hold for this range to be active.
     """
 
     path: str
@@ -50,12 +51,16 @@ class Range:
     low: float = 0
     high: float = 0
     step: float | None = None
-    conditions: tuple[tuple[str, str], ...] = ()
 
-    @property
+    @cached_property
+    def conditions(self) -> tuple[tuple[str, str], ...]:
+        """The labels in the path, as (path of a choice, label): all must hold for this range to be active."""
+        return tuple((self.path[: match.start()], match[1]) for match in _LABEL.finditer(self.path))
+
+    @cached_property
     def target(self) -> str:
         """The path in the spec."""
-        return ".".join(name for name, _ in steps_of(self.path))
+        return _LABEL.sub("", self.path)
 
     @property
     def values(self) -> tuple[Any, ...] | None:
@@ -94,6 +99,7 @@ class Range:
         return self.candidates[self.labels.index(value)] if self.labels else value
 
     def is_active(self, point: Mapping[str, Any]) -> bool:
+        """Return True where a point has all labels under which the range is there."""
         return all(point.get(path) == label for path, label in self.conditions)
 
     def sample(self, rng: random.Random) -> Any:
@@ -136,39 +142,39 @@ def read_ranges(written: Mapping[str, Any]) -> tuple[list[Range], list[Problem]]
             found[path] = _read_range(path, text)
         except SpecError as error:
             problems += [Problem(p.message, (path, *p.path)) for p in error.problems]
-    for path, one in found.items():
-        if message := _misplaced(path, one, found):
-            problems.append(Problem(message, (path,)))
+    problems += [Problem(message, (path,)) for path, one in found.items() if (message := _misplaced(one, found))]
     return list(found.values()), problems
 
 
 def _read_range(path: str, written: Any) -> Range:
-    conditions = _conditions(path)
+    """The range that is written at a path.
+
+    Raises:
+        SpecError: it is none; the problem's path begins below that of the range.
+    """
+    steps_of(path)  # which refuses what is no path
     if written == "bool":
-        return Range(path, "bool", candidates=(False, True), conditions=conditions)
+        return Range(path, "bool", candidates=(False, True))
     kind = _kind(written)
     values, step = written[kind], written.get("step")
     if step is not None and kind not in ("int", "float"):
         raise SpecError(f"a range of kind {kind} has no step", ("step",))
     try:
         if kind == "choice":
-            candidates, labels = _choices(values)
-            return Range(path, kind, candidates, labels, conditions=conditions)
+            return Range(path, kind, *_choices(values))
         low, high = _interval(kind, values)
     except SpecError as error:
         raise SpecError([Problem(p.message, (kind, *p.path)) for p in error.problems]) from None
     if step is not None:
         _refuse_step(kind, step, low, high)
-    return Range(path, kind, low=low, high=high, step=step, conditions=conditions)
+    return Range(path, kind, low=low, high=high, step=step)
 
 
 def _kind(written: Any) -> str:
     """The one of KINDS that a range is written as."""
     if not isinstance(written, dict):
-        raise SpecError(
-            f"{shown_value(written)} is no range; write {{choice: [...]}}, {{int: [LOW, HIGH]}}, "
-            "{float: [LOW, HIGH]}, {log: [LOW, HIGH]} or bool"
-        )
+        forms = "{choice: [...]}, {int: [LOW, HIGH]}, {float: [LOW, HIGH]}, {log: [LOW, HIGH]} or bool"
+        raise SpecError(f"{shown_value(written)} is no range; write {forms}")
     if "bool" in written:
         raise SpecError("a range of true and false is the word bool alone, without a mapping", ("bool",))
     names = KINDS[:-1]
@@ -188,17 +194,6 @@ def _refuse_step(kind: str, step: Any, low: float, high: float) -> None:
         raise SpecError(f"{shown_value(step)} is not {what} > 0", ("step",))
     if low < high < low + step:
         raise SpecError(f"{step} leads beyond {high:g}, so that {low:g} would be all there is", ("step",))
-
-
-def _conditions(path: str) -> tuple[tuple[str, str], ...]:
-    """The labels in a path, each with the path of its choice."""
-    found, walked = [], ""
-    for name, label in steps_of(path):
-        walked += f".{name}" if walked else name
-        if label is not None:
-            found.append((walked, label))
-            walked += f"[{label}]"
-    return tuple(found)
 
 
 def _choices(values: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
@@ -230,29 +225,34 @@ def _interval(kind: str, values: Any) -> tuple[float, float]:
 
 
 def _is_number(value: Any, kind: str) -> bool:
+    """Return True for a number of a kind of range: a whole one for int, any for float and log."""
     return isinstance(value, int if kind == "int" else int | float) and not isinstance(value, bool)
 
 
-def _misplaced(path: str, one: Range, others: Mapping[str, Range]) -> str:
+def is_within(path: str, outer: str) -> bool:
+    """Return True where a dotted path is another or lies below it."""
+    return f"{path}.".startswith(f"{outer}.")
+
+
+def _misplaced(one: Range, others: Mapping[str, Range]) -> str:
     """The reason why a range may not stand where it does, among the others; empty where it may."""
     for outside, reason in OUTSIDE.items():
-        if f"{one.target}.".startswith(f"{outside}."):
+        if is_within(one.target, outside):
             return f"a search does not change {outside}: {reason}"
-        if outside.startswith(f"{one.target}."):
+        if is_within(outside, one.target):
             return f"{outside} lies below it, and a search does not change that: {reason}"
     for choice, label in one.conditions:
         if choice not in others:
+            beside = f"; write {choice}: {{choice: {{{label}: ...}}}} beside it"
+            item = f"; an item is {choice}.{label}"
             labelled = [other.path for other in others.values() if other.labels]
-            hint = did_you_mean(choice, labelled)
-            if label.isdigit() and not hint:
-                return f"{choice} is not searched, so it has no label {label!r}; an item is {choice}.{label}"
-            how = hint or f"; write {choice}: {{choice: {{{label}: ...}}}} beside it"
-            return f"{choice} is not searched, so it has no label {label!r}{how}"
-        if label not in others[choice].labels:
-            known = others[choice].labels
+            hint = did_you_mean(choice, labelled) or (item if label.isdigit() else beside)
+            return f"{choice} is not searched, so it has no label {label!r}{hint}"
+        known = others[choice].labels
+        if label not in known:
             hint = did_you_mean(label, known) or f" (labels: {listed(known) or 'none; they are given by a mapping'})"
             return f"{choice} has no label {label!r}{hint}"
     for other in others:
-        if path.startswith(f"{other}."):
-            return f"it lies below {other}, which is searched itself; write {other}[LABEL]{path[len(other) :]}"
+        if one.path != other and is_within(one.path, other):
+            return f"it lies below {other}, which is searched itself; write {other}[LABEL]{one.path[len(other) :]}"
     return ""

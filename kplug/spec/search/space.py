@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kplug.errors import Path, Problem, SpecError
-from kplug.spec.search.ranges import Range, read_ranges
+from kplug.spec.search.ranges import Range, is_within, read_ranges
 
 Point = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Space:
-    """All ranges of a search; what another depends on stands before it."""
+    """The ranges of a search; one that another depends on stands before it."""
 
     ranges: tuple[Range, ...]
 
@@ -37,9 +37,7 @@ class Space:
     def is_of(self, point: Mapping[str, Any], paths: Iterable[str]) -> bool:
         """Return True where one of these paths is at, above or below one that a point sets."""
         targets = [found.target for found in self.active(point)]
-        return any(
-            f"{one}.".startswith(f"{two}.") or f"{two}.".startswith(f"{one}.") for one in paths for two in targets
-        )
+        return any(is_within(one, two) or is_within(two, one) for one in paths for two in targets)
 
     def sample(self, rng: random.Random, fixed: Mapping[str, Any] | None = None) -> Point:
         """A random point, each range by itself; some of its values may be fixed."""
@@ -137,7 +135,8 @@ def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[Problem, 
 
 
 def _place(one: Range, value: Any) -> Path:
-    here: Path = ("search", "space", one.path)
+    """The place where a candidate is written."""
+    here: Path = ("search", "space", one.path, one.kind)
     if one.kind == "choice":
-        return (*here, "choice", value if one.labels else one.candidates.index(value))
-    return (*here, one.kind) if one.kind == "bool" else (*here, one.kind, 0 if value == one.low else 1)
+        return (*here, value if one.labels else one.candidates.index(value))
+    return here if one.kind == "bool" else (*here, 0 if value == one.low else 1)
