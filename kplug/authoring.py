@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from kplug.spec.class_weights import refuse_unknown_classes as refuse_unknown_classes
     from kplug.tuning.local_executor import Processes as Processes
 
-# Each name stays in the module whose noun it is; this table is the whole of what plugins may lean on.
+# Each name stays in the module whose noun it is. Beside these a plugin may import `kplug`, `kplug.kinds`,
+# `kplug.errors`, `kplug.testing` and `kplug.tuning.executor`, and nothing else of kplug, as tests/test_house.py checks.
 _PLACES = {
     "build": "kplug.spec.build",
     "choose_rows": "kplug.data.splits",

@@ -107,7 +107,7 @@ def shown_value(value: Any) -> str:
 
 def did_you_mean(word: object, known: Iterable[object]) -> str:
     """`; did you mean 'x'?` where a known name is near, else nothing."""
-    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

@@ -157,6 +157,7 @@ class Rebuild:
         trained_run: (path of another run, as the spec has it) -> the directory to read it from: this run's copy of it.
     """
 
+    # the defaults are those of no run: nothing was kept, so that all is read where the spec says
     weights_follow: Callable[[Iterable[Any]], bool] = lambda weights: False
     found_once: Callable[[str, Callable[[], Any]], Any] = lambda name, ask: ask()
     trained_run: Callable[[str], Path] = lambda path: Path(path).expanduser()
@@ -189,7 +190,12 @@ class Monitor:
         return Monitor("loss", self.direction) if falls_back else self
 
     def cost(self, numbers: Mapping[str, float]) -> float:
-        """The number turned so that lower is better; one that is no number (NaN) is infinitely bad."""
+        """The number turned so that lower is better; one that is no number (NaN) is infinitely bad.
+
+        Everybody who looks for the best compares these costs by one rule: a cost that is lower takes the place of the
+        best, so that of equals the first stays. They are `best` below for rows that are there, the recorder for epochs
+        as they come, a rollback, and `best_checkpoints`, which keeps several.
+        """
         cost = numbers[self.name] * (1 if self.direction == "minimize" else -1)
         return math.inf if math.isnan(cost) else cost
 
@@ -231,7 +237,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Signature:
-    """An entry of an export.
+    """An entry of an export: a function that the saved model offers, with what it takes and gives.
 
     Args:
         function: batched tensors, one per input by name, to a dict of batched tensors; graph-safe.

@@ -172,7 +172,7 @@ def test_the_batch_that_fits():
     gradients = 4 * sum(math.prod(weight.shape) for weight in learner.model.trainable_weights)
     for need, free, wanted in ((1e9, 1e9, 64), (1e9, 2e9, 128), (1e9, 1.2e8, 8), (1e9, 1e6 + gradients, 0)):
         assert batch_size_that_fits(learner.model, 100, need, free) == wanted
-    assert batch_size_that_fits(learner.model, 100, 1e9, 2e9, shares=2) == 128
+    assert batch_size_that_fits(learner.model, 100, 1e9, 2e9, memories=2) == 128
 
 
 def test_free_memory_is_that_of_the_machine_its_group_or_the_process(tmp_path, monkeypatch):

@@ -81,7 +81,8 @@ def rebuild_of(run: RunDirectory, weights_follow: Callable[[Iterable[Any]], bool
 
     Args:
         run: keeps what its parts found when it began, and copies of the runs that they were taken from.
-        weights_follow: which weights get their values from the run right after: all, where nothing is said.
+        weights_follow: which weights get their values from the run right after: all, where nothing is said, since
+            whoever builds a run's network again gives it the kept weights next. (`Rebuild` without a run says none.)
     """
     return Rebuild(weights_follow, Notes(run).find, functools.partial(_copy_in, run))
 

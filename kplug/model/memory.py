@@ -22,10 +22,20 @@ from kplug.records import Learner
 if TYPE_CHECKING:
     from kplug.data.pipeline import Data
 
-CERTAIN = 0.5  # share of the estimate that a step needs at least (measured: 0.6 or more): no step is refused in vain
-ROOM = 0.8  # share of the free memory that a batch which should fit may take
-NEAR = 0.1  # share of the free memory from which on a rough estimate is made a good one, which takes a trace
-OVERHEAD = 1.25  # what kernels' workspaces and operations computed at the same time add (measured: 1.0 to 1.75)
+# The part of the estimate that a step needs at least: a step is refused where even that is not free. A higher number
+# refuses steps that fit, a lower one lets steps begin that the system ends. Steps once took 0.6 and more of
+# their estimates, on which machine is not known; tests/test_memory.py checks that its models take more than this.
+CERTAIN = 0.5
+# The part of the free memory that a batch may take which is said to fit. It is advice alone: a higher number names
+# batches that fail again, a lower one smaller batches than need be.
+ROOM = 0.8
+# The part of the free memory up to which the rough estimate is believed. Above it a trace makes a good one, which takes
+# seconds. A higher number overlooks steps that do not fit, a lower one has small trainings wait for a trace.
+NEAR = 0.1
+# What kernels' workspaces, and operations computed at the same time, make of the graph's peak: 1.0 to 1.75 times of it
+# were once seen, on which machine is not known. Where it is wrong, all estimates are by as much; tests/test_memory.py
+# has those of its models within half and double of what a process takes.
+OVERHEAD = 1.25
 BUFFERED = 3  # batches that the input pipeline holds: one being made, one waiting, one in use
 VIEWS = {"ExpandDims", "Identity", "IdentityN", "Reshape", "Squeeze", "StopGradient"}  # share the memory of their input
 IN_PLACE = {
@@ -50,15 +60,15 @@ def refuse_too_large(data: Data, learner: Learner, replicas: int = 1) -> None:
     """
     free, where = free_memory()
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    shares = replicas if on_gpu else 1
-    if rough_need(learner.model, data.batch_size) / shares < NEAR * free:
+    memories = replicas if on_gpu else 1
+    if rough_need(learner.model, data.batch_size) / memories < NEAR * free:
         return
-    need = step_need(data, learner) / shares
+    need = step_need(data, learner) / memories
     if CERTAIN * need > free:
-        message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, shares)}"
+        message = f"{_comparison(data, need, free, where)}{_instead(data, learner, need, free, memories)}"
         raise NoMemory([data.spec.problem("data.sampler", message)])
     if need > free:
-        instead = _instead(data, learner, need, free, shares)
+        instead = _instead(data, learner, need, free, memories)
         log(f"warning: {_comparison(data, need, free, where)}; it may not fit{instead}")
 
 
@@ -80,7 +90,10 @@ def out_of_memory(data: Data, split: str, error: Exception, learner: Learner | N
     else:
         path = "data.sampler"
         need = step_need(data, learner)
-        message = _comparison(data, need, free, where) + _instead(data, learner, need, min(free, need / 2 / ROOM), 1)
+        # It was not enough, whatever the estimate says and seems to be free: name a batch that takes half of it at
+        # most.
+        half = need / 2 / ROOM  # ROOM of it is half the need
+        message = _comparison(data, need, free, where) + _instead(data, learner, need, min(free, half), 1)
     return NoMemory([data.spec.problem(path, f"memory is exhausted: {message} (TensorFlow: {said})")])
 
 
@@ -91,14 +104,14 @@ def _comparison(data: Data, need: float, free: float, where: str) -> str:
     )
 
 
-def _instead(data: Data, learner: Learner, need: float, free: float, shares: int) -> str:
-    size = batch_size_that_fits(learner.model, data.batch_size, need, free, shares)
+def _instead(data: Data, learner: Learner, need: float, free: float, memories: int) -> str:
+    size = batch_size_that_fits(learner.model, data.batch_size, need, free, memories)
     if not size:
         return "; not even one picture should fit: take a smaller model or smaller pictures (data.image.size)"
     return f"; a batch of {size:,} should fit"
 
 
-def batch_size_that_fits(model: keras.Model, batch_size: int, need: float, free: float, shares: int = 1) -> int:
+def batch_size_that_fits(model: keras.Model, batch_size: int, need: float, free: float, memories: int = 1) -> int:
     """Return the largest power of two, times the replicas, that should leave memory free; 0 where no example fits.
 
     Args:
@@ -106,12 +119,14 @@ def batch_size_that_fits(model: keras.Model, batch_size: int, need: float, free:
         batch_size: of the step that was estimated.
         need: that of one replica, in bytes.
         free: in bytes.
-        shares: replicas with a memory of their own.
+        memories: how many replicas have a memory of their own.
     """
     gradients = sum(_bytes(weight.shape, weight.dtype) for weight in model.trainable_weights)
-    each = max(need - gradients, 0.05 * need) / batch_size * shares
+    # Gradients are not all held at once, so that they alone may be more than the need. Examples then count as a
+    # twentieth of it, lest a batch without end be named.
+    each = max(need - gradients, 0.05 * need) / batch_size * memories
     most = (ROOM * free - gradients) / each
-    return shares * 2 ** int(math.log2(most)) if most >= 1 else 0
+    return memories * 2 ** int(math.log2(most)) if most >= 1 else 0
 
 
 # --- what a step needs -----------------------------------------------------------------------------------------------

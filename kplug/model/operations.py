@@ -62,7 +62,10 @@ def training_operations(model: keras.Model) -> float:
 
 
 def _operations_of(graph: Any) -> Iterator[Any]:
-    """Yield the operations of a graph and of the functions that it calls: of a loop's body once."""
+    """Yield the operations of a graph and of the functions that it calls: of a loop's body once.
+
+    Of a condition one branch is computed. The first stands for both: a graph does not say which one it will be.
+    """
     for operation in graph.get_operations():
         yield operation
         for attribute in ("f", "then_branch", "body"):

@@ -1,7 +1,9 @@
 """Every private name of Keras and TensorFlow that kplug uses, each with the reason why no public one does.
 
-Reading a private name fails loudly where it is gone. What replaces one could go wrong in silence: it is done for the
-versions that it was tested with alone, and each replacement names the test that tells when it can go.
+Reading a private name fails loudly where it is gone. What replaces a method of Keras's could go wrong in silence, so
+that each replacement names the test that tells when it can go. pyproject.toml admits Keras 3.15 and TensorFlow 2.21
+alone; where somebody installs another Keras all the same, several replicas are refused, batch normalization is left
+unfused, and the other replacements (`leave_out_weight_decay`, `Plateau`, `skipping`) are made as ever.
 """
 
 from __future__ import annotations
@@ -221,7 +223,10 @@ def skipping(model: keras.Model, count: int) -> Iterator[None]:
 # --- what Keras 3.15 lacks for several replicas and for speed --------------------------------------------------------
 #
 # Its `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras#20585), and under MirroredStrategy where the first
-# batch cannot be cut evenly. The names that are replaced are private: another version of Keras is refused.
+# batch cannot be cut evenly. Two of the names that are replaced are private to Keras (`_maybe_symbolic_build` and
+# `reduce_per_replica`) and two are public (`BatchNormalization.call` and `SeedGenerator.next`), but what a replacement
+# has to do follows from Keras's own code. So another version of Keras is refused where there are several replicas; the
+# fused operation, which changes nothing but the speed, is then left out without a word.
 
 
 def fuse_batch_normalization() -> None:

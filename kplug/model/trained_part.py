@@ -109,6 +109,7 @@ def _pyramid(part: keras.Layer, inputs: Any) -> dict[str, Any]:
     levels = getattr(part, "pyramid_outputs", None)
     if not levels:
         return {}
+    # the graph that the levels are in: a Network or TrainedPart keeps it as `network`, a functional model is one itself
     first = getattr(part, "network", part).inputs
     whole = keras.Model(first[0] if len(first) == 1 else first, dict(levels))
     _allow_other_sizes(whole)

@@ -1,4 +1,4 @@
-"""Every variable and optimizer that is reachable from a model."""
+"""Every variable and optimizer below a model: what a checkpoint holds, and where learning rates are lowered."""
 
 from __future__ import annotations
 

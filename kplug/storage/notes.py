@@ -1,4 +1,7 @@
-"""Notes of what a run's components found outside of it when it began, such as a configuration on the network."""
+"""Notes of what a run's components found outside of it when it began, such as a configuration on the network.
+
+A component asks through `Rebuild.found_once`; the answers are kept in the run as `found.json`.
+"""
 
 from __future__ import annotations
 

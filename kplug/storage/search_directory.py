@@ -12,7 +12,7 @@ from kplug.storage.files import naming_errors
 from kplug.storage.journal import Journal
 
 # keys of `search` that may be others when a search goes on
-FREE = ("executor", "keep", "timeout", "trial_timeout", "trial_memory", "failures")
+CHANGEABLE = ("executor", "keep", "timeout", "trial_timeout", "trial_memory", "failures")
 MORE = [("search", "oracle", "trials"), ("search", "oracle", "iterations")]  # numbers that may be raised then
 
 
@@ -100,7 +100,7 @@ def _changed(path: Path, spec: Spec) -> list[Problem]:
     problems = []
     for steps, then, now in differences(plain(before.root), plain(spec.root)):
         raised = steps in MORE and isinstance(now, int) and isinstance(then, int) and now > then
-        if raised or steps[:2] in [("search", key) for key in FREE] or steps[0] == "export":
+        if raised or steps[:2] in [("search", key) for key in CHANGEABLE] or steps[0] == "export":
             continue
         message = f"was {then!r} when the search began and is {now!r}; put it back, or search anew with --to DIR"
         problems.append(spec.problem(steps, message))

@@ -16,7 +16,10 @@ from kplug.training.plan import Stage
 
 SAFE_CHANNELS = 16  # with which oneDNN's kernels for AVX-512 fill a register
 PICTURES = 4  # channels that a picture has at most
-SMALL_STEP = 1e9  # operations of a step below which the way into TensorFlow costs as much as the step
+# Operations of a step below which several steps are made in one call, since the call from Python costs about as much as
+# the step. Weights are the same either way, so that a wrong number costs time alone: one too low leaves small models
+# slow, one too high has callbacks and Ctrl-C wait for large steps.
+SMALL_STEP = 1e9
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 DEPTHWISE = (
     keras.layers.DepthwiseConv1D,
@@ -24,7 +27,9 @@ DEPTHWISE = (
     keras.layers.SeparableConv1D,
     keras.layers.SeparableConv2D,
 )
-MOST_STEPS = 16  # that are made at once: callbacks and Ctrl-C wait for them
+# Steps that are made in one call at most. Callbacks, checkpoints and Ctrl-C wait for all of them; more of them gain
+# little, since a sixteenth of the cost of a call is left for each.
+MOST_STEPS = 16
 
 
 def choose(stage: Stage, hardware: Hardware, model: keras.Model, steps: int, batch_size: int) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class SwappedWeights(keras.callbacks.Callback):
         self.is_mean_in_model = False
 
     def state(self) -> dict[str, Any]:
+        # This changes the model where the training ends: the saver, the last of all callbacks, asks for the state right
+        # before it writes, and what it writes then is to be a plain model (see `_end`).
         if self.is_mean_in_model and (self.model.stop_training or self.epoch + 1 == self.params["epochs"]):
             self._end()
         return {"count": self.count, "is_mean_in_model": self.is_mean_in_model}
@@ -142,7 +144,11 @@ class SwappedWeights(keras.callbacks.Callback):
 
 
 def averaging(model: keras.Model) -> list[SwappedWeights]:
-    """Return the callback that a model with averages needs, to be the first of all callbacks; none for others."""
+    """Return the callback that a model with averages needs; none for others.
+
+    It comes before all others of the spec and of plugins, which see the averages from then on. `Agreeing` comes before
+    it: the moving statistics are averaged among replicas first.
+    """
     if not averaging_optimizers(model):
         return []
     return [SwappedWeights(Means("trained_weights", _weights_by_optimizer, _update_from_optimizer))]

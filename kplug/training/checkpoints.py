@@ -33,7 +33,8 @@ class Checkpoint:
 
     Args:
         path: its folder.
-        state: all that is no variable: stage, step, first epoch, the recorder's state (`keeper`), those of callbacks.
+        state: all that is no variable: stage, step, first epoch, the states of callbacks, and that of the recorder by
+            the name `keeper`, which the format has from before the class was called `Recorder`.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The devices that train one model together: which slices of each batch they take, and what they agree on."""
+"""The devices that train one model together: which slices of each batch each takes, and how they tell each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from kplug.data.pipeline import ALL, BatchSlices
 from kplug.errors import WorkerLost
 from kplug.model.patches import place_among_workers
 
-CHUNK = 1 << 24  # bytes that are shared at once
+# Bytes of a file that the chief sends at once. Every worker holds some copies of them meanwhile: more would only take
+# memory, fewer would have a large checkpoint wait for more rounds.
+SENT_AT_ONCE = 1 << 24
 # what TensorFlow's collective operations raise when another process is gone; which of them depends on the moment
 GONE = (
     tf.errors.UnavailableError,
@@ -31,7 +33,10 @@ GONE = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """A `tf.distribute.Strategy`, and the other processes that follow it.
+    """The devices and processes of a training, so that the rest of kplug asks here and not TensorFlow.
+
+    One device, several of one process, and several processes (workers) answer alike: a training on one device is a
+    cluster of one worker with one replica.
 
     Args:
         strategy: a process has one; TensorFlow's default is a single device.
@@ -63,7 +68,8 @@ class Cluster:
         return self.index == 0
 
     @property
-    def shares(self) -> BatchSlices:
+    def slices(self) -> BatchSlices:
+        """The slices of each batch that this process reads, and of how many in all."""
         if not self.is_multi_worker:
             return ALL  # Keras cuts the batch
         each = self.replicas // self.workers
@@ -73,7 +79,7 @@ class Cluster:
         """A dataset of this process's slices; in a cluster endless, so that no worker has to ask for the end."""
         if not self.is_multi_worker:
             return make(ALL)
-        return self.strategy.distribute_datasets_from_function(lambda context: make(self.shares).repeat())
+        return self.strategy.distribute_datasets_from_function(lambda context: make(self.slices).repeat())
 
     # --- what the workers agree on -----------------------------------------------------------------------------------
 
@@ -85,7 +91,9 @@ class Cluster:
 
     @cached_property
     def _sum(self) -> Any:
-        first = self.shares.mine.start
+        # All replicas of a worker are given the same value, which must count once: the first of them adds it, the
+        # others add zeros.
+        first = self.slices.mine.start
 
         @tf.function(reduce_retracing=True)
         def total(value: Any) -> Any:
@@ -98,20 +106,28 @@ class Cluster:
 
         return total
 
-    def share(self, content: bytes) -> bytes:
-        """The bytes that the chief gives, on all workers; those that the others give do not count."""
+    def broadcast(self, content: bytes) -> bytes:
+        """The bytes that the chief gives, on all workers; those that the others give do not count.
+
+        It is a sum to which the others add zeros. Collective operations take no bytes: four at a time travel as an
+        int32, the last ones padded with zeros.
+        """
         if not self.is_multi_worker:
             return content
         length = int(self.sum(np.int64(len(content) if self.is_chief else 0)))
         received = bytearray()
-        for start in range(0, length, CHUNK):
-            mine = content[start : start + CHUNK] if self.is_chief else bytes(min(CHUNK, length - start))
+        for start in range(0, length, SENT_AT_ONCE):
+            end = min(start + SENT_AT_ONCE, length)
+            mine = content[start:end] if self.is_chief else bytes(end - start)
             padded = np.frombuffer(mine + bytes(-len(mine) % 4), np.int32)
             received += self.sum(padded).tobytes()[: len(mine)]
         return bytes(received)
 
     def gather(self, text: str) -> list[str]:
-        """The texts that all workers give, in the order of their numbers."""
+        """The texts that all workers give, in the order of their numbers.
+
+        It is the sum of tables in which each worker fills its own row, a byte an int32; texts are short.
+        """
         mine = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
         lengths = np.zeros(self.workers, np.int64)
         lengths[self.index] = len(mine)

@@ -32,7 +32,7 @@ from kplug.storage.run_directory import RESULT, owned, refuse_existing
 from kplug.training import auto
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.cluster import Cluster
-from kplug.training.plan import Plan, Stage, Training
+from kplug.training.plan import Plan, PreparedStage, Stage
 from kplug.training.recorder import Recorder
 from kplug.training.resume import (
     has_begun,
@@ -48,6 +48,10 @@ from kplug.training.rollback import finish_rollback, keep_best, roll_back
 from kplug.training.stage import train_stage
 from kplug.training.validation import first_metrics, reported_names
 from kplug.training.workers import directory_of, join, refuse_uneven, refuse_untried, share_run
+
+# Pictures that a run keeps. An export compares the saved model on them with the live one: more take it longer, fewer
+# show less of a difference. Nobody measured the number.
+SAMPLES = 16
 
 
 def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = False) -> Run:
@@ -68,15 +72,16 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
     begun = go_on and run is not None and has_begun(run)
 
     # --- what computes; whether there is a run, the chief alone can see ---
+    # threads first: a strategy that is built may start the devices, after which TensorFlow takes no number of threads
     use_threads(spec, threads_of(Run.open(run)) if begun else spec["fit.threads"])  # type: ignore[arg-type]
     cluster = join(spec)
-    if cluster.share(b"begun" if begun else b"new") == b"begun":
+    if cluster.broadcast(b"begun" if begun else b"new") == b"begun":
         return _continue(run, spec, cluster)  # type: ignore[arg-type]
 
     # --- everything that can be refused, before a run is made ---
     plan = Plan(open_data(spec), cluster, Hardware.here(cluster.replicas))
     notes = Notes()
-    training = prepare(plan, plan.stages[0], Rebuild(found_once=notes.find))
+    prepared = prepare(plan, plan.stages[0], Rebuild(found_once=notes.find))
     sources = find_parts(spec)
 
     # --- the run ---
@@ -87,9 +92,10 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
             keep_parts(made, sources)
             made.write_json("data.json", plan.data.info.to_json())
             keep_samples(made, plan.data)
-            made.describe_environment(training.choices | {"cluster": cluster.to_json()})
-            log(f"run {made.path}: {describe(training)}")
-            return run_stages(made, plan, training)
+            # the last file of a new run: with it, a directory is one to go on with (`has_begun`)
+            made.describe_environment(prepared.choices | {"cluster": cluster.to_json()})
+            log(f"run {made.path}: {describe(prepared)}")
+            return run_stages(made, plan, prepared)
 
 
 def resume(directory: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Run:
@@ -127,17 +133,18 @@ def _continue(directory: str | os.PathLike[str], spec: Spec, cluster: Cluster) -
         return run_stages(run, Plan(data, cluster, hardware, is_longer))
 
 
-def run_stages(run: Run, plan: Plan, training: Training | None = None) -> Run:
+def run_stages(run: Run, plan: Plan, prepared: PreparedStage | None = None) -> Run:
     """Train what a run lacks, from where its directory says, to its result.
 
     Args:
         run: a new one, or one that did not finish.
         plan: what is trained.
-        training: the first stage of a new run, which was prepared before the run was made.
+        prepared: the first stage of a new run, which was prepared before the run was made.
     """
     # Where a training begins: anew, after a kill, and after it diverged. The order is important, since each step goes
     # by the files that the steps before it leave.
-    #  1. A finished run is left as it is, and one whose spec, data or owner forbids it is refused: `resume` did that.
+    #  1. A finished run is left as it is, and one whose spec, data or owner forbids it is refused: `_continue` did
+    #     that.
     #  2. A rollback that a kill cut short is brought to its end: what it gave up must not be found in the next step.
     #  3. The newest whole checkpoint says in which stage and after which step. Without one: the first step of all.
     #  4. That stage's model is built. With a checkpoint its weights follow, and no file of initial weights is read.
@@ -147,55 +154,61 @@ def run_stages(run: Run, plan: Plan, training: Training | None = None) -> Run:
     #  7. The best epoch stays the best though a rollback gave it up, since its weights are the ones that are kept.
     #  8. Checkpoints that a kill left half-written are removed.
     #  9. `train_stage` puts the variables back, when `fit` has begun, and passes over the steps that were made.
-    is_resumed = training is None
+    is_resumed = prepared is None
     while True:
         finish_rollback(run)
         found = newest_checkpoint(run, plan)
-        training = training or prepare_at(found, run, plan)
+        prepared = prepared or prepare_at(found, run, plan)
         run = run.rewritten(plan.data.spec)
-        recorder = Recorder(run, training.monitor)
+        recorder = Recorder(run, prepared.monitor)
         recorder.begin_at(found)
         keep_best(run, recorder)
         Checkpoints(run, 1).clean()
         if is_resumed:
             log(f"run {run.path} goes on after step {recorder.step}")
         try:
-            last = train_from(found, run, training, recorder)
+            last = train_from(found, run, prepared, recorder)
             break
         except BlownUp as error:
             if plan.cluster.is_multi_worker:  # the others may not have seen it
                 raise
             roll_back(run, recorder, error)
-        training, is_resumed = None, False
+        prepared, is_resumed = None, False
 
     metrics = recorder.best_metrics or first_metrics(last.data, last.learner, plan.cluster)
     run.write_json(RESULT, {"run": str(run.path), "metrics": metrics})
     return run
 
 
-def prepare_at(found: Checkpoint | None, run: Run, plan: Plan) -> Training:
+def prepare_at(found: Checkpoint | None, run: Run, plan: Plan) -> PreparedStage:
     """The stage of a checkpoint, whose weights follow; the first stage with its initial ones where there is none."""
     stage = plan.stages[found.state["stage"] if found else 0]
     return prepare(plan, stage, rebuild_of(run, lambda weights: found is not None))
 
 
-def train_from(found: Checkpoint | None, run: Run, training: Training, recorder: Recorder) -> Training:
+def train_from(found: Checkpoint | None, run: Run, prepared: PreparedStage, recorder: Recorder) -> PreparedStage:
     """Train a stage, from a checkpoint or from its first step, and all that follow; the last of them is returned."""
-    train_stage(run, training, recorder, found)
-    plan = training.plan
-    for stage in plan.stages[training.stage.number + 1 :]:
-        weights = {weight.path: weight.numpy() for weight in training.learner.model.weights}
-        training = prepare(plan, stage, rebuild_of(run, taken_over_from(weights)))
-        carry_over(weights, training.learner.model)
-        train_stage(run, training, recorder, None)
-    return training
+    train_stage(run, prepared, recorder, found)
+    plan = prepared.plan
+    for stage in plan.stages[prepared.stage.number + 1 :]:
+        # Taken as arrays before the next model is built: that clears Keras's session, and asks which of its weights
+        # these replace, so that no file is read for them.
+        weights = {weight.path: weight.numpy() for weight in prepared.learner.model.weights}
+        prepared = prepare(plan, stage, rebuild_of(run, taken_over_from(weights)))
+        carry_over(weights, prepared.learner.model)
+        train_stage(run, prepared, recorder, None)
+    return prepared
 
 
 # --- a stage, before it is trained -----------------------------------------------------------------------------------
 
 
-def prepare(plan: Plan, stage: Stage, rebuild: Rebuild) -> Training:
-    """The model of a stage, seen to fit the data and the devices."""
+def prepare(plan: Plan, stage: Stage, rebuild: Rebuild) -> PreparedStage:
+    """The model of a stage, seen to fit the data and the devices.
+
+    The optimizer makes its variables for the weights that `freeze` leaves trained. All that traces a step comes after
+    it: a step whose trace makes them would never run (see `build_optimizer`).
+    """
     data, hardware = Data(stage.spec, plan.data.splits, plan.data.info), plan.hardware
     refuse_untried(plan.cluster, stage)
     refuse_uneven(plan.cluster, stage.spec, data.batch_size)
@@ -208,7 +221,7 @@ def prepare(plan: Plan, stage: Stage, rebuild: Rebuild) -> Training:
     if stage.epochs:
         auto.refuse_crash(stage, hardware, learner.model, data.batch_size)
         refuse_too_large(data, learner, hardware.replicas)
-    return Training(plan, stage, data, learner, info, chosen, monitor)
+    return PreparedStage(plan, stage, data, learner, info, chosen, monitor)
 
 
 def build_as_chosen(plan: Plan, stage: Stage, info: FitInfo, rebuild: Rebuild) -> tuple[Learner, str]:
@@ -228,19 +241,19 @@ def build_as_chosen(plan: Plan, stage: Stage, info: FitInfo, rebuild: Rebuild) -
 # --- a new run -------------------------------------------------------------------------------------------------------
 
 
-def keep_samples(run: Run, data: Data, most: int = 16) -> None:
+def keep_samples(run: Run, data: Data) -> None:
     """Keep a few real pictures, as the model gets them: an export is compared on them, without the source."""
     split = next(name for name in ("validation", "test", "train") if name in data.splits)
     with explained(data, split, out_of_memory):
-        pictures = next(iter(data.examples(split)))["image"][:most].numpy()
+        pictures = next(iter(data.examples(split)))["image"][:SAMPLES].numpy()
     for number, picture in enumerate(pictures):
         run.write(f"samples/{number:02}.png", tf.io.encode_png(picture).numpy())
 
 
-def describe(training: Training) -> str:
+def describe(prepared: PreparedStage) -> str:
     """One line: how much data, how large a model, what computes and how."""
-    data = training.data
+    data = prepared.data
     sizes = ", ".join(f"{size:,} {name}" for name, size in data.info.splits.items())
     shape = "x".join(str(n) for n in data.info.image_shape)
-    model = f"{training.learner.model.count_params():,} parameters; {data.steps} steps an epoch"
-    return f"{sizes} examples of {shape}; {model}; {training.plan.cluster.in_words}, {training.choices['precision']}"
+    model = f"{prepared.learner.model.count_params():,} parameters; {data.steps} steps an epoch"
+    return f"{sizes} examples of {shape}; {model}; {prepared.plan.cluster.in_words}, {prepared.choices['precision']}"

@@ -62,8 +62,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Training:
-    """A stage that is ready to be trained: its model was built, and was seen to fit the data and the devices.
+class PreparedStage:
+    """A stage of a training that is ready to be trained: its model was built, and fits the data and the devices.
 
     Args:
         plan: the plan of the whole training.

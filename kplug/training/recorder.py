@@ -1,4 +1,4 @@
-"""The record of every epoch in a run: a row of metrics, the weights of the best epoch and of the last."""
+"""The record of every epoch in a run: a row of metrics, the weights of the last epoch and of the best by `fit.best`."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ class Recorder(keras.callbacks.Callback):
         metrics = in_order(logs or {})
         metrics.setdefault("learning_rate", learning_rate(self.model))
         row = {"stage": self.stage, "epoch": epoch + 1, "step": self.step} | metrics
+        # where the last epoch is to be kept, each costs less than all before it
         cost = self.monitor.cost(metrics) if self.monitor else -float(self.rows)
         if cost < self.best or not self.best_metrics:
             self.best = cost

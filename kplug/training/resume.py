@@ -1,4 +1,8 @@
-"""Going on with a run: whether it can be, what may have changed since it began, and how `fit` passes over steps."""
+"""The rules of going on with a run: whether it may, what may have changed, with which threads, from which checkpoint.
+
+`resume` itself is in `kplug.training.fit`, and so is the order in which these rules are asked. The last of them,
+`Continued`, is for Keras's `fit`, whose callbacks are told nothing of the steps that were made before.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,9 @@ from kplug.storage.run_directory import refuse_existing
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.plan import Plan
 
-FREE = ("export", "search")  # sections that a training does not look at
-FIRST_FILES = (
-    "spec.yaml",
-    NOTES,
-    "data.json",
-    "environment.json",
-)  # of a new run; the last makes it one
+UNREAD = ("export", "search")  # sections that a training does not look at
+# files of a new run, in the order in which they are written; with the last there is a run to go on with
+FIRST_FILES = ("spec.yaml", NOTES, "data.json", "environment.json")
 
 # --- may it go on? ---------------------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ def refuse_changes(began: Spec, spec: Spec) -> None:
     for path, before, now in differences(plain(began.root), plain(spec.root)):
         if path == last_epochs(spec) and now > before:
             notes.append(f"{dotted(path)}: {now} instead of {before}; schedules are computed anew over all {now}")
-        elif path[:2] != ("fit", "checkpoint") and path[0] not in FREE and path not in spec.file_paths:
+        elif path[:2] != ("fit", "checkpoint") and path[0] not in UNREAD and path not in spec.file_paths:
             message = f"cannot change from {before!r} to {now!r} in a run that has begun; train a new one"
             problems.append(spec.problem(path, message))
     if problems:

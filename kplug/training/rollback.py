@@ -1,5 +1,8 @@
 """A training that diverged goes back to its last good checkpoint, and on with smaller learning rates.
 
+The words for it: a callback finds that the training diverged and raises `BlownUp`, whose `go_back` allows that it goes
+on; to do so is a rollback here, and its file has it as a setback, by an older name.
+
 `setbacks.jsonl` of the run has a row for each time: where the training went on from, by what the rates were multiplied,
 why, and which epochs were given up. The row is written before checkpoints are removed, and marked as settled when they
 are, so that a run that is killed in between ends as one that is not.

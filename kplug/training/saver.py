@@ -20,7 +20,10 @@ from kplug.training.workers import Agreeing
 
 
 class Saver(keras.callbacks.Callback):
-    """Writes checkpoints, and puts back what one holds when a training goes on. It is the last of all callbacks.
+    """Writes checkpoints, and puts back what one holds when a training goes on.
+
+    It is the last of all callbacks, since it keeps what the others left. It knows nothing of the best epoch, whose
+    weights the `Recorder` keeps.
 
     Args:
         recorder: the run's, which knows the stage; its state stands by itself.
@@ -62,22 +65,26 @@ class Saver(keras.callbacks.Callback):
         self.epoch_start = (epoch - self.first_epoch) * self.steps
         if self.found:  # only now: `fit` has just set the metrics back
             self.found.restore(self.model)
-            if self.step % self.steps == 0:  # those of the epoch before, and of its validation
+            if self.step % self.steps == 0:  # a checkpoint between epochs: its metrics are the last epoch's
                 self.model.reset_metrics()
             self.found = None
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.step = self.epoch_start + batch + 1
-        if batch + 1 < self.steps and self._is_wanted(self.step):
+        # The last step of an epoch is left to on_epoch_end: a training that goes on from behind it makes no validation
+        # of that epoch and writes no row, so that both must have been before the checkpoint.
+        if batch + 1 < self.steps and self._agree_to_save():
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.step = self.epoch_start + self.steps
         is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
-        if self._is_wanted(0) or is_last:
+        if self._agree_to_save(at_epoch_end=True) or is_last:
             self._save(done=is_last)
 
-    def _is_wanted(self, step: int) -> bool:
+    def _agree_to_save(self, at_epoch_end: bool = False) -> bool:
+        """True where some worker wants a checkpoint now; sets `is_stopping` where one wants to stop after it."""
+        step = None if at_epoch_end else self.step
         due, self.is_stopping = self.agreeing.any(step, self._is_due(), self.asked_to_stop)
         return due or self.is_stopping
 

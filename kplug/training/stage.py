@@ -1,4 +1,4 @@
-"""One stage of a training, in Keras's `fit`."""
+"""One stage of a training: the one call of Keras's `fit`, and the callbacks around it in their order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kplug.storage.run_directory import BEST, LAST, RunDirectory
 from kplug.training.averaging import averaging, finish
 from kplug.training.checkpoints import Checkpoint
 from kplug.training.cluster import noticing_loss
-from kplug.training.plan import Training
+from kplug.training.plan import PreparedStage
 from kplug.training.progress import Progress, Reading
 from kplug.training.recorder import Recorder
 from kplug.training.resume import Continued
@@ -26,53 +26,78 @@ from kplug.training.validation import validation_batches
 from kplug.training.workers import Agreeing
 
 
-def train_stage(run: Run, training: Training, recorder: Recorder, found: Checkpoint | None) -> None:
-    """Train one stage, in Keras's `fit`, from a checkpoint or from its first step."""
-    plan, data, learner, epochs = training.plan, training.data, training.learner, training.stage.epochs
+def train_stage(run: Run, prepared: PreparedStage, recorder: Recorder, found: Checkpoint | None) -> None:
+    """Train a stage to its end, from a checkpoint or from its first step; the run's files and the model hold what came.
+
+    The callbacks are told of everything in this order:
+     1. `Agreeing` gives all replicas the same moving statistics, before anybody looks at the weights.
+     2. `Reading` may stand anywhere: it only notes which split is read.
+     3. `callbacks_of`: averaged weights are put into the model, then come the callbacks of the spec and of plugins.
+     4. `Recorder` sees what these reported, and writes the epoch's row before the checkpoint that counts it.
+     5. `Progress` shows what these reported, before a checkpoint may be the end of the process.
+     6. `Saver` keeps the state that all others left, and ends the training where SIGTERM asked for it.
+
+    Around `fit` there are, from within: steps that were made before are skipped; SIGTERM waits for a checkpoint; the
+    terminal is given back before anything is said of an error; errors of pictures and of memory are explained; those
+    that are left may mean that another worker is gone.
+    """
+    plan, data, learner = prepared.plan, prepared.data, prepared.learner
     model, steps, cluster = learner.model, data.steps, plan.cluster
-    recorder.stage = training.stage.number
+    recorder.stage = prepared.stage.number
 
     # --- is there anything to train? ---
     if found and found.state["done"]:
         found.restore(model)
         finish(model)  # as `fit` did after the checkpoint
         return
-    if not epochs:
+    if not prepared.stage.epochs:
         recorder.keep(model, BEST, LAST)
         return
 
     # --- where it begins ---
-    first = found.state["step"] if found else 0
-    begin = found.state["first_epoch"] if found else recorder.rows
-    span, skip = range(begin, begin + epochs), first % steps
+    first_step = found.state["step"] if found else 0  # counted over the stage
+    first_epoch = found.state["first_epoch"] if found else recorder.rows  # of the stage, counted over the training
+    epochs = range(first_epoch, first_epoch + prepared.stage.epochs)
+    skipped = first_step % steps  # steps of the first epoch that were made before
 
-    # --- what else happens, in this order: the recorder sees what the others reported, the saver what they all left ---
-    theirs, agreeing, reading = callbacks_of(run, training), Agreeing(cluster), Reading()
-    progress = Progress(span, steps, first, quiet=not cluster.is_chief)
-    saver = Saver(recorder, begin, steps, plan.checkpoint, theirs, found, agreeing)
+    # --- what else happens ---
+    theirs, agreeing, reading = callbacks_of(run, prepared), Agreeing(cluster), Reading()
+    progress = Progress(epochs, steps, first_step, quiet=not cluster.is_chief)
+    saver = Saver(recorder, first_epoch, steps, plan.checkpoint, theirs, found, agreeing)
     callbacks = [agreeing, reading, *theirs, recorder, progress, saver]
 
     # --- the training ---
     readable = explained(data, lambda: reading.split, functools.partial(out_of_memory, learner=learner))
-    with noticing_loss(cluster), readable, closing(progress), saver.at_work(), skipping(model, skip):
-        batches = cluster.batches(lambda shares: data.training(learner, epochs, first, shares))
+    with noticing_loss(cluster), readable, closing(progress), saver.at_work(), skipping(model, skipped):
         validation, validation_steps = validation_batches(data, learner, cluster)
         model.fit(
-            batches.repeat() if skip and not cluster.is_multi_worker else batches,  # Keras counts skipped steps too
+            training_batches(prepared, first_step),
             validation_data=validation,
             validation_steps=validation_steps,
-            initial_epoch=begin + first // steps,
-            epochs=span.stop,
+            initial_epoch=first_epoch + first_step // steps,
+            epochs=epochs.stop,
             steps_per_epoch=steps,
-            callbacks=Continued(callbacks, model, skip, epochs=span.stop, steps=steps),
+            callbacks=Continued(callbacks, model, skipped, epochs=epochs.stop, steps=steps),
             shuffle=False,
             verbose=0,
         )
 
 
-def callbacks_of(run: Run, training: Training) -> list[Any]:
+def training_batches(prepared: PreparedStage, first_step: int) -> Any:
+    """The batches of a stage from one of its steps on.
+
+    Where that is in the middle of an epoch they are made endless, though none is taken twice: Keras stops once it has
+    counted as many steps as the data have batches, and it counts the skipped steps, which take none. The batches of a
+    cluster are endless already.
+    """
+    data, learner, cluster = prepared.data, prepared.learner, prepared.plan.cluster
+    batches = cluster.batches(lambda slices: data.training(learner, prepared.stage.epochs, first_step, slices))
+    return batches.repeat() if first_step % data.steps and not cluster.is_multi_worker else batches
+
+
+def callbacks_of(run: Run, prepared: PreparedStage) -> list[Any]:
     """The callbacks of the optimizer, the spec and plugins, in an order that a resumed training has too."""
-    given = {DataInfo: training.data.info, FitInfo: training.info, RunDirectory: run}
-    own = build(training.stage.spec, training.stage.fit.callbacks, given)
+    given = {DataInfo: prepared.data.info, FitInfo: prepared.info, RunDirectory: run}
+    own = build(prepared.stage.spec, prepared.stage.fit.callbacks, given)
     added = [callback for plugin in host().manager.hook.callbacks(run=run) for callback in plugin or []]
-    return [*averaging(training.learner.model), *own, *added]
+    return [*averaging(prepared.learner.model), *own, *added]

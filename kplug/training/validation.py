@@ -1,4 +1,7 @@
-"""The validation of a training: its batches, and the metrics by which the best epoch is known."""
+"""The validation of a training: its batches, and the names of the metrics that an epoch will report.
+
+Which of these says what is best is asked in `kplug.storage.metrics`; which epoch is, `Recorder` finds.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ def validation_batches(data: Data, learner: Learner, cluster: Cluster) -> tuple[
     """
     if "validation" not in data.splits:
         return None, None
-    steps = data.evaluation_steps("validation", cluster.shares) if cluster.is_multi_worker else None
-    return cluster.batches(lambda shares: data.evaluation(learner, "validation", shares)), steps
+    steps = data.evaluation_steps("validation", cluster.slices) if cluster.is_multi_worker else None
+    return cluster.batches(lambda slices: data.evaluation(learner, "validation", slices)), steps
 
 
 def reported_names(data: Data, learner: Learner) -> list[str]:

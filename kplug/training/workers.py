@@ -94,11 +94,17 @@ def join(spec: Spec) -> Cluster:
 class Agreeing(keras.callbacks.Callback):
     """Has the replicas agree on what each of them counts for itself: moving statistics, and when to stop.
 
+    Each replica moves the statistics of batch normalization by its own slices. They are averaged whenever somebody is
+    about to look at them: before a validation, which all workers do with the same model; at the end of an epoch, which
+    may have no validation, before weights are kept; and before a checkpoint, from which all go on alike.
+
     Args:
         cluster: the replicas.
     """
 
-    EVERY = 4  # steps between two questions to the other workers
+    # Workers ask each other at every fourth step alone, since a question has all of them wait for the slowest. A wish
+    # waits up to three steps longer for it, no more; nobody measured that four is best.
+    EVERY = 4
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__()
@@ -131,11 +137,17 @@ class Agreeing(keras.callbacks.Callback):
         if self.average:
             self.average()
 
-    def any(self, step: int, *wishes: bool) -> list[bool]:
-        """Tell of each wish if any worker has it; at most steps of a cluster nothing is asked, and none granted."""
+    def any(self, step: int | None, *wishes: bool) -> list[bool]:
+        """Tell of each wish if any worker has it; all workers must call it at the same step.
+
+        Args:
+            step: of the stage, counted from 1. A cluster of several workers grants wishes at every fourth step, and
+                none at the steps between. None has it asked now, as at the end of an epoch.
+            wishes: those of this worker.
+        """
         if not self.cluster.is_multi_worker:
             return list(wishes)
-        if step % self.EVERY:
+        if step is not None and step % self.EVERY:
             return [False] * len(wishes)
         return [bool(count) for count in self.cluster.sum(np.array(wishes, np.int32))]
 
@@ -157,7 +169,11 @@ def directory_of(cluster: Cluster, directory: str | os.PathLike[str] | None) -> 
 
 
 def share_run(cluster: Cluster, directory: str | os.PathLike[str]) -> None:
-    """Write what the others need of the chief's run into their directories."""
+    """Write what the others need of the chief's run into their directories.
+
+    That is all that going on with a run reads: its spec, facts and rows (`*.json`, `*.jsonl`), its checkpoints, and the
+    trained parts of other runs that its model is built with. Its own weights and its samples are not read.
+    """
     if not cluster.is_multi_worker:
         return
     folder, names = Path(directory), []
@@ -170,8 +186,8 @@ def share_run(cluster: Cluster, directory: str | os.PathLike[str]) -> None:
             folder / "spec.yaml",
         ]
         names = [str(path.relative_to(folder)) for path in wanted]
-    for name in json.loads(cluster.share(json.dumps(names).encode())):
-        content = cluster.share((folder / name).read_bytes() if cluster.is_chief else b"")
+    for name in json.loads(cluster.broadcast(json.dumps(names).encode())):
+        content = cluster.broadcast((folder / name).read_bytes() if cluster.is_chief else b"")
         if not cluster.is_chief:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)

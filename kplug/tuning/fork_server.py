@@ -34,7 +34,7 @@ from kplug.errors import Terminated
 from kplug.spec.plugins import host
 from kplug.tuning.executor import BROKEN, Ended, Job
 
-LARGEST = 1 << 22  # bytes of a message, a spec in JSON
+READ_AT_ONCE = 1 << 22  # bytes of a job, a spec in JSON; what is longer comes with further reads
 
 
 def serve(channel: socket.socket) -> None:
@@ -49,6 +49,8 @@ def serve(channel: socket.socket) -> None:
     woken, waker = socket.socketpair()
     for end in (woken, waker):
         end.setblocking(False)
+    # Python writes to the wakeup descriptor for those signals alone that have a handler: this one does nothing, and is
+    # there so that `select` below hears of a child that ended.
     signal.set_wakeup_fd(waker.fileno())
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     names: dict[int, str] = {}
@@ -77,11 +79,11 @@ def serve(channel: socket.socket) -> None:
 
 def _receive(channel: socket.socket) -> tuple[Job, socket.socket] | None:
     """Read a job and the socket that its training talks on; None at the end."""
-    content, descriptors, _, _ = socket.recv_fds(channel, LARGEST, 1)
+    content, descriptors, _, _ = socket.recv_fds(channel, READ_AT_ONCE, 1)
     if not content:
         return None
     while not content.endswith(b"\n"):
-        content += channel.recv(LARGEST)
+        content += channel.recv(READ_AT_ONCE)
     fields = json.loads(content)
     return Job(**{**fields, "wanted": tuple(fields["wanted"])}), socket.socket(fileno=descriptors[0])
 
@@ -106,6 +108,8 @@ def _train(job: Job, end: socket.socket) -> NoReturn:
         os.setpgrp()  # so that what it starts can be ended with it
         _die_with_parent()
         _be_the_first_to_die()
+        # In this order: a SIGTERM that came since the fork is kept back until it is let through, and must then find the
+        # handler that has the training write a checkpoint; before, it would end the process.
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, _terminate)

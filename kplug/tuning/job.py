@@ -1,4 +1,7 @@
-"""One training of a search, in a process of its own: it asks after each epoch whether it goes on."""
+"""One training of a search: `run_job` trains in this process, and asks after each epoch whether to go on.
+
+An executor calls it in a process that it started for this training.
+"""
 
 from __future__ import annotations
 

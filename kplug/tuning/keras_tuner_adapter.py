@@ -1,8 +1,10 @@
 """Keras Tuner's oracles behind `ask` and `tell`: the only place that touches its private names.
 
 Keras Tuner's `Oracle` draws points, counts trials, displays, saves and retries in one object, and has no way to be
-given a point, to be told of a refused trial in the middle of a round, or to go on without its own files. Where it is
-bent to that, a sentence says why.
+given a point, to be told of a refused trial in the middle of a round, or to go on without its own files. What is below
+bends it to that by names that are private, or public and not meant for it; it was written for Keras Tuner 1.4.8, and
+pyproject.toml admits 1.4 from there on. No version is checked here: tests/test_search.py tells where one differs, above
+all the tests that a killed search ends as the whole one, by every oracle.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ class KerasTunerOracle:
         self.oracle, self.space, self.by_epochs = oracle, space, by_epochs
         self.max_trials: int | None = oracle.max_trials
         self._made: list[Any] = []  # Keras Tuner's own trials, by number
-        oracle.verbose = 0
+        oracle.verbose = 0  # else it prints each trial to stdout, which is for results
         oracle.save = oracle._save_trial = lambda *trial: None  # the journal keeps it all; Keras Tuner writes files
 
     def ask(self, trials: Sequence[Trial]) -> Answer:
@@ -89,6 +91,8 @@ class KerasTunerOracle:
             self.oracle.known = None
 
     def tell(self, trial: Trial) -> None:
+        # In this order: `end_trial` scores a trial that is COMPLETED by the numbers that `update_trial` has, and an
+        # oracle of somebody else learns from it there. INVALID ends a trial without numbers, and is not tried again.
         made = self._made[trial.number]
         if trial.counts:
             self.oracle.update_trial(made.trial_id, {self.oracle.objective.name: trial.score})
@@ -151,7 +155,12 @@ class Hyperband(keras_tuner.oracles.HyperbandOracle):
         return values
 
     def may_be_resumed(self, trial_id: str) -> bool:
-        """True while a later round may take the trial up."""
+        """True while a later round may take the trial up.
+
+        Keras Tuner has a list of brackets, without those that are done. The rounds of one are lists of trials, each by
+        its `id` and, as `past_id`, the id of the trial in the round before that it was promoted from. A trial may go on
+        where it is in a round, was not promoted, and the next round is not full.
+        """
         for bracket in self._brackets:
             for number, (here, following) in enumerate(itertools.pairwise(bracket["rounds"])):
                 if trial_id in (info["id"] for info in here):
@@ -170,8 +179,9 @@ class Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         if self.known is not None and self._is_past_random():
-            # A proposal takes a second or more, so that it is not made again. It drew 50 starting points from the
-            # oracle's own stream, which the next proposal goes on with.
+            # A proposal takes a second or more, so that it is not made again. It drew 50 starting points
+            # (`num_restarts` in Keras Tuner's `populate_space`) from the oracle's own stream, which the next proposal
+            # goes on with.
             bounds = self._get_hp_bounds()
             self._random_state.uniform(bounds[:, 0], bounds[:, 1], size=(50, len(bounds)))
             return {"status": "RUNNING", "values": self.known}
@@ -184,6 +194,7 @@ class Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):
         return found
 
     def _is_past_random(self) -> bool:
+        """True where Keras Tuner's `populate_space` proposes by its process: the condition there, which has no name."""
         finished = sum(trial.status == "COMPLETED" for trial in self.trials.values())
         return finished >= (self.num_initial_points or max(3 * len(self.hyperparameters.space), 3))
 
@@ -203,6 +214,7 @@ class Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):
         if under_way:
             self.gpr.fit(np.delete(places, under_way, 0), np.delete(costs, under_way))
         for number in under_way:  # one at a time: together they come out otherwise in the last digit
+            # Keras Tuner's own guess, a deviation worse than what is expected: what is under way draws nobody near it
             mean, deviation = self.gpr.predict(places[number : number + 1], return_std=True)
             costs[number] = mean[0] + deviation[0]
         return places, costs

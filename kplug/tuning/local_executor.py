@@ -1,4 +1,4 @@
-"""The executor of one machine: each training a process, forked from one that has TensorFlow loaded."""
+"""The executor of one machine: each training a process, which `kplug.tuning.fork_server` forks on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from typing import Any
 from kplug.console import inherited_environment
 from kplug.tuning.executor import FAILED, Ended, Event, Job, Reported, TrialExecutor
 
-ATTEMPTS = 2  # tries to hand a job over: the process that forks may be gone
+ATTEMPTS = 2  # tries to hand a job over: the process that forks may be gone, and another one takes its place
+# Bytes of one read. What a process said before it ended is read at once, so that this must be more than a socket holds,
+# 208 KiB on Linux unless somebody raised it; while it lives, more comes with the next read.
+READ_AT_ONCE = 1 << 20
 
 
 @dataclass
@@ -36,7 +39,7 @@ class _Training:
 
 
 class Processes(TrialExecutor):
-    """Trainings in processes of this machine.
+    """Runs trainings in processes of this machine, which it has a fork server start: one that has TensorFlow loaded.
 
     Args:
         workers: how many at once.
@@ -56,6 +59,8 @@ class Processes(TrialExecutor):
         Path(job.log).parent.mkdir(parents=True, exist_ok=True)
         message = json.dumps(asdict(job)).encode() + b"\n"
         for attempt in range(ATTEMPTS):
+            # One that is gone is heard out before another takes its place, and its channel's: with it ended trainings
+            # whose ends nobody would hear of.
             if self.server is not None and self.server.poll() is not None:
                 self._hear_all()
             self._serve()
@@ -139,7 +144,7 @@ class Processes(TrialExecutor):
     def _hear(self) -> None:
         """Read what the process that forks says: who began, who ended; where it is gone, all ended."""
         try:
-            received = self.channel.recv(1 << 16)
+            received = self.channel.recv(READ_AT_ONCE)
         except ConnectionResetError:  # it is gone, with a job that it had not read
             received = b""
         *lines, self.heard = (self.heard + received).split(b"\n")
@@ -176,7 +181,7 @@ def _read(training: _Training) -> list[Event]:
     """The events in the whole lines that a training has sent; its last words are kept until its process is gone."""
     try:
         training.channel.setblocking(False)
-        received = training.channel.recv(1 << 20)
+        received = training.channel.recv(READ_AT_ONCE)
     except OSError:
         received = b""
     finally:

@@ -23,7 +23,9 @@ from kplug.tuning.trial_files import TrialFiles
 
 GIB = 2**30
 MEND = "mend that, then --resume goes on"
-PATIENCE = 60.0  # seconds in which trainings that are to end write their checkpoints
+# Seconds that trainings get to end their step and write a checkpoint, where a search is left. One that takes longer is
+# killed, and goes on from its checkpoint before; a search that hangs would have a person wait as long for its end.
+TIME_TO_SAVE = 60.0
 REMINDER = 10.0  # seconds after which they are told again: one may be in code that swallows what SIGTERM raises
 
 
@@ -51,6 +53,16 @@ class Running:
 
 class TrialLoop:
     """Has an executor train what a study asks for, and journals what happens before anything follows from it.
+
+    A trial is trained once, or several times where the search repeats (`repeats`). When a training ends:
+     1. `_training_ended` takes it from those under way. An error of code, or a spec that is wrong whatever the point,
+        ends the search here.
+     2. `_note_end` journals "ended", so that a search that goes on does not train this again.
+     3. `_train_next` begins the trial's next training. Where there is none, or this one shows that the trial is to
+        stop, the trial is over:
+     4. `_tell_trained` comes to one status and one row of numbers for all its trainings.
+     5. `_tell` journals "tell", then tells the study, which tells the oracle, then a person; then it tidies the files.
+    A trial that is not trained, since it does not fit or is the same as another, comes to 5 at once.
 
     Args:
         kept: files of the trials.
@@ -152,12 +164,14 @@ class TrialLoop:
         repeat = len(ended)
         is_over = ended and (ended[-1].how not in (FINISHED, PAUSED) or self._is_pruned(trial, ended))
         if is_over or repeat == len(self.repeats):
-            return self._tell_end(trial, ended)
+            return self._tell_trained(trial, ended)
         name, run = self.name(trial, repeat), self.kept.run(trial, repeat)
-        if name in self.told_to_stop:  # before the search was killed, which then did not hear of the end
+        # A search was killed between a report after which this training was to stop, and its end: that was decided, so
+        # it ends here, without a process. Where its end is to be measured it is trained to there again.
+        if name in self.told_to_stop:
             if not set(self.wanted) & set(MEASURED):
                 how = PAUSED if trial.rows(repeat) else REFUSED
-                return self._training_over(trial, Ended(name, how, self.counted.get(trial.number, {})))
+                return self._note_end(trial, Ended(name, how, self.counted.get(trial.number, {})))
             shutil.rmtree(run, ignore_errors=True)  # what stopped cannot be gone on with to be measured
         assert trial.spec is not None
         spec = trial.spec.at(self.repeats[repeat]) if self.repeats[repeat] else trial.spec
@@ -172,7 +186,7 @@ class TrialLoop:
         """Have all trainings end; what they report on their way is kept, for a checkpoint lies behind it."""
         left = set(self.executor.interrupt())
         now = time.monotonic()
-        until, reminded = now + PATIENCE, now
+        until, reminded = now + TIME_TO_SAVE, now
         while left and (now := time.monotonic()) < until:
             if now - reminded > REMINDER:
                 left, reminded = left & set(self.executor.interrupt()), now
@@ -184,7 +198,9 @@ class TrialLoop:
 
     # --- what trainings say ------------------------------------------------------------------------------------------
 
-    # a verdict of the pruner that is in no journal would count for the next ones
+    # Ctrl-C raises between any two lines: here between the study, which has taken a report in and judged it, and the
+    # journal, which has not. The search then still takes reports in while it ends, and would judge them by one that is
+    # in no journal; a search that goes on would not, and come to other verdicts than the journal's.
     @held_back()
     def _reported(self, event: Reported) -> None:
         running, metrics = self.under_way[event.name], dict(event.metrics)
@@ -227,9 +243,9 @@ class TrialLoop:
         elsewhere = not self.study.space.is_of(trial.point, [path for path, _ in event.problems])
         if event.how == REFUSED and event.problems and elsewhere:
             raise SpecError([self._in_spec(path, message) for path, message in event.problems])
-        self._training_over(trial, event)
+        self._note_end(trial, event)
 
-    def _training_over(self, trial: Trial, event: Ended) -> None:
+    def _note_end(self, trial: Trial, event: Ended) -> None:
         content = {"how": event.how, "numbers": dict(event.numbers), "reason": event.reason}
         self.journal.append("ended", trial=trial.number, name=event.name, **content)
         self.ended.setdefault(trial.number, []).append(event)
@@ -257,7 +273,7 @@ class TrialLoop:
 
     # --- how a trial ended -------------------------------------------------------------------------------------------
 
-    def _tell_end(self, trial: Trial, ended: list[Ended]) -> None:
+    def _tell_trained(self, trial: Trial, ended: list[Ended]) -> None:
         last = ended[-1]
         status = TrialState.PRUNED if self._is_pruned(trial, ended) else last.how
         names = dict.fromkeys(name for one in ended for name in one.numbers)

@@ -12,17 +12,17 @@ from kplug.tuning.loop import TrialLoop
 from kplug.tuning.trial import Trial
 
 
-def replay(journal: Journal, trials: TrialLoop) -> None:
+def replay(journal: Journal, loop: TrialLoop) -> None:
     """Put the events into the study; trials that did not end are gone on with.
 
     Raises:
         SpecError: the oracle does not propose what it did.
     """
     for number, event in enumerate(journal, 1):
-        if not _follows(event, trials.study.trials):
+        if not _follows(event, loop.study.trials):
             raise no_event(journal.path, number)
-        _replay(journal, trials, event)
-    trials.unfinished = [trial for trial in trials.study.trials if trial.is_under_way]
+        _replay(journal, loop, event)
+    loop.unfinished = [trial for trial in loop.study.trials if trial.is_under_way]
 
 
 def _follows(event: Mapping[str, Any], trials: list[Trial]) -> bool:
@@ -34,35 +34,35 @@ def _follows(event: Mapping[str, Any], trials: list[Trial]) -> bool:
     return event.get("epoch", 0) <= len(trials[event["trial"]].rows(event.get("repeat", 0))) + 1
 
 
-def _replay(journal: Journal, trials: TrialLoop, event: Mapping[str, Any]) -> None:
+def _replay(journal: Journal, loop: TrialLoop, event: Mapping[str, Any]) -> None:
     """Put an event into the study, and see that it comes to what it did."""
     if event["event"] == "search" and event["format"] != FORMAT:
         message = f"it is of format {event['format']}, and this kplug reads {FORMAT}; search anew elsewhere"
         raise SpecError([Problem(message, where=str(journal.path))])
     if event["event"] == "ask":
-        trial = trials.study.ask(event["values"])
+        trial = loop.study.ask(event["values"])
         now = (trial.point, trial.epochs) if isinstance(trial, Trial) else None
         if now != (event["point"], event["epochs"]):
             raise _differs(journal, event)
     elif event["event"] == "report":
-        _replay_report(journal, trials, event)
+        _replay_report(journal, loop, event)
     elif event["event"] == "ended":
         fields = {key: event[key] for key in ("name", "how", "numbers", "reason")}
-        trials.ended.setdefault(event["trial"], []).append(Ended(**fields))
+        loop.ended.setdefault(event["trial"], []).append(Ended(**fields))
     elif event["event"] == "tell":
-        trials.tell_study(event)
+        loop.tell_study(event)
 
 
-def _replay_report(journal: Journal, trials: TrialLoop, event: Mapping[str, Any]) -> None:
-    trial, repeat = trials.study.trials[event["trial"]], event["repeat"]
+def _replay_report(journal: Journal, loop: TrialLoop, event: Mapping[str, Any]) -> None:
+    trial, repeat = loop.study.trials[event["trial"]], event["repeat"]
     if event["epoch"]:
-        go_on = trials.study.report(trial, repeat, event["epoch"], event["metrics"])
+        go_on = loop.study.report(trial, repeat, event["epoch"], event["metrics"])
     else:
-        go_on = trials.count(trial, repeat, event["metrics"])
+        go_on = loop.count(trial, repeat, event["metrics"])
     if go_on != event["go_on"]:
         raise _differs(journal, event)
     if not go_on:
-        trials.told_to_stop.add(trials.name(trial, repeat))
+        loop.told_to_stop.add(loop.name(trial, repeat))
 
 
 def _differs(journal: Journal, event: Mapping[str, Any]) -> SpecError:

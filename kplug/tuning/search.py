@@ -27,7 +27,10 @@ from kplug.tuning.trial import Trial
 from kplug.tuning.trial_files import TrialFiles
 
 DEFAULT_BEST = {"minimize": "val_loss"}  # `fit.best` where nobody wrote it; a search puts its objective there
-LEAST_MEMORY = 0.3  # GiB that a training has for itself at least, beside what it shares with the others
+# GiB that a training has for itself at least, beside what it shares with the others, where `search.trial_memory` says
+# nothing. More workers than have so much are refused. A higher number refuses some that would do, until `trial_memory`
+# is written; a lower one admits so many that the system ends trainings, whose trials fail.
+LEAST_MEMORY = 0.3
 LOCK_PATIENCE = 30.0  # seconds in which processes of a search that was killed are gone
 LOCK_SILENCE = 2.0  # seconds of waiting before a person is told of it
 
@@ -69,13 +72,13 @@ def search(
         spec: with a `search`.
         directory: for the search; by default searches/NAME.
         resume: go on with the search in that directory.
-        watch: called with the search and its trials under way, whenever something happened.
+        watch: called with the search and its loop, which knows the trials under way, whenever something happened.
 
     Raises:
         SpecError: the input is wrong.
         SearchStopped: code that a trial ran raised an error, or too many trials failed in a row.
     """
-    watching = watch or (lambda search, trials: None)
+    watching = watch or (lambda search, loop: None)
     spec, path = spec.absolute(), directory_of(spec, directory)
     journal = journal_in(path)
     refuse_directory(path, spec, resume)
@@ -95,9 +98,9 @@ def search(
         study = make_study(spec, threads)
         found = Search(path, study)
         kept = found.kept
-        trials = TrialLoop(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, trials))
+        loop = TrialLoop(kept, study, list(repeats_of(spec)), journal, executor, lambda: watching(found, loop))
         if began:
-            replay(journal, trials)
+            replay(journal, loop)
         with naming_errors(path):
             write(path / "spec.yaml", spec.filled().dump())
         if not began:
@@ -108,8 +111,8 @@ def search(
             ending.callback(host().manager.hook.searched, search=found)
             ending.callback(kept.tidy)
             ending.callback(executor.stop)
-            ending.callback(trials.leave)
-            trials.run()
+            ending.callback(loop.leave)
+            loop.run()
         return found
 
 

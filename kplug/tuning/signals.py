@@ -1,4 +1,4 @@
-"""Signals that come at the wrong moment, and wait for a better one."""
+"""Ctrl-C and SIGTERM wait while a line of the journal, and what follows from it, is done."""
 
 from __future__ import annotations
 

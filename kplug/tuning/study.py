@@ -107,17 +107,20 @@ class Study:
     def report(self, trial: Trial, repeat: int, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Note the metrics of an epoch, counted from 1, and say whether the training goes on.
 
-        An epoch may be reported again. Where the training has just begun, it goes on from a checkpoint before that
-        epoch and computes otherwise now: what it reported then is forgotten. Else it was set back, and may have kept
-        weights of an epoch that it gave up.
+        The trial's value is that of the weights that its run keeps, `trial.best`. There are three cases:
+         - New: the epoch was not reported before. It is the best, or the one of before is.
+         - Again, after a checkpoint: the training has just begun, goes on from a checkpoint before that epoch, and
+           computes otherwise now. What it reported then is forgotten, though it was the best.
+         - Set back: the training diverged, went back, and comes to the epoch a second time. What it gave up is no
+           report any more, but stays the best where it was: its run still keeps those weights.
         """
         while len(trial.reports) <= repeat:
             trial.reports.append([])
             trial.best.append(dict(metrics))
-        rows, new, before = trial.reports[repeat], dict(metrics), [trial.best[repeat]]
-        if epoch <= len(rows) and (trial.number, repeat) in self._begun:
-            before = rows[: epoch - 1]
-        trial.best[repeat] = best_row([*before, new], trial.spec)
+        rows, new = trial.reports[repeat], dict(metrics)
+        is_again = epoch <= len(rows) and (trial.number, repeat) in self._begun
+        best_before = rows[: epoch - 1] if is_again else [trial.best[repeat]]
+        trial.best[repeat] = best_row([*best_before, new], trial.spec)
         self._begun.discard((trial.number, repeat))
         del rows[epoch - 1 :]
         rows.append(new)

@@ -11,7 +11,8 @@ from kplug.storage.files import naming_errors, write
 from kplug.tuning.study import Study
 from kplug.tuning.trial import Trial
 
-HEAVY = ("*.weights.h5", "checkpoints", "parts", "samples", "tensorboard")  # what only the best trials keep
+# the large files of runs, which only the best trials keep
+OF_THE_BEST = ("*.weights.h5", "checkpoints", "parts", "samples", "tensorboard")
 
 
 class TrialFiles:
@@ -74,6 +75,6 @@ class TrialFiles:
 
 
 def _lighten(run: Path) -> None:
-    for pattern in HEAVY:
+    for pattern in OF_THE_BEST:
         for path in run.glob(pattern):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from kplug.spec import Spec
 from kplug.training.auto import MOST_STEPS
 from kplug.training.cluster import Cluster
 from kplug.training.fit import prepare
-from kplug.training.plan import Plan, Training
+from kplug.training.plan import Plan, PreparedStage
 from kplug.training.resume import use_threads
 from kplug.training.workers import join
 
@@ -53,7 +53,7 @@ class Alternative:
     """
 
     settings: dict[str, Any]
-    training: Training | None = None
+    training: PreparedStage | None = None
     problem: str = ""
     seconds: list[float] = field(default_factory=list)
     executions: int = 1
@@ -165,12 +165,12 @@ class Trainings:
             found.append(Alternative(settings, problem="no time was left for it") if late else self._built(settings))
         return found
 
-    def _prepared(self, settings: Mapping[str, Any]) -> Training:
+    def _prepared(self, settings: Mapping[str, Any]) -> PreparedStage:
         spec = self.spec.at({f"fit.{key}": value for key, value in settings.items()}) if settings else self.spec
         plan = Plan(Data(spec, self.data.splits, self.data.info), self.cluster, self.hardware)
         return prepare(plan, plan.stages[0], Rebuild())
 
-    def _settings(self, training: Training) -> dict[str, Any]:
+    def _settings(self, training: PreparedStage) -> dict[str, Any]:
         return {key: training.choices[key] for key in KEYS}
 
     def _built(self, settings: dict[str, Any]) -> Alternative:
@@ -212,7 +212,7 @@ class Trainings:
         return timer.seconds
 
 
-def steps_at_once(training: Training) -> int:
+def steps_at_once(training: PreparedStage) -> int:
     """The steps that a training makes in one call."""
     return training.choices["steps_per_execution"]
 

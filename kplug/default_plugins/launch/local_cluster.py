@@ -19,7 +19,10 @@ from typing import IO
 from kplug.console import log
 from kplug.errors import WORKER_LOST
 
-GRACE = 60  # seconds in which those that are left notice that one is lost
+# Seconds in which those that are left notice that one is lost and end by themselves. They hear of it after the
+# HEARTBEAT of default_plugins/training/devices.py, 20 seconds, and must have time beyond it: one that is killed before
+# does not say why.
+GRACE = 60
 TURN = 0.1  # seconds between two looks at the workers
 
 

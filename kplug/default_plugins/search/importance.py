@@ -18,12 +18,14 @@ from kplug.spec.search.ranges import Range
 from kplug.spec.search.space import Space
 from kplug.tuning.study import Study
 
-LEAST = 10  # trials
-TREES = 64
+# Trials below which nothing is said: a forest that learns from fewer tells chance. Nobody measured where that ends; how
+# far shares can be believed is told with each, as what the forest foretells of trials that it did not learn.
+LEAST = 10
+TREES = 64  # of the forest: more of them take longer, fewer make shares depend on SEED
 DRAWN = 1024  # points for the variance over the whole space
 AROUND = 128  # points for the mean at one value of a path
 VALUES = 16  # values of a path, evenly over its range
-SHUFFLES = 8
+SHUFFLES = 8  # times that a path's values are shuffled, whose mean is taken: fewer make the check depend on SEED
 SEED = 0
 ABSENT = -1.0  # in the columns of a path that is not there
 

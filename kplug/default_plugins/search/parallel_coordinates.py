@@ -27,7 +27,7 @@ ABSENT = -0.16  # the height of what is not there; axes go from 0 to 1
 SPREAD = 0.05  # height over which lines that would lie on each other at a choice are spread, the best on top
 MOST_WORDS = 14  # letters of a choice
 OUTLINE = [withStroke(linewidth=3, foreground="white")]
-BEST = "tab:red"
+BEST_COLOR = "tab:red"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _draw_lines(panel: Any, heights: np.ndarray, study: Study, scores: Sequence[
     alpha = float(np.clip(30 / len(lines), 0.25, 0.8))
     tones = colors.to_rgba(np.array(scores[::-1]), alpha=alpha)
     panel.add_collection(LineCollection(lines[:-1], colors=tones[:-1], linewidths=1.3, zorder=1))
-    panel.add_collection(LineCollection(lines[-1:], colors=BEST, linewidths=2.6, zorder=2))
+    panel.add_collection(LineCollection(lines[-1:], colors=BEST_COLOR, linewidths=2.6, zorder=2))
     if worst != scores[0]:
         panel.figure.colorbar(colors, ax=panel, label=study.score_name, fraction=0.03, pad=0.02)
 

@@ -28,7 +28,7 @@ from kplug.tuning.trial import Trial
 
 SHOWN = 5  # trials of a dry run
 DRAWN = 200  # random points, from which a dry run says how many are refused
-BEST = 8  # trials in the table
+BEST_SHOWN = 8  # the best trials so far in the table
 
 
 # --- before a search -------------------------------------------------------------------------------------------------
@@ -124,13 +124,13 @@ def watching() -> Iterator[Callable[[Search, Any], None] | None]:
     started = time.monotonic()
     with Live(console=Console(stderr=True), refresh_per_second=2) as live:
 
-        def show(search: Search, trials: Any) -> None:
-            live.update(table(search, trials, time.monotonic() - started))
+        def show(search: Search, loop: Any) -> None:
+            live.update(table(search, loop, time.monotonic() - started))
 
         yield show
 
 
-def table(search: Search, trials: TrialLoop, seconds: float) -> Any:
+def table(search: Search, loop: TrialLoop, seconds: float) -> Any:
     """A table of the trials under way with what they reported last, and of the best so far, below what is left."""
     from rich.console import Group
     from rich.table import Table
@@ -145,12 +145,12 @@ def table(search: Search, trials: TrialLoop, seconds: float) -> Any:
         values = [f"{numbers[name]:.5g}" if name in numbers else "" for name in names]
         grid.add_row(str(trial.number), state, Text(point_in_words(trial.point, study.space)), *values)
 
-    for running in trials.under_way.values():
-        counted = trials.counted.get(running.trial.number, {})
+    for running in loop.under_way.values():
+        counted = loop.counted.get(running.trial.number, {})
         add(running.trial, state_of(running, study), counted | (running.rows or [{}])[-1])
-    for place, trial in enumerate(study.ranked()[:BEST]):
+    for place, trial in enumerate(study.ranked()[:BEST_SHOWN]):
         add(trial, "best" if place == 0 else trial.status, trial.numbers)
-    return Group(Text(left(search, trials, seconds)), grid)
+    return Group(Text(left(search, loop, seconds)), grid)
 
 
 def state_of(running: Running, study: Study) -> str:
@@ -161,14 +161,14 @@ def state_of(running: Running, study: Study) -> str:
     return f"{which}epoch {min(done + 1, most)}/{most}"
 
 
-def left(search: Search, trials: TrialLoop, seconds: float) -> str:
+def left(search: Search, loop: TrialLoop, seconds: float) -> str:
     """A line that says how many trials ended and, while some are under way, in which time the others may."""
     ended = sum(not trial.is_under_way for trial in search.trials)
     most = search.study.max_trials
     line = f"{ended} of {most} trials" if most else f"{ended} trials"
-    if most and trials.ended_here and trials.under_way:
-        others = most - ended if trials.is_asking else len(trials.under_way)
-        each, limit = seconds / trials.ended_here, trials.section["timeout"]
+    if most and loop.ended_here and loop.under_way:
+        others = most - ended if loop.is_asking else len(loop.under_way)
+        each, limit = seconds / loop.ended_here, loop.section["timeout"]
         more = each * others if limit is None else min(each * others, max(0.0, limit - seconds) + each)
         line += f"; about {in_time(more)} left"
     return line

@@ -13,8 +13,10 @@ import tensorflow as tf
 from kplug.errors import SpecError, listed
 from kplug.model.patches import watch_workers
 
-HEARTBEAT = 20  # seconds without a sign of life after which a worker counts as lost
-JOINING = 300  # seconds in which all workers must have come up
+# Seconds without a sign of life after which a worker counts as lost. Too few, and a slow one ends the training; too
+# many, and the others wait so long for one that is gone. GRACE of default_plugins/launch/local_cluster.py must be more.
+HEARTBEAT = 20
+JOINING = 300  # seconds in which all workers must have come up, which a scheduler may start minutes apart
 
 
 def all_gpus_or_one_device() -> Any:
