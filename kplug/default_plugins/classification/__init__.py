@@ -1,4 +1,4 @@
-"""Image classification: one class a picture, or several."""
+"""Image classification: one class a picture, or several; and a report on its predictions, class by class."""
 
 from typing import Any, Literal
 
@@ -9,6 +9,15 @@ from kplug.kinds import Architecture, Fraction, ImageArchitecture, NonNegative, 
 @hookimpl
 def components():
     return [classification, cross_entropy, accuracy]
+
+
+@hookimpl
+def evaluated(run, name, predictions, columns):
+    if "probabilities" not in predictions or "label" not in columns or not run.info.classes:
+        return None
+    from kplug.default_plugins.classification.report import report
+
+    return report(run, name, predictions["probabilities"], columns)
 
 
 def _weights_are_of_classes(class_weights: Any, data: Known) -> None:
