@@ -102,7 +102,7 @@ def _tell_ended(channel: socket.socket, names: dict[int, str]) -> None:
 
 
 def _train(job: Job, end: socket.socket) -> NoReturn:
-    """Run a job; the process ends with it."""
+    """Run a job in the process that was forked for it, which ends with it."""
     code = 1
     try:
         os.setpgrp()  # so that what it starts can be ended with it

@@ -14,7 +14,7 @@ from kplug.model.machine import free_on_machine, in_words
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.plugins import host
-from kplug.spec.search.objectives import COUNTED, MEASURED, Objectives, objectives_of
+from kplug.spec.search.objectives import COUNTED, MEASURED, objectives_of
 from kplug.spec.tree import plain
 from kplug.storage.files import lock, naming_errors, write
 from kplug.storage.journal import FORMAT
@@ -135,7 +135,7 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
     """
     space = spec.space()
     assert space is not None
-    aim = objectives_of_spec(spec)
+    aim = objectives_of(plain(spec["search"]), spec["fit.best"])
     values: dict[str, Any] = {"search": None}
     if spec["fit.best"] == DEFAULT_BEST and aim.first.name not in (*COUNTED, *MEASURED):
         values["fit.best"] = {aim.first.direction: aim.first.name}
@@ -143,11 +143,6 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
         values["fit.threads"] = threads
     epochs = sum(count for count, _ in spec.stages())
     return Study(spec, spec.at(values), space, aim, epochs, len(list(repeats_of(spec))))
-
-
-def objectives_of_spec(spec: Spec) -> Objectives:
-    """The objectives and limits of a spec's search."""
-    return objectives_of(plain(spec["search"]), spec["fit.best"])
 
 
 def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:

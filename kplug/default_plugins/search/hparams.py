@@ -85,7 +85,6 @@ def _metrics(trial: Trial) -> Mapping[str, float]:
 def _write_events(folder: Path, summaries: list[tuple[int, Any]]) -> None:
     """Write an event file by hand: TensorBoard's own writer has a thread, TensorFlow's would look for devices.
 
-
     Args:
         folder: is made where it is missing.
         summaries: step and summary; those of HParams are messages of TensorFlow's, which are turned into TensorBoard's.
