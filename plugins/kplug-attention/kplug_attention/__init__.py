@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-from kplug import Architecture, Count, Fraction, Known, Odd, Positive, hookimpl, rule
+from kplug_cnn.pictures import Pictures, fit_stride, pictures_of
+
+from kplug import Architecture, Count, Fraction, Known, Odd, Positive, authoring, hookimpl, rule
+from kplug_attention.patches import refuse_other_sizes
 
 kplug_api = 1
 
@@ -15,16 +18,17 @@ def components():
 SIZES = {"Ti": (192, 12, 3), "S": (384, 12, 6), "B": (768, 12, 12)}  # width, depth, heads
 
 
-def _heads_divide_the_width(size: str, width: int | None, heads: int | None) -> None:
-    width, heads = width or SIZES[size][0], heads or SIZES[size][2]
+def _heads_divide(width: int, heads: int) -> None:
     if width % heads:
         raise ValueError(f"{heads} heads do not divide a width of {width}")
 
 
-def _patch_divides_the_picture(patch: int, data: Known) -> None:
-    from kplug_attention.patches import refuse_other_sizes
+def _heads_divide_the_width(size: str, width: int | None, heads: int | None) -> None:
+    _heads_divide(width or SIZES[size][0], heads or SIZES[size][2])
 
-    refuse_other_sizes(patch, *data.image[:2])
+
+def _patch_divides_the_picture(patch: int, data: Known) -> None:
+    refuse_other_sizes(Pictures((None, *data.image)), patch)
 
 
 @rule(_patch_divides_the_picture)
@@ -57,11 +61,13 @@ def vit(
         drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by each half of the last block in
             training; blocks before it have less, the first none.
     """
-    from kplug_attention.vision_transformer import Block, make_vit
+    from kplug_attention.vision_transformer import Block, build_vit
 
     default_width, default_depth, default_heads = SIZES[size]
     block = Block(heads or default_heads, mlp_ratio, dropout, attention_dropout, drop_path)
-    return make_vit(width or default_width, depth or default_depth, block, patch, pooling)
+    return authoring.Network(
+        lambda x: build_vit(x, width or default_width, depth or default_depth, block, patch, pooling), "vit"
+    )
 
 
 def transformer_block(
@@ -83,14 +89,10 @@ def transformer_block(
         attention_dropout: share of attention weights that training leaves out.
         drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by each half in training.
     """
-    from kplug_attention.vision_transformer import Block, make_transformer_block
+    from kplug_attention.vision_transformer import Block, apply_block
 
-    return make_transformer_block(Block(heads, mlp_ratio, dropout, attention_dropout, drop_path))
-
-
-def _heads_divide(width: int, heads: int) -> None:
-    if width % heads:
-        raise ValueError(f"{heads} heads do not divide a width of {width}")
+    block = Block(heads, mlp_ratio, dropout, attention_dropout, drop_path)
+    return authoring.Network(lambda x: apply_block(x, block, "block"), "transformer_block")
 
 
 @rule(_heads_divide)
@@ -121,16 +123,14 @@ def cct(
         drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by each half of the last block in
             training; blocks before it have less, the first none.
     """
-    from kplug_attention.compact import make_cct
+    from kplug_attention.compact import build_cct
     from kplug_attention.vision_transformer import Block
 
     block = Block(heads, mlp_ratio, dropout, attention_dropout, drop_path)
-    return make_cct(width, depth, block, kernel_size, convolutions)
+    return authoring.Network(lambda x: build_cct(x, width, depth, block, kernel_size, convolutions), "cct")
 
 
 def _the_stem_fits_the_picture(stem: str, last_stride: int, data: Known) -> None:
-    from kplug_cnn.pictures import fit_stride, pictures_of
-
     fit_stride(pictures_of(data), stem, "botnet", small=4 * last_stride, large=16 * last_stride)
 
 
@@ -152,9 +152,9 @@ def botnet(
             pixels in height.
         last_stride: of the last stage; 1 leaves more places to attend to, 2 is the ResNet's.
     """
-    from kplug_attention.bottleneck import make_botnet
+    from kplug_attention.bottleneck import build_botnet
 
-    return make_botnet(depth, width, heads, stem, last_stride)
+    return authoring.Network(lambda x: build_botnet(x, depth, width, heads, stem, last_stride), "botnet")
 
 
 def squeeze_excitation(ratio: Positive = 16.0) -> Architecture:
@@ -163,9 +163,9 @@ def squeeze_excitation(ratio: Positive = 16.0) -> Architecture:
     Args:
         ratio: channels by units of the hidden layer.
     """
-    from kplug_attention.channels import make_squeeze_excitation
+    from kplug_attention.channels import build_squeeze_excitation
 
-    return make_squeeze_excitation(ratio)
+    return authoring.Network(lambda x: build_squeeze_excitation(x, ratio), "squeeze_excitation")
 
 
 def cbam(ratio: Positive = 16.0, kernel_size: Odd = 7) -> Architecture:
@@ -175,9 +175,9 @@ def cbam(ratio: Positive = 16.0, kernel_size: Odd = 7) -> Architecture:
         ratio: channels by units of the hidden layer.
         kernel_size: of the convolution that weighs places, in pixels.
     """
-    from kplug_attention.channels import make_cbam
+    from kplug_attention.channels import build_cbam
 
-    return make_cbam(ratio, kernel_size)
+    return authoring.Network(lambda x: build_cbam(x, ratio, kernel_size), "cbam")
 
 
 def cnn_rnn(
@@ -198,6 +198,8 @@ def cnn_rnn(
         read: what a step is: a row of the feature map, a column, or a pixel, row by row.
         dropout: share of the features that training leaves out before they are read.
     """
-    from kplug_attention.recurrent import make_cnn_rnn
+    from kplug_attention.recurrent import build_cnn_rnn
 
-    return make_cnn_rnn(list(filters), cell, units, bidirectional, read, dropout)
+    return authoring.Network(
+        lambda x: build_cnn_rnn(x, list(filters), cell, units, bidirectional, read, dropout), "cnn_rnn"
+    )

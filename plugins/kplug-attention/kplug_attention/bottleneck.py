@@ -5,63 +5,43 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers
-from kplug_cnn.pictures import fit_stride
-from kplug_cnn.residual import (
-    BLOCKS,
-    EXPANSION,
-    add_shortcut,
-    basic_block,
-    bottleneck_block,
-    convolve,
-    large_stem,
-    normalize,
-    small_stem,
-)
+from keras import initializers, layers, ops
+from kplug_cnn.convolutions import add_stem
+from kplug_cnn.pictures import WithPyramid, fit_stride
+from kplug_cnn.residual import BLOCKS, EXPANSION, activate, add_shortcut, basic_block, bottleneck_block, convolve
 
 from kplug import SpecError
-from kplug.authoring import Network
-
-ops = keras.ops
+from kplug_attention.patches import refuse_open_size
 
 
-def make_botnet(depth: int, width: int, heads: int, stem: str, last_stride: int) -> Network:
-    """A BoTNet as a layer: images `[b, h, w, c]` to features `[b, h', w', filters]`."""
-    convolutional = bottleneck_block if depth >= 50 else basic_block
-    attending = attention_bottleneck if depth >= 50 else attention_basic
-
-    def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        if None in x.shape[1:3]:
-            raise SpecError("botnet needs pictures of one size, since its positions are learned: set data.image.size")
-        small = fit_stride(x, stem, "botnet", small=4 * last_stride, large=16 * last_stride)
-        x, level = small_stem(x, width) if small else large_stem(x, width)
-        pyramid = {}
-        for stage, blocks in enumerate(BLOCKS[depth]):
-            last = stage == len(BLOCKS[depth]) - 1
-            for number in range(blocks):
-                stride = 1 if number or not stage else last_stride if last else 2
-                name, filters = f"stage{stage + 1}_block{number + 1}", width * 2**stage
-                x = attending(x, filters, stride, heads, name) if last else convolutional(x, filters, stride, name)
-            level += stage > 0 and (last_stride == 2 or not last)
-            pyramid[f"P{level}"] = x
-        return x, pyramid
-
-    return Network(network, name="botnet")
+def build_botnet(x: Any, depth: int, width: int, heads: int, stem: str, last_stride: int) -> WithPyramid:
+    """A BoTNet: images `[b, h, w, c]` to features `[b, h', w', filters]`."""
+    bottleneck = depth >= 50
+    block = bottleneck_block if bottleneck else basic_block
+    refuse_open_size(x, "botnet")
+    small = fit_stride(x, stem, "botnet", small=4 * last_stride, large=16 * last_stride)
+    x, level = add_stem(x, width, small, activate)
+    pyramid = {}
+    for stage, blocks in enumerate(BLOCKS[depth]):
+        last = stage == len(BLOCKS[depth]) - 1
+        for number in range(blocks):
+            stride = 1 if number or not stage else last_stride if last else 2
+            name, filters = f"stage{stage + 1}_block{number + 1}", width * 2**stage
+            if last:
+                x = attention_block(x, filters, stride, heads, name, bottleneck)
+            else:
+                x = block(x, filters, stride, name)
+        level += stage > 0 and (last_stride == 2 or not last)
+        pyramid[f"P{level}"] = x
+    return x, pyramid
 
 
-def attention_bottleneck(x: Any, filters: int, stride: int, heads: int, name: str) -> Any:
-    """1x1 down, attention, 1x1 up, beside a shortcut."""
-    y = attend(convolve(x, filters, 1, 1, f"{name}_1"), filters, stride, heads, name)
-    y = convolve(y, filters * EXPANSION, 1, 1, f"{name}_3", last=True)
-    return add_shortcut(x, y, filters * EXPANSION, stride, name)
-
-
-def attention_basic(x: Any, filters: int, stride: int, heads: int, name: str) -> Any:
-    """3x3 and attention, beside a shortcut."""
-    y = attend(convolve(x, filters, 3, 1, f"{name}_1"), filters, stride, heads, name)
-    y = convolve(y, filters, 1, 1, f"{name}_3", last=True)
-    return add_shortcut(x, y, filters, stride, name)
+def attention_block(x: Any, filters: int, stride: int, heads: int, name: str, bottleneck: bool) -> Any:
+    """1x1 down, attention, 1x1 up, or 3x3, attention, 1x1, beside a shortcut."""
+    size, wide = (1, filters * EXPANSION) if bottleneck else (3, filters)
+    y = attend(convolve(x, filters, size, 1, f"{name}_1"), filters, stride, heads, name)
+    y = convolve(y, wide, 1, 1, f"{name}_3", last=True)
+    return add_shortcut(x, y, wide, stride, name)
 
 
 def attend(x: Any, filters: int, stride: int, heads: int, name: str) -> Any:
@@ -70,7 +50,7 @@ def attend(x: Any, filters: int, stride: int, heads: int, name: str) -> Any:
         raise SpecError(f"{heads} heads do not divide the {filters} filters of botnet's last stage")
     y = PlaceAttention(heads, name=f"{name}_attention")(x)
     y = layers.AveragePooling2D(2, 2, "same", name=f"{name}_pool")(y) if stride == 2 else y
-    return layers.ReLU(name=f"{name}_2_relu")(normalize(y, f"{name}_2_norm"))
+    return activate(y, f"{name}_2")
 
 
 class PlaceAttention(layers.Layer):
@@ -87,14 +67,13 @@ class PlaceAttention(layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         _, height, width, channels = input_shape
-        size, spread = channels // self.heads, channels**-0.5
-        normal = keras.initializers.RandomNormal(stddev=spread)
+        size = channels // self.heads
+        normal = initializers.RandomNormal(stddev=channels**-0.5)
         self.kernel = self.add_weight((channels, 3 * channels), normal, name="kernel")
-        near = keras.initializers.RandomNormal(stddev=size**-0.5)
+        near = initializers.RandomNormal(stddev=size**-0.5)
         self.rows = self.add_weight((2 * height - 1, size), near, name="rows")
         self.columns = self.add_weight((2 * width - 1, size), near, name="columns")
-        self.row_places = distances(height)
-        self.column_places = distances(width)
+        self.row_places, self.column_places = distances(height), distances(width)
 
     def call(self, inputs: Any) -> Any:
         _, height, width, channels = inputs.shape
@@ -114,6 +93,6 @@ class PlaceAttention(layers.Layer):
 
 
 def distances(size: int) -> Any:
-    """`[size, size]`: the number of the embedding of j seen from i."""
+    """The number of the embedding of place j seen from place i, `[size, size]`."""
     places = ops.arange(size)
     return ops.convert_to_numpy(places[None, :] - places[:, None] + size - 1)

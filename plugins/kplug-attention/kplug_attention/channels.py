@@ -5,38 +5,25 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers
-
-from kplug.authoring import Network
-
-ops = keras.ops
+from keras import layers, ops
 
 
-def make_squeeze_excitation(ratio: float) -> Network:
-    """The block as a layer: `[b, h, w, c]` to the same shape."""
-
-    def network(x: Any) -> Any:
-        y = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
-        y = layers.Dense(inner(x, ratio), activation="relu", name="squeeze")(y)
-        y = layers.Dense(x.shape[-1], activation="sigmoid", name="excite")(y)
-        return layers.Multiply(name="weigh")([x, y])
-
-    return Network(network, name="squeeze_excitation")
+def build_squeeze_excitation(x: Any, ratio: float) -> Any:
+    """The block on a feature map: `[b, h, w, c]` to the same shape."""
+    y = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+    y = layers.Dense(inner(x, ratio), activation="relu", name="squeeze")(y)
+    y = layers.Dense(x.shape[-1], activation="sigmoid", name="excite")(y)
+    return layers.Multiply(name="weigh")([x, y])
 
 
-def make_cbam(ratio: float, kernel_size: int) -> Network:
-    """The block as a layer: `[b, h, w, c]` to the same shape."""
-
-    def network(x: Any) -> Any:
-        x = layers.Multiply(name="weigh_channels")([x, channel_weights(x, ratio)])
-        return layers.Multiply(name="weigh_places")([x, place_weights(x, kernel_size)])
-
-    return Network(network, name="cbam")
+def build_cbam(x: Any, ratio: float, kernel_size: int) -> Any:
+    """The block on a feature map: `[b, h, w, c]` to the same shape."""
+    x = layers.Multiply(name="weigh_channels")([x, channel_weights(x, ratio)])
+    return layers.Multiply(name="weigh_places")([x, place_weights(x, kernel_size)])
 
 
 def channel_weights(x: Any, ratio: float) -> Any:
-    """`[b, 1, 1, c]`: mean and maximum of each channel through one network, added."""
+    """The weights of channels, `[b, 1, 1, c]`: mean and maximum of each through one network, added."""
     squeeze = layers.Dense(inner(x, ratio), activation="relu", name="squeeze")
     excite = layers.Dense(x.shape[-1], name="excite")
     mean = layers.GlobalAveragePooling2D(keepdims=True, name="channel_means")(x)
@@ -46,7 +33,7 @@ def channel_weights(x: Any, ratio: float) -> Any:
 
 
 def place_weights(x: Any, kernel_size: int) -> Any:
-    """`[b, h, w, 1]`: mean and maximum over the channels through a convolution."""
+    """The weights of places, `[b, h, w, 1]`: mean and maximum over the channels through a convolution."""
     both = ops.concatenate([ops.mean(x, axis=-1, keepdims=True), ops.max(x, axis=-1, keepdims=True)], axis=-1)
     return layers.Conv2D(1, kernel_size, 1, "same", use_bias=False, activation="sigmoid", name="places")(both)
 

@@ -1,18 +1,26 @@
-"""Rules on the patches that a picture can be cut into; free of TensorFlow."""
+"""Rules on the size of a picture and the patches that it can be cut into; free of TensorFlow."""
 
 import math
+from typing import Any
+
+from kplug_cnn.pictures import shown
 
 from kplug import SpecError
 from kplug.errors import listed
 
 
-def refuse_other_sizes(patch: int, height: int | None, width: int | None) -> None:
-    """Raise SpecError where a patch of so many pixels does not divide a picture; None: a side is not known."""
-    if (height or 0) % patch or (width or 0) % patch:
-        common = math.gcd(height or 0, width or 0)
+def refuse_open_size(x: Any, network: str, reason: str = "since its positions are learned") -> None:
+    """Raise SpecError where pictures `[b, h, w, c]` may have several sizes."""
+    if None in x.shape[1:3]:
+        raise SpecError(f"{network} needs pictures of one size, {reason}: set data.image.size")
+
+
+def refuse_other_sizes(x: Any, patch: int) -> None:
+    """Raise SpecError where a patch of so many pixels does not divide pictures `[b, h, w, c]`, as far as is known."""
+    common = math.gcd(*(side or 0 for side in x.shape[1:3]))
+    if common % patch:
         fitting = [side for side in range(1, common + 1) if common % side == 0]
-        size = "x".join("?" if side is None else str(side) for side in (height, width))
         raise SpecError(
-            f"a patch of {patch} pixels does not divide a picture of {size}; those of {listed(fitting)} do, "
+            f"a patch of {patch} pixels does not divide a picture of {shown(x)}; those of {listed(fitting)} do, "
             "or change data.image.size"
         )

@@ -5,34 +5,28 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers
+from keras import layers, ops
 
-from kplug import SpecError
-from kplug.authoring import Network
+from kplug_attention.patches import refuse_open_size
 
 
-def make_cnn_rnn(filters: list[int], cell: str, units: int, bidirectional: bool, read: str, dropout: float) -> Network:
-    """The network as a layer: images `[b, h, w, c]` to `[b, units]`, or `[b, 2 * units]` in both directions."""
-
-    def network(x: Any) -> Any:
-        if None in x.shape[1:3]:
-            raise SpecError("cnn_rnn needs pictures of one size, which is the sequence's: set data.image.size")
-        for number, count in enumerate(filters, 1):
-            x = stage(x, count, f"stage{number}")
-        x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
-        return attend(scan(as_sequence(x, read), cell, units, bidirectional), "attention")
-
-    return Network(network, name="cnn_rnn")
+def build_cnn_rnn(
+    x: Any, filters: list[int], cell: str, units: int, bidirectional: bool, read: str, dropout: float
+) -> Any:
+    """The network: images `[b, h, w, c]` to `[b, units]`, or `[b, 2 * units]` in both directions."""
+    refuse_open_size(x, "cnn_rnn", "which is the sequence's")
+    for number, count in enumerate(filters, 1):
+        x = stage(x, count, f"stage{number}")
+    x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
+    return attend(scan(as_sequence(x, read), cell, units, bidirectional), "attention")
 
 
 def stage(x: Any, filters: int, name: str) -> Any:
     """Two 3x3 convolutions and pooling, which halves the size; an odd side rounds up."""
     for number in (1, 2):
-        convolution = layers.Conv2D(
-            filters, 3, 1, "same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv{number}"
-        )
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm{number}")(convolution(x))
+        options = {"use_bias": False, "kernel_initializer": "he_normal", "name": f"{name}_conv{number}"}
+        x = layers.Conv2D(filters, 3, 1, "same", **options)(x)
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm{number}")(x)
         x = layers.ReLU(name=f"{name}_relu{number}")(x)
     return layers.MaxPooling2D(2, 2, "same", name=f"{name}_pool")(x)
 
@@ -41,7 +35,7 @@ def as_sequence(x: Any, read: str) -> Any:
     """A feature map `[b, h, w, c]` as steps: rows, columns (both of all that is in them), or pixels row by row."""
     _, height, width, channels = x.shape
     if read == "columns":
-        x = keras.ops.transpose(x, (0, 2, 1, 3))
+        x = ops.transpose(x, (0, 2, 1, 3))
         height, width = width, height
     shape = (height * width, channels) if read == "pixels" else (height, width * channels)
     return layers.Reshape(shape, name="sequence")(x)
@@ -58,5 +52,5 @@ def scan(x: Any, cell: str, units: int, bidirectional: bool) -> Any:
 def attend(x: Any, name: str) -> Any:
     """The mean of the steps `[b, n, d]` under weights that a small network gives them."""
     scores = layers.Dense(x.shape[-1] // 2 or 1, activation="tanh", name=f"{name}_hidden")(x)
-    weights = keras.ops.softmax(layers.Dense(1, use_bias=False, name=f"{name}_scores")(scores), axis=1)
-    return keras.ops.sum(weights * x, axis=1)
+    weights = ops.softmax(layers.Dense(1, use_bias=False, name=f"{name}_scores")(scores), axis=1)
+    return ops.sum(weights * x, axis=1)

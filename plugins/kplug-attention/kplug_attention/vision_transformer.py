@@ -6,12 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
-from keras import layers
+from keras import initializers, layers, ops
 
 from kplug import SpecError
-from kplug.authoring import Network
-from kplug_attention.patches import refuse_other_sizes
+from kplug_attention.patches import refuse_open_size, refuse_other_sizes
 
 
 @dataclass(frozen=True)
@@ -25,29 +23,24 @@ class Block:
     drop_path: float
 
 
-def make_vit(width: int, depth: int, block: Block, patch: int, pooling: str) -> Network:
-    """A ViT as a layer: images `[b, h, w, c]` to `[b, width]`, or to `[b, patches, width]` without pooling."""
-
-    def network(x: Any) -> Any:
-        if None in x.shape[1:3]:
-            raise SpecError("vit needs pictures of one size, since its positions are learned: set data.image.size")
-        refuse_other_sizes(patch, *x.shape[1:3])
-        x = layers.Conv2D(width, patch, patch, name="patches")(x)
-        x = layers.Reshape((-1, width), name="tokens")(x)
-        x = Positions(class_token=pooling == "token", name="positions")(x)
-        x = layers.Dropout(block.dropout, name="dropout")(x) if block.dropout else x
-        for number in range(depth):
-            rate = block.drop_path * number / max(depth - 1, 1)
-            x = apply_block(x, replace(block, drop_path=rate), f"block{number + 1}")
-        x = normalize(x, "norm")
-        return {"token": lambda: x[:, 0], "mean": lambda: keras.ops.mean(x, axis=1), "none": lambda: x}[pooling]()
-
-    return Network(network, name="vit")
+def build_vit(x: Any, width: int, depth: int, block: Block, patch: int, pooling: str) -> Any:
+    """A ViT: images `[b, h, w, c]` to `[b, width]`, or to `[b, patches, width]` without pooling."""
+    refuse_open_size(x, "vit")
+    refuse_other_sizes(x, patch)
+    x = layers.Conv2D(width, patch, patch, name="patches")(x)
+    x = layers.Reshape((-1, width), name="tokens")(x)
+    x = encode(x, depth, block, class_token=pooling == "token")
+    return {"token": lambda: x[:, 0], "mean": lambda: ops.mean(x, axis=1), "none": lambda: x}[pooling]()
 
 
-def make_transformer_block(block: Block) -> Network:
-    """A block as a layer: `[b, ..., width]` to the same shape."""
-    return Network(lambda x: apply_block(x, block, "block"), name="transformer_block")
+def encode(x: Any, depth: int, block: Block, class_token: bool = False) -> Any:
+    """Tokens `[b, n, width]` with positions, after all blocks; one more of them with a class token, which is first."""
+    x = Positions(class_token, name="positions")(x)
+    x = layers.Dropout(block.dropout, name="dropout")(x) if block.dropout else x
+    for number in range(depth):
+        rate = block.drop_path * number / max(depth - 1, 1)
+        x = apply_block(x, replace(block, drop_path=rate), f"block{number + 1}")
+    return normalize(x, "norm")
 
 
 class Positions(layers.Layer):
@@ -66,14 +59,13 @@ class Positions(layers.Layer):
         _, tokens, width = input_shape
         if self.class_token:
             self.token = self.add_weight((1, 1, width), "zeros", name="class_token")
-        self.positions = self.add_weight(
-            (1, tokens + self.class_token, width), keras.initializers.TruncatedNormal(stddev=0.02), name="embedding"
-        )
+        normal = initializers.TruncatedNormal(stddev=0.02)
+        self.positions = self.add_weight((1, tokens + self.class_token, width), normal, name="embedding")
 
     def call(self, inputs: Any) -> Any:
         if self.class_token:
-            token = keras.ops.broadcast_to(self.token, (keras.ops.shape(inputs)[0], 1, inputs.shape[-1]))
-            inputs = keras.ops.concatenate([token, inputs], axis=1)
+            token = ops.broadcast_to(self.token, (ops.shape(inputs)[0], 1, inputs.shape[-1]))
+            inputs = ops.concatenate([token, inputs], axis=1)
         return inputs + self.positions
 
 
@@ -90,15 +82,10 @@ def attend(x: Any, block: Block, name: str) -> Any:
     width = x.shape[-1]
     if width % block.heads:
         raise SpecError(f"{block.heads} heads do not divide the {width} features that come in")
-    attention = layers.MultiHeadAttention(
-        block.heads,
-        width // block.heads,
-        dropout=block.attention_dropout,
-        # Glorot's; Keras mistakes the fans of kernels of the shape [width, heads, width / heads]
-        kernel_initializer=keras.initializers.RandomNormal(stddev=width**-0.5),
-        name=f"{name}_attention",
-    )
-    return attention(x, x)
+    # Glorot's; Keras mistakes the fans of kernels of the shape [width, heads, width / heads]
+    glorot = initializers.RandomNormal(stddev=width**-0.5)
+    options = {"dropout": block.attention_dropout, "kernel_initializer": glorot, "name": f"{name}_attention"}
+    return layers.MultiHeadAttention(block.heads, width // block.heads, **options)(x, x)
 
 
 def think(x: Any, block: Block, name: str) -> Any:

@@ -1,22 +1,7 @@
 """Capsule networks: their signatures, free of TensorFlow."""
 
-from kplug import (
-    Architecture,
-    Count,
-    DataInfo,
-    ImageArchitecture,
-    Known,
-    Loss,
-    Metric,
-    NonNegative,
-    Odd,
-    Optimizer,
-    Task,
-    Unit,
-    call,
-    hookimpl,
-    rule,
-)
+from kplug import DataInfo, Known, authoring, call, hookimpl, rule
+from kplug.kinds import Architecture, Count, ImageArchitecture, Loss, Metric, NonNegative, Odd, Optimizer, Task, Unit
 
 kplug_api = 1
 
@@ -87,9 +72,12 @@ def capsnet(
         size: features of a class capsule.
         iterations: of the routing.
     """
-    from kplug_capsule.routing import make_capsnet
+    from kplug_capsule.routing import build_capsnet
 
-    return make_capsnet(len(data.classes), filters, kernel_size, primary, primary_size, size, iterations)
+    return authoring.Network(
+        lambda x: build_capsnet(x, len(data.classes), filters, kernel_size, primary, primary_size, size, iterations),
+        "capsnet",
+    )
 
 
 def capsule_decoder(data: DataInfo, hidden: tuple[Count, Count] = (512, 1024)) -> Architecture:
@@ -98,9 +86,9 @@ def capsule_decoder(data: DataInfo, hidden: tuple[Count, Count] = (512, 1024)) -
     Args:
         hidden: units of the first two.
     """
-    from kplug_capsule.routing import make_decoder
+    from kplug_capsule.routing import build_decoder
 
-    return make_decoder(data.image_shape, hidden)
+    return authoring.Network(lambda x: build_decoder(x, data.image_shape, hidden), "capsule_decoder")
 
 
 def margin(positive: Unit = 0.9, negative: Unit = 0.1, down_weight: Unit = 0.5) -> Loss:

@@ -63,9 +63,8 @@ def make_learner(
     if not data.classes or data.multi_label:
         raise SpecError("capsules need one label an example")
     images = keras.Input(data.image_shape, dtype="uint8", name="images")
-    found = keras.layers.Activation("linear", dtype="float32", name="capsules")(
-        model(keras.layers.Rescaling(1 / 255)(images))
-    )
+    in_float32 = keras.layers.Activation("linear", dtype="float32", name="capsules")
+    found = in_float32(model(keras.layers.Rescaling(1 / 255)(images)))
     if len(found.shape) != 3 or found.shape[1] != len(data.classes):
         shape = list(found.shape[1:])
         raise SpecError(f"{len(data.classes)} classes need as many capsules; model gave the shape {shape}")
@@ -90,8 +89,8 @@ def make_learner(
         return answer | {"lengths": lengths}
 
     outputs = OUTPUTS | (DRAWN if decoder is not None else {})
-    signature = Signature(serve, {"images": Field(data.image_shape, "uint8")}, outputs)
     parts = {"model": model} | ({"decoder": decoder} if decoder is not None else {})
+    signature = Signature(serve, {"images": Field(data.image_shape, "uint8")}, outputs)
     return Learner(whole, prepare, {"images": signature}, parts)
 
 
@@ -102,13 +101,13 @@ def draw(decoder: Any, capsules: Any, chosen: Any, training: bool = False) -> An
 
 
 def lengths_of(capsules: Any) -> Any:
-    """`[b, classes]`."""
+    """The length of every capsule, `[b, classes]`, from capsules `[b, classes, size]`."""
     squares = ops.sum(ops.square(ops.cast(capsules, "float32")), axis=-1)
     return ops.sqrt(squares + keras.config.epsilon())
 
 
 def logits_of(capsules: Any) -> Any:
-    """Whose sigmoid is the length."""
+    """The logits of capsules: their sigmoids are the lengths."""
     lengths = ops.clip(lengths_of(capsules), TINY, 1 - TINY)
     return ops.log(lengths) - ops.log1p(-lengths)
 

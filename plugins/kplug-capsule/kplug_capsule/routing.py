@@ -7,43 +7,31 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-from keras import layers
+from keras import config, initializers, layers, ops
 
 from kplug import SpecError
-from kplug.authoring import Network
 from kplug_capsule.pictures import refuse_small
 
-ops = keras.ops
+
+def build_capsnet(
+    x: Any, classes: int, filters: int, kernel_size: int, primary: int, primary_size: int, size: int, iterations: int
+) -> Any:
+    """The network: images `[b, h, w, c]` to capsules `[b, classes, size]`."""
+    if None in x.shape[1:3]:
+        raise SpecError("capsnet needs pictures of one size, each place has weights: set data.image.size")
+    refuse_small(kernel_size, *x.shape[1:3])
+    x = layers.Conv2D(filters, kernel_size, activation="relu", kernel_initializer="he_normal", name="conv")(x)
+    x = layers.Conv2D(primary * primary_size, kernel_size, 2, name="primary")(x)
+    places = tuple(x.shape[1:3])
+    x = layers.Reshape((-1, primary_size), name="primary_capsules")(x)
+    return RoutedCapsules(classes, size, iterations, name="class_capsules", places=places)(squash(x))
 
 
-def make_capsnet(
-    classes: int, filters: int, kernel_size: int, primary: int, primary_size: int, size: int, iterations: int
-) -> Network:
-    """The network as a layer: images `[b, h, w, c]` to capsules `[b, classes, size]`."""
-
-    def network(x: Any) -> Any:
-        if None in x.shape[1:3]:
-            raise SpecError("capsnet needs pictures of one size, each place has weights: set data.image.size")
-        refuse_small(kernel_size, *x.shape[1:3])
-        x = layers.Conv2D(filters, kernel_size, activation="relu", kernel_initializer="he_normal", name="conv")(x)
-        x = layers.Conv2D(primary * primary_size, kernel_size, 2, name="primary")(x)
-        places = tuple(x.shape[1:3])
-        x = layers.Reshape((-1, primary_size), name="primary_capsules")(x)
-        return RoutedCapsules(classes, size, iterations, name="class_capsules", places=places)(squash(x))
-
-    return Network(network, name="capsnet")
-
-
-def make_decoder(image_shape: tuple[int, int, int], hidden: tuple[int, int]) -> Network:
-    """The decoder as a layer: `[b, features]` to `[b, height * width * channels]`, in 0 to 1."""
-
-    def network(x: Any) -> Any:
-        for number, units in enumerate(hidden, 1):
-            x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"hidden{number}")(x)
-        return layers.Dense(math.prod(image_shape), activation="sigmoid", dtype="float32", name="pixels")(x)
-
-    return Network(network, name="capsule_decoder")
+def build_decoder(x: Any, image_shape: tuple[int, int, int], hidden: tuple[int, int]) -> Any:
+    """The decoder: `[b, features]` to `[b, height * width * channels]`, in 0 to 1."""
+    for number, units in enumerate(hidden, 1):
+        x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"hidden{number}")(x)
+    return layers.Dense(math.prod(image_shape), activation="sigmoid", dtype="float32", name="pixels")(x)
 
 
 class RoutedCapsules(layers.Layer):
@@ -67,7 +55,7 @@ class RoutedCapsules(layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         _, count, below = input_shape
-        normal = keras.initializers.RandomNormal(stddev=0.1)
+        normal = initializers.RandomNormal(stddev=0.1)
         self.kernel = self.add_weight((self.classes, count, below, self.size), normal, name="kernel")
 
     def call(self, inputs: Any) -> Any:
@@ -98,7 +86,7 @@ class RoutedCapsules(layers.Layer):
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[list[Any]]:
-        """Inside, what the layer is called with is listed, however deep in a model it stands; not in a graph."""
+        """List the inputs of the layer's calls inside the block, however deep in a model it is; not in a graph."""
         self.seen = []
         try:
             yield self.seen
@@ -109,5 +97,5 @@ class RoutedCapsules(layers.Layer):
 def squash(capsules: Any) -> Any:
     """Lengths of `[..., size]` brought below 1, directions kept; in float32, where a length of 0 has a gradient."""
     squares = ops.sum(ops.square(ops.cast(capsules, "float32")), axis=-1, keepdims=True)
-    factor = ops.sqrt(squares + keras.config.epsilon()) / (1 + squares)
+    factor = ops.sqrt(squares + config.epsilon()) / (1 + squares)
     return capsules * ops.cast(factor, capsules.dtype)

@@ -5,28 +5,14 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt, Le
 
-from kplug import Architecture, Count, Fraction, Known, Natural, NonNegative, Positive, hookimpl, rule
-from kplug_cnn.blocks import (
-    dense_block,
-    dense_transition,
-    depthwise_separable_block,
-    fused_inverted_residual_block,
-    inception_block,
-    inverted_residual_block,
-    residual_block,
-    vgg_block,
-)
-from kplug_cnn.pictures import (
-    blocks_of_densenet,
-    fit_alexnet,
-    fit_densenet,
-    fit_inception,
-    fit_stride,
-    fit_vgg,
-    pictures_of,
-)
+from kplug import Architecture, Count, Fraction, Known, Natural, NonNegative, Positive, authoring, hookimpl, rule
+from kplug_cnn import pictures
+from kplug_cnn.blocks import BLOCKS
+from kplug_cnn.pictures import pictures_of
 
 kplug_api = 1
+
+Stem = Literal["auto", "small", "large"]
 
 
 @hookimpl
@@ -38,24 +24,24 @@ def components():
 
 
 def _alexnet_fits(stem: str, data: Known) -> None:
-    fit_alexnet(pictures_of(data), stem)
+    pictures.fit_alexnet(pictures_of(data), stem)
 
 
 def _vgg_fits(data: Known) -> None:
-    fit_vgg(pictures_of(data))
+    pictures.fit_vgg(pictures_of(data))
 
 
 def _inception_fits(stem: str, version: str, data: Known) -> None:
-    fit_inception(pictures_of(data), stem, version)
+    pictures.fit_inception(pictures_of(data), stem, version)
 
 
 def _densenet_fits(stem: str, depth: int, data: Known) -> None:
-    fit_densenet(pictures_of(data), stem, blocks_of_densenet(depth))
+    pictures.fit_densenet(pictures_of(data), stem, pictures.blocks_of_densenet(depth))
 
 
 def _stride_fits(network: str) -> Callable[..., None]:
     def check(stem: str, data: Known) -> None:
-        fit_stride(pictures_of(data), stem, network)
+        pictures.fit_stride(pictures_of(data), stem, network)
 
     return check
 
@@ -65,10 +51,7 @@ def _stride_fits(network: str) -> Callable[..., None]:
 
 @rule(_alexnet_fits)
 def alexnet(
-    width_multiplier: Positive = 1.0,
-    stem: Literal["auto", "small", "large"] = "auto",
-    hidden: Count | None = None,
-    dropout: Fraction = 0.5,
+    width_multiplier: Positive = 1.0, stem: Stem = "auto", hidden: Count | None = None, dropout: Fraction = 0.5
 ) -> Architecture:
     """Five convolutions and two dense layers, in the form with one tower (Krizhevsky et al. 2012; Krizhevsky 2014).
 
@@ -79,9 +62,9 @@ def alexnet(
         hidden: units of the dense layers; null is the paper's 4,096, and 512 with a small stem.
         dropout: share of the features that training leaves out before each dense layer.
     """
-    from kplug_cnn.alex import make_alexnet
+    from kplug_cnn.alex import build_alexnet
 
-    return make_alexnet(width_multiplier, stem, hidden, dropout)
+    return authoring.Network(lambda x: build_alexnet(x, width_multiplier, stem, hidden, dropout), "alexnet")
 
 
 @rule(_vgg_fits)
@@ -102,16 +85,16 @@ def vgg(
             has fewer than 64 pixels in height.
         dropout: share of the features that training leaves out after each dense layer.
     """
-    from kplug_cnn.stacked import make_vgg
+    from kplug_cnn.stacked import build_vgg
 
-    return make_vgg(depth, width, batch_norm, hidden, dropout)
+    return authoring.Network(lambda x: build_vgg(x, depth, width, batch_norm, hidden, dropout), "vgg")
 
 
 @rule(_stride_fits("resnet"))
 def resnet(
     depth: Literal[18, 34, 50, 101, 152] = 50,
     width: Count = 64,
-    stem: Literal["auto", "small", "large"] = "auto",
+    stem: Stem = "auto",
     version: Literal["v1", "v2"] = "v1",
     drop_path: Fraction = 0.0,
 ) -> Architecture:
@@ -127,9 +110,9 @@ def resnet(
         drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by the last block in training;
             blocks before it have less, the first none.
     """
-    from kplug_cnn.residual import make_resnet
+    from kplug_cnn.residual import build_resnet
 
-    return make_resnet(depth, width, stem, version, drop_path)
+    return authoring.Network(lambda x: build_resnet(x, depth, width, stem, version, drop_path), "resnet")
 
 
 def _only_v3_has_a_hidden_layer(version: str, hidden: bool) -> None:
@@ -142,7 +125,7 @@ def _only_v3_has_a_hidden_layer(version: str, hidden: bool) -> None:
 def mobilenet(
     version: Literal["v1", "v2", "v3_small", "v3_large"] = "v2",
     width_multiplier: Positive = 1.0,
-    stem: Literal["auto", "small", "large"] = "auto",
+    stem: Stem = "auto",
     momentum: Fraction | None = None,
     hidden: bool = False,
 ) -> Architecture:
@@ -157,16 +140,16 @@ def mobilenet(
             null, which is that of keras.applications: 0.99 in v1, 0.999 in v2 and v3.
         hidden: pool, and add the layer of 1,024 (v3_small) or 1,280 (v3_large) units that v3 has before its classifier.
     """
-    from kplug_cnn.mobile import make_mobilenet
+    from kplug_cnn.mobile import build_mobilenet
 
-    return make_mobilenet(version, width_multiplier, stem, momentum, hidden)
+    return authoring.Network(
+        lambda x: build_mobilenet(x, version, width_multiplier, stem, momentum, hidden), "mobilenet"
+    )
 
 
 @rule(_inception_fits)
 def inception(
-    version: Literal["v1", "v3"] = "v3",
-    width_multiplier: Positive = 1.0,
-    stem: Literal["auto", "small", "large"] = "auto",
+    version: Literal["v1", "v3"] = "v3", width_multiplier: Positive = 1.0, stem: Stem = "auto"
 ) -> Architecture:
     """Convolutions of several sizes side by side: GoogLeNet (Szegedy et al. 2015) and v3 (Szegedy et al. 2016).
 
@@ -176,9 +159,10 @@ def inception(
         stem: large has a stride of 4 (v1) or 8 (v3), small keeps the picture's size; auto is small where the picture
             has fewer than 64 pixels in height.
     """
-    from kplug_cnn.inceptions import make_inception
+    from kplug_cnn import inceptions
 
-    return make_inception(version, width_multiplier, stem)
+    build = inceptions.googlenet if version == "v1" else inceptions.inception_v3
+    return authoring.Network(lambda x: build(x, width_multiplier, stem), "inception")
 
 
 @rule(_densenet_fits)
@@ -186,7 +170,7 @@ def densenet(
     depth: Literal[40, 100, 121, 169, 190, 201, 250, 264] = 121,
     growth: Count | None = None,
     compression: Annotated[float, Gt(0), Le(1)] = 0.5,
-    stem: Literal["auto", "small", "large"] = "auto",
+    stem: Stem = "auto",
     dropout: Fraction = 0.0,
 ) -> Architecture:
     """Every layer reads the outputs of all layers before it (Huang et al. 2017).
@@ -200,9 +184,9 @@ def densenet(
             picture has fewer than 64 pixels in height.
         dropout: share of the features that training leaves out after each convolution.
     """
-    from kplug_cnn.dense import make_densenet
+    from kplug_cnn.dense import build_densenet
 
-    return make_densenet(depth, growth, compression, stem, dropout)
+    return authoring.Network(lambda x: build_densenet(x, depth, growth, compression, stem, dropout), "densenet")
 
 
 @rule(_stride_fits("efficientnet"))
@@ -210,7 +194,7 @@ def efficientnet(
     version: Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "v2_s"] = "b0",
     compound: NonNegative | None = None,
     width_multiplier: Positive = 1.0,
-    stem: Literal["auto", "small", "large"] = "auto",
+    stem: Stem = "auto",
     momentum: Fraction | None = None,
     drop_path: Fraction = 0.2,
 ) -> Architecture:
@@ -227,11 +211,11 @@ def efficientnet(
         drop_path: stochastic depth (Huang et al. 2016): share of examples that pass by a block with a shortcut in
             training; it grows from none in the first block towards this behind the last.
     """
-    from kplug_cnn.efficient import make_efficientnet
+    from kplug_cnn.efficient import build_efficientnet
 
-    return make_efficientnet(version, compound, width_multiplier, stem, momentum, drop_path)
+    return authoring.Network(
+        lambda x: build_efficientnet(x, version, compound, width_multiplier, stem, momentum, drop_path), "efficientnet"
+    )
 
 
 NETWORKS = [alexnet, vgg, inception, resnet, densenet, mobilenet, efficientnet]
-BLOCKS = [vgg_block, inception_block, residual_block, dense_block, dense_transition, depthwise_separable_block]
-BLOCKS += [inverted_residual_block, fused_inverted_residual_block]

@@ -6,7 +6,6 @@ from typing import Any
 
 from keras import layers
 
-from kplug.authoring import Network
 from kplug_cnn.pictures import fit_alexnet
 
 FILTERS = (64, 192, 384, 256, 256)
@@ -14,16 +13,12 @@ HIDDEN = 4096  # units of a dense layer in the paper
 SMALL_HIDDEN = 512
 
 
-def make_alexnet(width_multiplier: float, stem: str, hidden: int | None, dropout: float) -> Network:
-    """An AlexNet as a layer: images `[b, h, w, c]` to features `[b, hidden]`."""
-
-    def network(x: Any) -> Any:
-        small = fit_alexnet(x, stem)
-        units = (SMALL_HIDDEN if small else HIDDEN) if hidden is None else hidden
-        x = convolve_all(x, [max(1, round(filters * width_multiplier)) for filters in FILTERS], small)
-        return add_hidden_layers(x, units, dropout)
-
-    return Network(network, name="alexnet")
+def build_alexnet(x: Any, width_multiplier: float, stem: str, hidden: int | None, dropout: float) -> Any:
+    """An AlexNet: images `[b, h, w, c]` to features `[b, hidden]`."""
+    small = fit_alexnet(x, stem)
+    units = (SMALL_HIDDEN if small else HIDDEN) if hidden is None else hidden
+    x = convolve_all(x, [max(1, round(filters * width_multiplier)) for filters in FILTERS], small)
+    return add_hidden_layers(x, units, dropout)
 
 
 def convolve_all(x: Any, filters: list[int], small: bool) -> Any:
@@ -43,9 +38,8 @@ def convolve_all(x: Any, filters: list[int], small: bool) -> Any:
 
 
 def convolve(x: Any, filters: int, size: int, stride: int, name: str, padding: str = "same") -> Any:
-    return layers.Conv2D(filters, size, stride, padding, activation="relu", kernel_initializer="he_normal", name=name)(
-        x
-    )
+    options = {"activation": "relu", "kernel_initializer": "he_normal"}
+    return layers.Conv2D(filters, size, stride, padding, name=name, **options)(x)
 
 
 def add_hidden_layers(x: Any, units: int, dropout: float) -> Any:

@@ -1,10 +1,10 @@
 """The blocks that the networks are made of, for networks written in YAML: their signatures, free of TensorFlow."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Gt, Le
 
-from kplug import Architecture, Count, Fraction, Odd, Positive, rule
+from kplug import Architecture, Count, Fraction, Odd, Positive, authoring, rule
 
 
 def vgg_block(filters: Count, convolutions: Count = 2, batch_norm: bool = False) -> Architecture:
@@ -15,9 +15,12 @@ def vgg_block(filters: Count, convolutions: Count = 2, batch_norm: bool = False)
         convolutions: how many stand before the pooling.
         batch_norm: normalize after each convolution, which then has no bias.
     """
-    from kplug_cnn.stacked import make_block
+    from kplug_cnn.stacked import convolve_repeatedly, pool
 
-    return make_block(filters, convolutions, batch_norm)
+    def network(x: Any) -> Any:
+        return pool(convolve_repeatedly(x, filters, convolutions, batch_norm, "block"), "block")
+
+    return authoring.Network(network, "vgg_block")
 
 
 def inception_block(
@@ -41,9 +44,10 @@ def inception_block(
         filters_5x5: of the 5x5 convolution.
         pool_projection: of the 1x1 convolution after 3x3 pooling.
     """
-    from kplug_cnn.inceptions import make_module
+    from kplug_cnn.inceptions import googlenet_module
 
-    return make_module((filters_1x1, (reduce_3x3, filters_3x3), (reduce_5x5, filters_5x5), pool_projection))
+    filters = (filters_1x1, (reduce_3x3, filters_3x3), (reduce_5x5, filters_5x5), pool_projection)
+    return authoring.Network(lambda x: googlenet_module(x, filters, "block"), "inception_block")
 
 
 def _four_divides_a_bottleneck(filters: int, bottleneck: bool) -> None:
@@ -69,9 +73,10 @@ def residual_block(
             v2 normalizes and activates before each, so that after the last block both are still to come.
         drop_path: share of examples that pass by the block in training (Huang et al. 2016).
     """
-    from kplug_cnn.residual import make_block
+    from kplug_cnn.residual import EXPANSION, block_of
 
-    return make_block(filters, stride, bottleneck, version, drop_path)
+    block, inner = block_of(version, bottleneck), filters // EXPANSION if bottleneck else filters
+    return authoring.Network(lambda x: block(x, inner, stride, "block", drop_path), "residual_block")
 
 
 def dense_block(layers: Count, growth: Count = 12, dropout: Fraction = 0.0) -> Architecture:
@@ -82,9 +87,9 @@ def dense_block(layers: Count, growth: Count = 12, dropout: Fraction = 0.0) -> A
         growth: channels that each layer adds to those that come in.
         dropout: share of the features that training leaves out after each convolution.
     """
-    from kplug_cnn.dense import make_block
+    from kplug_cnn.dense import dense_block as apply
 
-    return make_block(layers, growth, dropout)
+    return authoring.Network(lambda x: apply(x, layers, growth, dropout, "block"), "dense_block")
 
 
 def dense_transition(compression: Annotated[float, Gt(0), Le(1)] = 0.5) -> Architecture:
@@ -93,9 +98,9 @@ def dense_transition(compression: Annotated[float, Gt(0), Le(1)] = 0.5) -> Archi
     Args:
         compression: channels of the output by those that come in, rounded down.
     """
-    from kplug_cnn.dense import make_transition
+    from kplug_cnn.dense import transition
 
-    return make_transition(compression)
+    return authoring.Network(lambda x: transition(x, compression, "transition"), "dense_transition")
 
 
 def depthwise_separable_block(
@@ -114,10 +119,10 @@ def depthwise_separable_block(
         activation: after each convolution.
         momentum: of batch normalization, how slowly its moving statistics follow.
     """
-    from kplug_cnn.mobile import Row, make_block
+    from kplug_cnn.mobile import Row, apply_block
 
     row = Row(filters, stride, expansion=0, size=kernel_size, activation=activation)
-    return make_block(row, momentum, "depthwise_separable_block")
+    return authoring.Network(lambda x: apply_block(x, row, momentum, "block"), "depthwise_separable_block")
 
 
 def inverted_residual_block(
@@ -140,10 +145,10 @@ def inverted_residual_block(
         activation: after the first two convolutions; the projection has none.
         momentum: of batch normalization, how slowly its moving statistics follow.
     """
-    from kplug_cnn.mobile import Row, make_block
+    from kplug_cnn.mobile import Row, apply_block
 
     row = Row(filters, stride, expansion, kernel_size, squeeze, activation)
-    return make_block(row, momentum, "inverted_residual_block")
+    return authoring.Network(lambda x: apply_block(x, row, momentum, "block"), "inverted_residual_block")
 
 
 def _only_an_expansion_is_squeezed(expansion: int, squeeze: bool) -> None:
@@ -173,7 +178,13 @@ def fused_inverted_residual_block(
         momentum: of batch normalization, how slowly its moving statistics follow.
         drop_path: share of examples that pass by the block in training (Huang et al. 2016), where there is a shortcut.
     """
-    from kplug_cnn.efficient import Stage, make_fused_block
+    from kplug_cnn.efficient import Stage, fused_block
 
     stage = Stage(filters, 1, stride, expansion, kernel_size, squeeze, fused=True)
-    return make_fused_block(stage, momentum, drop_path)
+    return authoring.Network(
+        lambda x: fused_block(x, stage, momentum, drop_path, "block"), "fused_inverted_residual_block"
+    )
+
+
+BLOCKS = [vgg_block, inception_block, residual_block, dense_block, dense_transition, depthwise_separable_block]
+BLOCKS += [inverted_residual_block, fused_inverted_residual_block]

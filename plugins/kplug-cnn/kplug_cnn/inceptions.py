@@ -7,8 +7,8 @@ from typing import Any
 
 from keras import layers
 
-from kplug.authoring import Network
-from kplug_cnn.pictures import fit_inception
+from kplug_cnn.convolutions import filter_alone
+from kplug_cnn.pictures import WithPyramid, fit_inception
 
 # filters of a GoogLeNet module: 1x1; 3x3 after its reduction; 5x5 after its reduction; after pooling
 GOOGLENET = {
@@ -24,31 +24,18 @@ GOOGLENET = {
 }
 
 
-def make_inception(version: str, width_multiplier: float, stem: str) -> Network:
-    """An Inception as a layer: images `[b, h, w, c]` to features `[b, h', w', filters]`."""
-    build = {"v1": googlenet, "v3": inception_v3}[version]
-    return Network(lambda x: build(x, width_multiplier, stem), name="inception")
-
-
-def make_module(filters: Any) -> Network:
-    """A GoogLeNet module as a layer: features `[b, h, w, c]` to `[b, h, w, filters of all four branches]`."""
-    return Network(lambda x: googlenet_module(x, filters, "block"), name="inception_block")
-
-
 # --- GoogLeNet -----------------------------------------------------------------------------------------------------
 
 
-def googlenet(x: Any, width: float, stem: str) -> tuple[Any, dict[str, Any]]:
+def googlenet(x: Any, width: float, stem: str) -> WithPyramid:
     """Nine modules; every convolution is normalized, as in the later version of the paper's authors (v2)."""
     small = fit_inception(x, stem, "v1")
     level, pyramid = 0 if small else 2, {}
-    if small:
-        x = convolve(x, scaled(192, width), 3, "stem3")
-    else:
+    if not small:
         x = convolve(x, scaled(64, width), 7, "stem1", stride=2)
         x = layers.MaxPooling2D(3, 2, "same", name="pool1")(x)
         x = convolve(x, scaled(64, width), 1, "stem2")
-        x = convolve(x, scaled(192, width), 3, "stem3")
+    x = convolve(x, scaled(192, width), 3, "stem3")
     for name, filters in GOOGLENET.items():
         if name.endswith("a"):
             pyramid[f"P{level}"] = x
@@ -74,7 +61,7 @@ def googlenet_module(x: Any, filters: Any, name: str, width: float = 1.0) -> Any
 # --- Inception v3 --------------------------------------------------------------------------------------------------
 
 
-def inception_v3(x: Any, width: float, stem: str) -> tuple[Any, dict[str, Any]]:
+def inception_v3(x: Any, width: float, stem: str) -> WithPyramid:
     """Eleven modules whose large kernels are made of smaller ones; the small stem keeps the picture's size."""
     small = fit_inception(x, stem, "v3")
     padding, pyramid, level = "same" if small else "valid", {}, 0 if small else 3
@@ -180,8 +167,6 @@ def scaled(filters: int, width: float) -> int:
 
 def convolve(x: Any, filters: int, size: Any, name: str, stride: int = 1, padding: str = "same") -> Any:
     """Convolution, batch normalization without a scale (ReLU follows, and the next layer has one), activation."""
-    convolution = layers.Conv2D(
-        filters, size, stride, padding, use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
-    )
-    x = layers.BatchNormalization(scale=False, momentum=0.9, epsilon=1e-3, name=f"{name}_norm")(convolution(x))
+    x = filter_alone(x, filters, size, stride, name, padding)
+    x = layers.BatchNormalization(scale=False, momentum=0.9, epsilon=1e-3, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)

@@ -3,15 +3,16 @@ https://arxiv.org/abs/1801.04381) and v3 (Howard et al. 2019, https://arxiv.org/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-import keras
-from keras import layers
+from keras import initializers, layers
 
-from kplug.authoring import Network
-from kplug_cnn.pictures import fit_stride
+from kplug_cnn.convolutions import filter_alone
+from kplug_cnn.pictures import WithPyramid, fit_stride
+
+T = TypeVar("T", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,17 @@ class Version:
     momentum: float = 0.999
 
 
-def repeated(filters: int, count: int, stride: int, expansion: float) -> tuple[Row, ...]:
-    """A stage: `count` blocks, the first of which strides."""
-    return tuple(Row(filters, 1 if number else stride, expansion) for number in range(count))
+def stages(*stages: tuple[int, int, int, float]) -> tuple[Row, ...]:
+    """The blocks of some stages, each given by its filters, count of blocks, stride of the first, and expansion."""
+    return tuple(
+        Row(filters, 1 if number else stride, expansion)
+        for filters, count, stride, expansion in stages
+        for number in range(count)
+    )
 
 
-V1 = tuple(
-    row
-    for filters, count, stride in ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
-    for row in repeated(filters, count, stride, expansion=0)
-)
-
-V2 = (*repeated(16, 1, 1, 1), *repeated(24, 2, 2, 6), *repeated(32, 3, 2, 6), *repeated(64, 4, 2, 6))
-V2 += (*repeated(96, 3, 1, 6), *repeated(160, 3, 2, 6), *repeated(320, 1, 1, 6))
+V1 = stages((64, 1, 1, 0), (128, 2, 2, 0), (256, 2, 2, 0), (512, 6, 2, 0), (1024, 2, 2, 0))
+V2 = stages((16, 1, 1, 1), (24, 2, 2, 6), (32, 3, 2, 6), (64, 4, 2, 6), (96, 3, 1, 6), (160, 3, 2, 6), (320, 1, 1, 6))
 
 V3_SMALL = (
     Row(16, 2, 1, squeeze=True, activation="relu"),
@@ -103,17 +102,14 @@ def rounded(filters: float) -> int:
     return near + 8 if near < 0.9 * filters else near
 
 
-def last_of_v2(multiplier: float, filters: int) -> int:
-    return rounded(1280 * max(multiplier, 1.0))  # a thin network keeps all of its features
-
-
 def last_of_v3(multiplier: float, filters: int) -> int:
     return rounded(filters * 6)
 
 
 VERSIONS = {
     "v1": Version(V1, momentum=0.99),
-    "v2": Version(V2, last=last_of_v2),
+    # a thin network keeps all of its features
+    "v2": Version(V2, last=lambda multiplier, filters: rounded(1280 * max(multiplier, 1.0))),
     "v3_small": Version(V3_SMALL, 16, last_of_v3, 1024, "hard_silu"),
     "v3_large": Version(V3_LARGE, 16, last_of_v3, 1280, "hard_silu"),
 }
@@ -121,27 +117,22 @@ VERSIONS = {
 # --- networks ------------------------------------------------------------------------------------------------------
 
 
-def make_mobilenet(version: str, multiplier: float, stem: str, momentum: float | None, hidden: bool) -> Network:
-    """A MobileNet as a layer: images `[b, h, w, c]` to features `[b, h', w', filters]`, or `[b, units]` if `hidden`."""
+def build_mobilenet(
+    x: Any, version: str, multiplier: float, stem: str, momentum: float | None, hidden: bool
+) -> WithPyramid:
+    """A MobileNet: images `[b, h, w, c]` to features `[b, h', w', filters]`, or `[b, units]` if `hidden`."""
     table = VERSIONS[version]
     momentum = table.momentum if momentum is None else momentum
-
-    def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        small = fit_stride(x, stem, "mobilenet")
-        filters = table.stem if version.startswith("v3") else scaled(table.stem, multiplier, version)
-        x = convolve(x, filters, 3, 1 if small else 2, table.activation, momentum, "stem")
-        x, pyramid = apply_blocks(x, scaled_rows(version, multiplier, small), 0 if small else 1, momentum)
-        if table.last:
-            x = convolve(x, table.last(multiplier, x.shape[-1]), 1, 1, table.activation, momentum, "last")
-        return (add_hidden_layer(x, table, multiplier) if hidden else x), pyramid
-
-    return Network(network, name="mobilenet")
-
-
-def make_block(row: Row, momentum: float, name: str) -> Network:
-    """One block as a layer: features `[b, h, w, c]` to `[b, h', w', filters]`."""
-    block = block_of(row)
-    return Network(lambda x: block(x, row, momentum, "block"), name=name)
+    small = fit_stride(x, stem, "mobilenet")
+    filters = table.stem if version.startswith("v3") else scaled(table.stem, multiplier, version)
+    x = convolve(x, filters, 3, 1 if small else 2, table.activation, momentum, "stem")
+    level, pyramid = 0 if small else 1, {}
+    for number, row in enumerate(scaled_rows(version, multiplier, small), 1):
+        level += row.stride == 2
+        x = pyramid[f"P{level}"] = apply_block(x, row, momentum, f"block{number}")
+    if table.last:
+        x = convolve(x, table.last(multiplier, x.shape[-1]), 1, 1, table.activation, momentum, "last")
+    return (add_hidden_layer(x, table, multiplier) if hidden else x), pyramid
 
 
 def scaled(filters: int, multiplier: float, version: str) -> int:
@@ -150,23 +141,15 @@ def scaled(filters: int, multiplier: float, version: str) -> int:
 
 
 def scaled_rows(version: str, multiplier: float, small: bool) -> list[Row]:
-    """The blocks of a version; a small form lets the first one that strides keep the size."""
-    rows = VERSIONS[version].rows
-    kept = next(number for number, row in enumerate(rows) if row.stride == 2) if small else None
-    return [
-        replace(row, filters=scaled(row.filters, multiplier, version), stride=1 if number == kept else row.stride)
-        for number, row in enumerate(rows)
-    ]
+    """The blocks of a version under the multiplier; with the small stem the first one that strides keeps the size."""
+    rows = [replace(row, filters=scaled(row.filters, multiplier, version)) for row in VERSIONS[version].rows]
+    return without_first_stride(rows) if small else rows
 
 
-def apply_blocks(x: Any, rows: list[Row], level: int, momentum: float) -> tuple[Any, dict[str, Any]]:
-    """The blocks' output, and that of the last block at each level of the pyramid."""
-    pyramid = {}
-    for number, row in enumerate(rows):
-        level += row.stride == 2
-        x = block_of(row)(x, row, momentum, f"block{number + 1}")
-        pyramid[f"P{level}"] = x
-    return x, pyramid
+def without_first_stride(rows: Sequence[T]) -> list[T]:
+    """The blocks or stages, of which the first that strides keeps the size."""
+    first = next(number for number, row in enumerate(rows) if row.stride == 2)
+    return [replace(row, stride=1) if number == first else row for number, row in enumerate(rows)]
 
 
 def add_hidden_layer(x: Any, table: Version, multiplier: float) -> Any:
@@ -179,8 +162,8 @@ def add_hidden_layer(x: Any, table: Version, multiplier: float) -> Any:
 # --- blocks --------------------------------------------------------------------------------------------------------
 
 
-def block_of(row: Row) -> Callable[..., Any]:
-    return inverted_residual_block if row.expansion else depthwise_separable_block
+def apply_block(x: Any, row: Row, momentum: float, name: str) -> Any:
+    return (inverted_residual_block if row.expansion else depthwise_separable_block)(x, row, momentum, name)
 
 
 def depthwise_separable_block(x: Any, row: Row, momentum: float, name: str) -> Any:
@@ -191,9 +174,9 @@ def depthwise_separable_block(x: Any, row: Row, momentum: float, name: str) -> A
 
 def inverted_residual_block(x: Any, row: Row, momentum: float, name: str) -> Any:
     """1x1 up, depthwise, 1x1 down without activation, beside a shortcut between the thin ends."""
-    y, inner = x, rounded(x.shape[-1] * row.expansion) if row.expansion != 1 else x.shape[-1]
+    y = x
     if row.expansion != 1:
-        y = convolve(y, inner, 1, 1, row.activation, momentum, f"{name}_expand")
+        y = convolve(y, rounded(x.shape[-1] * row.expansion), 1, 1, row.activation, momentum, f"{name}_expand")
     y = filter_channels(y, row, momentum, f"{name}_depthwise")
     y = squeeze_and_excite(y, name) if row.squeeze else y
     y = convolve(y, row.filters, 1, 1, None, momentum, f"{name}_project")
@@ -212,10 +195,8 @@ def squeeze_and_excite(x: Any, name: str) -> Any:
 
 def convolve(x: Any, filters: int, size: int, stride: int, activation: str | None, momentum: float, name: str) -> Any:
     """Convolution, normalization and, unless it is None, activation."""
-    convolution = layers.Conv2D(
-        filters, size, stride, "same", use_bias=False, kernel_initializer=initializer(), name=f"{name}_conv"
-    )
-    return normalize(convolution(x), activation, momentum, name)
+    x = filter_alone(x, filters, size, stride, name, initializer=initializer())
+    return normalize(x, activation, momentum, name)
 
 
 def filter_channels(x: Any, row: Row, momentum: float, name: str) -> Any:
@@ -233,4 +214,4 @@ def normalize(x: Any, activation: str | None, momentum: float, name: str) -> Any
 
 def initializer() -> Any:
     """He's for the filters that go out: those that come in are counted wrongly for depthwise kernels."""
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
+    return initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")

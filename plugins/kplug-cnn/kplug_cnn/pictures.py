@@ -7,6 +7,7 @@ from typing import Any
 
 from kplug import Known, SpecError
 
+WithPyramid = tuple[Any, dict[str, Any]]  # what a network returns: features, and level ("P2") to tensor
 SMALL = 64  # pixels; below that the stem of the papers leaves too little to look at
 
 
@@ -36,12 +37,12 @@ def fit_inception(x: Any, stem: str, version: str) -> bool:
 
 
 def blocks_of_densenet(depth: int) -> int:
-    """Four in those for ImageNet, three in those for small pictures."""
+    """The number of dense blocks: four in the depths for ImageNet, three in those for small pictures."""
     return 4 if depth in (121, 169, 201, 264) else 3
 
 
 def fit_densenet(x: Any, stem: str, blocks: int) -> bool:
-    """With three blocks auto is always the small stem."""
+    """Return True where the stem is small; with three blocks auto always is."""
     shrinking = 2 ** (blocks - 1)  # of the transitions
     return fit_stride(x, "small" if stem == "auto" and blocks == 3 else stem, "densenet", shrinking, 4 * shrinking)
 
@@ -53,7 +54,13 @@ def fit_stride(x: Any, stem: str, network: str, small: int = 8, large: int = 32)
         True where the stem is the small one.
     """
     found = takes_small_stem(x, stem)
-    refuse_under_stride(x, small if found else large, network, small_stride=small)
+    stride = small if found else large
+    if is_under(x, stride):
+        remedy = f"; stem: small has a stride of {small}" if small < stride else ""
+        raise SpecError(
+            f"{network} has a stride of {stride} pixels, the picture only {shown(x)}: "
+            f"make it larger with data.image.size{remedy}"
+        )
     return found
 
 
@@ -63,9 +70,9 @@ def fit_least(x: Any, least: int, network: str) -> bool:
 
 
 def fit_vgg(x: Any) -> bool:
-    """17 pixels leave the last of five poolings more than one."""
+    """Return True where the picture is small; its 17 pixels at least leave the last of five poolings more than one."""
     refuse_under(x, 17, "vgg")
-    return x.shape[1] is not None and x.shape[1] < SMALL
+    return takes_small_stem(x, "auto")
 
 
 # --- what they are made of -------------------------------------------------------------------------------------------
@@ -74,23 +81,6 @@ def fit_vgg(x: Any) -> bool:
 def takes_small_stem(x: Any, stem: str) -> bool:
     """Return True where the stem is small, by name or since `auto` is for pictures `[b, h, w, c]` of that size."""
     return stem == "small" or (stem == "auto" and x.shape[1] is not None and x.shape[1] < SMALL)
-
-
-def refuse_under_stride(x: Any, stride: int, network: str, small_stride: int | None = None) -> None:
-    """Raise where a side of the picture is less than the stride of the network.
-
-    Args:
-        x: pictures `[b, h, w, c]`.
-        stride: of the whole network, in pixels.
-        network: its name.
-        small_stride: that of its small stem, which the message then offers.
-    """
-    if is_under(x, stride):
-        remedy = f"; stem: small has a stride of {small_stride}" if small_stride and small_stride < stride else ""
-        raise SpecError(
-            f"{network} has a stride of {stride} pixels, the picture only {shown(x)}: "
-            f"make it larger with data.image.size{remedy}"
-        )
 
 
 def refuse_under(x: Any, least: int, network: str, small_stem: bool = False) -> None:
@@ -111,7 +101,7 @@ def refuse_under(x: Any, least: int, network: str, small_stem: bool = False) -> 
 
 
 def is_under(x: Any, least: int) -> bool:
-    """True where a side that is known is less."""
+    """Return True where a side that is known is less."""
     return any(side is not None and side < least for side in x.shape[1:3])
 
 

@@ -12,36 +12,26 @@ from typing import Any
 
 from keras import layers
 
-from kplug.authoring import Network
-from kplug_cnn.pictures import fit_stride
+from kplug_cnn.convolutions import add_stem, filter_alone
+from kplug_cnn.pictures import WithPyramid, fit_stride
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 4  # a bottleneck's outputs by its inner filters
 
 
-def make_resnet(depth: int, width: int, stem: str, version: str, drop_path: float) -> Network:
-    """A ResNet as a layer: images `[b, h, w, c]` to features `[b, h', w', filters]`."""
+def build_resnet(x: Any, depth: int, width: int, stem: str, version: str, drop_path: float) -> WithPyramid:
+    """A ResNet: images `[b, h, w, c]` to features `[b, h', w', filters]`."""
     block = block_of(version, bottleneck=depth >= 50)
-
-    def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        small = fit_stride(x, stem, "resnet")
-        x, level = (small_stem if small else large_stem)(x, width, normalized=version == "v1")
-        pyramid = {}
-        for number, (stage, stride, name) in enumerate(places(BLOCKS[depth], version)):
-            level += stride == 2
-            x = block(x, width * 2**stage, stride, name, drop_path * number / (sum(BLOCKS[depth]) - 1))
-            pyramid[f"P{level}"] = x
-        if version == "v2":
-            x = pyramid[f"P{level}"] = activate(x, "post")
-        return x, pyramid
-
-    return Network(network, name="resnet")
-
-
-def make_block(filters: int, stride: int, bottleneck: bool, version: str, drop_path: float) -> Network:
-    """One block as a layer: features `[b, h, w, c]` to `[b, h', w', filters]`."""
-    block, inner = block_of(version, bottleneck), filters // EXPANSION if bottleneck else filters
-    return Network(lambda x: block(x, inner, stride, "block", drop_path), name="residual_block")
+    small = fit_stride(x, stem, "resnet")
+    x, level = add_stem(x, width, small, activate if version == "v1" else None)
+    pyramid = {}
+    for number, (stage, stride, name) in enumerate(places(BLOCKS[depth], version)):
+        level += stride == 2
+        rate = drop_path * number / (sum(BLOCKS[depth]) - 1)
+        x = pyramid[f"P{level}"] = block(x, width * 2**stage, stride, name, rate)
+    if version == "v2":
+        x = pyramid[f"P{level}"] = activate(x, "post")
+    return x, pyramid
 
 
 def places(blocks: tuple[int, ...], version: str) -> list[tuple[int, int, str]]:
@@ -55,19 +45,6 @@ def places(blocks: tuple[int, ...], version: str) -> list[tuple[int, int, str]]:
             strides[-1] = 2
         found += [(stage, stride, f"stage{stage + 1}_block{n}") for n, stride in enumerate(strides, 1)]
     return found
-
-
-def large_stem(x: Any, width: int, normalized: bool = True) -> tuple[Any, int]:
-    """The paper's stem for ImageNet: stride 4, so that the first stage is level 2 of the pyramid."""
-    x = layers.ZeroPadding2D(3, name="stem_pad")(x)
-    x = (convolve if normalized else filter_alone)(x, width, 7, 2, "stem", padding="valid")
-    x = layers.ZeroPadding2D(1, name="pool_pad")(x)
-    return layers.MaxPooling2D(3, 2, name="pool")(x), 2
-
-
-def small_stem(x: Any, width: int, normalized: bool = True) -> tuple[Any, int]:
-    """The stem for pictures of the size of CIFAR's: stride 1."""
-    return (convolve if normalized else filter_alone)(x, width, 3, 1, "stem"), 0
 
 
 # --- blocks --------------------------------------------------------------------------------------------------------
@@ -97,8 +74,7 @@ def bottleneck_block(x: Any, filters: int, stride: int, name: str, drop_path: fl
 def add_shortcut(x: Any, y: Any, filters: int, stride: int, name: str, drop_path: float = 0.0) -> Any:
     """The block's input added to its output, projected where shapes differ."""
     if stride != 1 or x.shape[-1] != filters:
-        x = layers.Conv2D(filters, 1, stride, use_bias=False, kernel_initializer="he_normal", name=f"{name}_0_conv")(x)
-        x = normalize(x, f"{name}_0_norm")
+        x = normalize(filter_alone(x, filters, 1, stride, f"{name}_0", "valid"), f"{name}_0_norm")
     y = drop_examples(y, drop_path, name)
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))
 
@@ -141,21 +117,14 @@ def drop_examples(y: Any, drop_path: float, name: str) -> Any:
 # --- what blocks are made of -----------------------------------------------------------------------------------------
 
 
-def convolve(x: Any, filters: int, size: int, stride: int, name: str, padding: str = "same", last: bool = False) -> Any:
+def convolve(x: Any, filters: int, size: int, stride: int, name: str, last: bool = False) -> Any:
     """Convolution, normalization and, but for a block's last one, activation."""
-    x = filter_alone(x, filters, size, stride, name, padding)
-    x = normalize(x, f"{name}_norm", scale="zeros" if last else "ones")
-    return x if last else layers.ReLU(name=f"{name}_relu")(x)
-
-
-def filter_alone(x: Any, filters: int, size: int, stride: int, name: str, padding: str = "same") -> Any:
-    """Convolution without normalization, activation or bias."""
-    if padding == "same" and stride > 1 and size > 1:  # as the paper's code pads; "same" would pad at the end alone
+    padding = "same"
+    if stride > 1 and size > 1:  # as the paper's code pads; "same" would pad at the end alone
         x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
         padding = "valid"
-    return layers.Conv2D(
-        filters, size, stride, padding, use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
-    )(x)
+    x = filter_alone(x, filters, size, stride, name, padding)
+    return normalize(x, f"{name}_norm", scale="zeros") if last else activate(x, name)
 
 
 def activate(x: Any, name: str) -> Any:

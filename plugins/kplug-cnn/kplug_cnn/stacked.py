@@ -6,56 +6,39 @@ from typing import Any
 
 from keras import layers
 
-from kplug.authoring import Network
-from kplug_cnn.pictures import fit_vgg
+from kplug_cnn.pictures import WithPyramid, fit_vgg
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 HIDDEN = 4096  # units of a dense layer in the paper
 
 
-def make_vgg(depth: int, width: int, batch_norm: bool, hidden: int | None, dropout: float) -> Network:
-    """A VGG as a layer: images `[b, h, w, c]` to features `[b, hidden]`, or `[b, h', w', c']` where hidden is 0."""
-
-    def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        small = fit_vgg(x)  # the paper's dense layers would hold nearly all weights
-        units = (8 * width if small else HIDDEN) if hidden is None else hidden
-        pyramid = {}
-        for stage, count in enumerate(CONVOLUTIONS[depth], 1):
-            x = convolve_repeatedly(x, width * min(2 ** (stage - 1), 8), count, batch_norm, f"block{stage}")
-            pyramid[f"P{stage - 1}"] = x
-            x = pool(x, f"block{stage}")
-        return (add_hidden_layers(x, units, dropout) if units else x), pyramid
-
-    return Network(network, name="vgg")
-
-
-def make_block(filters: int, count: int, batch_norm: bool) -> Network:
-    """A stack and its pooling as a layer: features `[b, h, w, c]` to `[b, h / 2, w / 2, filters]`."""
-    return Network(
-        lambda x: pool(convolve_repeatedly(x, filters, count, batch_norm, "block"), "block"), name="vgg_block"
-    )
+def build_vgg(x: Any, depth: int, width: int, batch_norm: bool, hidden: int | None, dropout: float) -> WithPyramid:
+    """A VGG: images `[b, h, w, c]` to features `[b, hidden]`, or `[b, h', w', c']` where hidden is 0."""
+    small = fit_vgg(x)  # the paper's dense layers would hold nearly all weights
+    units = (8 * width if small else HIDDEN) if hidden is None else hidden
+    pyramid = {}
+    for stage, count in enumerate(CONVOLUTIONS[depth], 1):
+        filters, name = width * min(2 ** (stage - 1), 8), f"block{stage}"
+        x = pyramid[f"P{stage - 1}"] = convolve_repeatedly(x, filters, count, batch_norm, name)
+        x = pool(x, name)
+    return (add_hidden_layers(x, units, dropout) if units else x), pyramid
 
 
 def convolve_repeatedly(x: Any, filters: int, count: int, batch_norm: bool, name: str) -> Any:
+    """3x3 convolutions with ReLU, and normalization between them where it is wanted."""
     for number in range(1, count + 1):
-        x = convolve(x, filters, batch_norm, f"{name}_conv{number}")
+        one = f"{name}_conv{number}"
+        options = {"use_bias": not batch_norm, "kernel_initializer": "he_normal"}
+        x = layers.Conv2D(filters, 3, 1, "same", name=one, **options)(x)
+        if batch_norm:
+            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{one}_norm")(x)
+        x = layers.ReLU(name=f"{one}_relu")(x)
     return x
 
 
 def pool(x: Any, name: str) -> Any:
     """Half the size; "same" keeps what a picture of 28 pixels has, and is the paper's pooling where sides are even."""
     return layers.MaxPooling2D(2, 2, "same", name=f"{name}_pool")(x)
-
-
-def convolve(x: Any, filters: int, batch_norm: bool, name: str) -> Any:
-    """3x3 convolution and ReLU, with normalization between them where it is wanted."""
-    convolution = layers.Conv2D(
-        filters, 3, 1, "same", use_bias=not batch_norm, kernel_initializer="he_normal", name=name
-    )
-    x = convolution(x)
-    if batch_norm:
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
 
 
 def add_hidden_layers(x: Any, units: int, dropout: float) -> Any:

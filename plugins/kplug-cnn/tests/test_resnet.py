@@ -5,7 +5,8 @@ import re
 import keras
 import numpy as np
 import pytest
-from kplug_cnn import residual_block, resnet
+from kplug_cnn import resnet
+from kplug_cnn.blocks import residual_block
 
 from kplug.testing import check
 

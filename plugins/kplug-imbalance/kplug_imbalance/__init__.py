@@ -4,25 +4,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from kplug import (
-    Architecture,
-    Columns,
-    Count,
-    DataInfo,
-    Fraction,
-    Known,
-    Loss,
-    Metric,
-    NonNegative,
-    Positive,
-    Sampler,
-    Source,
-    Text,
-    Unit,
-    hookimpl,
-    known,
-    rule,
-)
+from kplug import Columns, DataInfo, Known, Source, authoring, hookimpl, known, rule
+from kplug.kinds import Architecture, Count, Fraction, Loss, Metric, NonNegative, Positive, Sampler, Text, Unit
 
 kplug_api = 1
 
@@ -52,9 +35,9 @@ def weighted_cross_entropy(data: DataInfo, weights: Weights = "balanced") -> Los
         weights: {name: weight}, 1 where none is named, or balanced: n / (classes * count), in the mean over all
             training examples 1.
     """
-    from kplug_imbalance.losses import weighted
+    from kplug_imbalance.losses import focal as make
 
-    return weighted(data, weights)
+    return make(data, 0.0, weights, "weighted_cross_entropy")
 
 
 @rule(_weights_are_of_classes)
@@ -125,9 +108,9 @@ def cosine_linear(data: DataInfo, scale: Positive = 30.0, dropout: Fraction = 0.
         scale: by which the cosines are multiplied: the inverse of a temperature.
         dropout: share of the features that training leaves out.
     """
-    from kplug_imbalance.heads import cosine_linear as make
+    from kplug_imbalance.heads import build_cosine_linear
 
-    return make(len(data.classes), scale, dropout)
+    return authoring.Network(lambda x: build_cosine_linear(x, len(data.classes), scale, dropout), "cosine_linear")
 
 
 # --- metric --------------------------------------------------------------------------------------------------------
@@ -155,9 +138,9 @@ def oversampled(columns: Columns, data: DataInfo, batch_size: Count = 64) -> Sam
     Args:
         batch_size: examples in a batch.
     """
-    from kplug_imbalance.samplers import oversampled as make
+    from kplug_imbalance.samplers import evenly
 
-    return make(columns, data, batch_size)
+    return evenly(columns, data, batch_size, max)
 
 
 def undersampled(columns: Columns, data: DataInfo, batch_size: Count = 64) -> Sampler:
@@ -168,9 +151,9 @@ def undersampled(columns: Columns, data: DataInfo, batch_size: Count = 64) -> Sa
     Args:
         batch_size: examples in a batch.
     """
-    from kplug_imbalance.samplers import undersampled as make
+    from kplug_imbalance.samplers import evenly
 
-    return make(columns, data, batch_size)
+    return evenly(columns, data, batch_size, min)
 
 
 def class_balanced(columns: Columns, data: DataInfo, batch_size: Count = 64, power: Unit = 0.0) -> Sampler:
@@ -220,11 +203,7 @@ SAMPLERS = [oversampled, undersampled, class_balanced, weighted, repeat_factor]
 # --- source --------------------------------------------------------------------------------------------------------
 
 
-def _as_it_was(of: Known) -> Known:
-    return of
-
-
-@known(_as_it_was)
+@known(lambda of: of)
 def long_tail(of: Source, factor: Factor = 100.0) -> Source:
     """Make the training examples of a source uneven: class i of C keeps n * factor^(-i / (C - 1)) (Cui et al. 2019).
 

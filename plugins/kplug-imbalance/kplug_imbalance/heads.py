@@ -6,8 +6,6 @@ from typing import Any
 
 from keras import layers, ops
 
-from kplug.authoring import Network
-
 
 class Cosines(layers.Layer):
     """Cosines between features `[b, d]` and a learned vector for each class, times a scale, in float32.
@@ -29,13 +27,9 @@ class Cosines(layers.Layer):
         return self.scale * ops.normalize(inputs, axis=-1) @ ops.normalize(self.kernel, axis=0)
 
 
-def cosine_linear(classes: int, scale: float, dropout: float) -> Network:
-    """The head as a layer: a feature map `[b, h, w, c]` is pooled, tokens `[b, n, c]` too."""
-
-    def network(x: Any) -> Any:
-        if len(x.shape) > 2:
-            x = ops.mean(x, axis=tuple(range(1, len(x.shape) - 1)))
-        x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
-        return Cosines(classes, scale, name="scores")(x)
-
-    return Network(network, name="cosine_linear")
+def build_cosine_linear(x: Any, classes: int, scale: float, dropout: float) -> Any:
+    """Scores for features `[b, c]`; a feature map `[b, h, w, c]` is pooled, tokens `[b, n, c]` too."""
+    if len(x.shape) > 2:
+        x = ops.mean(x, axis=tuple(range(1, len(x.shape) - 1)))
+    x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
+    return Cosines(classes, scale, name="scores")(x)

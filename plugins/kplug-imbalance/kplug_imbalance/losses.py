@@ -68,12 +68,8 @@ class Adjusted(keras.losses.Loss):
         return ops.power(ops.maximum(1 - probabilities, keras.config.epsilon()), self.gamma)
 
 
-def weighted(data: DataInfo, weights: Weights) -> keras.losses.Loss:
-    return Adjusted("weighted_cross_entropy", class_weight_vector(weights, data, "weights"), data.multi_label)
-
-
-def focal(data: DataInfo, gamma: float, weights: Weights) -> keras.losses.Loss:
-    return Adjusted("focal", class_weight_vector(weights, data, "weights"), data.multi_label, gamma)
+def focal(data: DataInfo, gamma: float, weights: Weights, name: str = "focal") -> keras.losses.Loss:
+    return Adjusted(name, class_weight_vector(weights, data, "weights"), data.multi_label, gamma)
 
 
 def effective_number(data: DataInfo, beta: float, gamma: float) -> keras.losses.Loss:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -12,19 +12,10 @@ from kplug.errors import listed
 Sampler = Callable[[np.random.Generator], np.ndarray]
 
 
-def oversampled(columns: Columns, data: DataInfo, batch_size: int) -> Sampler:
+def evenly(columns: Columns, data: DataInfo, batch_size: int, choose: Callable[[Iterable[int]], int]) -> Sampler:
+    """A sampler of as many examples of every class, mixed, as `choose` (`max` or `min`) takes of the classes' sizes."""
     rows = [np.flatnonzero(column) for column in members(columns, data, several=False).T]
-    most = max(map(len, rows))
-    return evenly(rows, most, batch_size)
-
-
-def undersampled(columns: Columns, data: DataInfo, batch_size: int) -> Sampler:
-    rows = [np.flatnonzero(column) for column in members(columns, data, several=False).T]
-    return evenly(rows, min(map(len, rows)), batch_size)
-
-
-def evenly(rows: list[np.ndarray], each: int, batch_size: int) -> Sampler:
-    """`each` examples of every class, mixed."""
+    each = choose(map(len, rows))
 
     def epoch(rng: np.random.Generator) -> np.ndarray:
         return rng.permutation(np.concatenate([in_turn(rng, of_class, each) for of_class in rows]))
@@ -103,7 +94,7 @@ def members(columns: Columns, data: DataInfo, several: bool = True) -> np.ndarra
 
 
 def in_turn(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the rows in random order, none once more before all came as often."""
+    """Draw `count` of the rows in random order, none once more before all came as often."""
     rounds = -(-count // len(rows))
     return np.concatenate([rng.permutation(rows) for _ in range(rounds)] or [rows[:0]])[:count]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kplug import Architecture, Count, Natural, NonNegative, SpecError, call, canonical, hookimpl, rule
+from kplug import Architecture, Count, Natural, NonNegative, SpecError, authoring, call, canonical, hookimpl, rule
 from kplug.errors import Problem, listed
 from kplug_nas.blocks import convolution, inverted_residual, pooling, residual, self_attention, separable
 from kplug_nas.forms import form_of_cell, form_of_stages
@@ -68,9 +68,9 @@ def stages(
             1.1^compound, rounded to multiples of 8, height and width of the picture by 1.15^compound, resized at the
             door; 0 leaves all as written. A stem is not scaled.
     """
-    from kplug_nas.networks import make_stages
+    from kplug_nas.networks import build_stages
 
-    return make_stages(stages, stem, compound)
+    return authoring.Network(lambda x: build_stages(x, stages, stem, compound), "stages")
 
 
 # --- cells -----------------------------------------------------------------------------------------------------------
@@ -136,9 +136,9 @@ def cell(
         depth: cells in each stage.
         stages: how many; between two of them a mean over 2x2 pixels halves height and width.
     """
-    from kplug_nas.networks import make_cells
+    from kplug_nas.networks import build_cells
 
-    return make_cells(nodes, width, depth, stages)
+    return authoring.Network(lambda x: build_cells(x, nodes, width, depth, stages), "cell")
 
 
 NETWORKS = [stages, cell]

@@ -7,7 +7,7 @@ added has one scale.
 
 from typing import Literal
 
-from kplug import Architecture, Count, Odd, Positive
+from kplug import Architecture, Count, Odd, Positive, authoring
 
 
 def residual(kernel: Odd = 3) -> Architecture:
@@ -16,9 +16,9 @@ def residual(kernel: Odd = 3) -> Architecture:
     Args:
         kernel: height and width of both, in pixels.
     """
-    from kplug_nas.operations import make_residual
+    from kplug_nas.operations import build_residual
 
-    return make_residual(kernel)
+    return authoring.Network(lambda x: build_residual(x, kernel), "residual")
 
 
 def inverted_residual(expansion: Positive = 6.0, kernel: Odd = 3) -> Architecture:
@@ -28,9 +28,9 @@ def inverted_residual(expansion: Positive = 6.0, kernel: Odd = 3) -> Architectur
         expansion: inner channels by those that come in; 1 leaves the expansion out.
         kernel: height and width of the depthwise kernel, in pixels.
     """
-    from kplug_nas.operations import make_inverted_residual
+    from kplug_nas.operations import build_inverted_residual
 
-    return make_inverted_residual(expansion, kernel)
+    return authoring.Network(lambda x: build_inverted_residual(x, expansion, kernel), "inverted_residual")
 
 
 def separable(kernel: Odd = 3) -> Architecture:
@@ -39,9 +39,9 @@ def separable(kernel: Odd = 3) -> Architecture:
     Args:
         kernel: height and width of the depthwise kernel, in pixels.
     """
-    from kplug_nas.operations import make_separable
+    from kplug_nas.operations import build_separable
 
-    return make_separable(kernel)
+    return authoring.Network(lambda x: build_separable(x, kernel), "separable")
 
 
 def convolution(kernel: Odd = 3) -> Architecture:
@@ -50,9 +50,9 @@ def convolution(kernel: Odd = 3) -> Architecture:
     Args:
         kernel: height and width, in pixels.
     """
-    from kplug_nas.operations import make_convolution
+    from kplug_nas.operations import activate, convolve
 
-    return make_convolution(kernel)
+    return authoring.Network(lambda x: convolve(activate(x, "in"), x.shape[-1], kernel, "in"), "convolution")
 
 
 def pooling(mode: Literal["max", "mean"] = "max", kernel: Odd = 3) -> Architecture:
@@ -75,6 +75,6 @@ def self_attention(heads: Count = 4) -> Architecture:
     Args:
         heads: parts of the features that attend by themselves, a divisor of the channels that come in.
     """
-    from kplug_nas.operations import make_self_attention
+    from kplug_nas.operations import build_self_attention
 
-    return make_self_attention(heads)
+    return authoring.Network(lambda x: build_self_attention(x, heads), "self_attention")

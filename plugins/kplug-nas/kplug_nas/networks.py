@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import keras
-from keras import layers
+from keras import layers, ops
 
 from kplug import SpecError
-from kplug.authoring import Network
 from kplug_nas.forms import scaled_depth, scaled_side, scaled_width
 from kplug_nas.operations import activate, convolve
 
@@ -19,43 +17,35 @@ if TYPE_CHECKING:
 LEVELS = range(12)  # of a pyramid: strides up to 2048
 
 
-def make_stages(stages: Sequence[Stage], stem: Any, compound: float) -> Network:
+def build_stages(x: Any, stages: Sequence[Stage], stem: Any, compound: float) -> tuple[Any, dict[str, Any]]:
     """A network of stages; its pyramid has the last output at each stride, that of the resized picture."""
-
-    def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        x = enlarge(demand_map(x, "stages gets"), compound) if compound else x
-        x, level = begin(demand_map(x, "stages gets"), stem, scaled_width(stages[0].width, compound))
-        pyramid = {}
-        for number, stage in enumerate(stages):
-            x = change(x, scaled_width(stage.width, compound), stage.stride, f"stage{number + 1}_transition")
-            for block in range(scaled_depth(stage.depth, compound)):
-                x = add_block(x, stage, f"stages.{number}", f"stage{number + 1}_block{block + 1}")
-            level = level + (stage.stride == 2) if level is not None else None
-            pyramid[f"P{level}"] = x
-        x = pyramid[f"P{level}"] = activate(x, "last")
-        return x, pyramid if level is not None else {}
-
-    return Network(network, name="stages")
+    x = enlarge(demand_map(x, "stages gets"), compound) if compound else x
+    x, level = begin(demand_map(x, "stages gets"), stem, scaled_width(stages[0].width, compound))
+    pyramid = {}
+    for number, stage in enumerate(stages):
+        x = change(x, scaled_width(stage.width, compound), stage.stride, f"stage{number + 1}_transition")
+        for block in range(scaled_depth(stage.depth, compound)):
+            x = add_block(x, stage, f"stages.{number}", f"stage{number + 1}_block{block + 1}")
+        level = level + (stage.stride == 2) if level is not None else None
+        pyramid[f"P{level}"] = x
+    x = pyramid[f"P{level}"] = activate(x, "last")
+    return x, pyramid if level is not None else {}
 
 
-def make_cells(nodes: Sequence[CellNode], width: int, depth: int, stages: int) -> Network:
+def build_cells(x: Any, nodes: Sequence[CellNode], width: int, depth: int, stages: int) -> tuple[Any, dict[str, Any]]:
     """A network of `depth` cells in each stage."""
-
-    def network(x: Any) -> tuple[Any, dict[str, Any]]:
-        last = before = convolve(demand_map(x, "cell gets"), width, 3, "stem")
-        pyramid = {}
-        for stage in range(stages):
-            channels, name = width * 2**stage, f"stage{stage + 1}"
-            if stage:
-                before = change(before, channels, 2, f"{name}_before")
-                last = change(last, channels, 2, f"{name}_last")
-            for number in range(depth):
-                before, last = last, apply_cell([before, last], nodes, channels, f"{name}_cell{number + 1}")
-            pyramid[f"P{stage}"] = last
-        last = pyramid[f"P{stages - 1}"] = activate(last, "last")
-        return last, pyramid
-
-    return Network(network, name="cell")
+    last = before = convolve(demand_map(x, "cell gets"), width, 3, "stem")
+    pyramid = {}
+    for stage in range(stages):
+        channels, name = width * 2**stage, f"stage{stage + 1}"
+        if stage:
+            before = change(before, channels, 2, f"{name}_before")
+            last = change(last, channels, 2, f"{name}_last")
+        for number in range(depth):
+            before, last = last, apply_cell([before, last], nodes, channels, f"{name}_cell{number + 1}")
+        pyramid[f"P{stage}"] = last
+    last = pyramid[f"P{stages - 1}"] = activate(last, "last")
+    return last, pyramid
 
 
 # --- stages ----------------------------------------------------------------------------------------------------------
@@ -109,8 +99,8 @@ class Enlarged(layers.Layer):
         self.size = size
 
     def call(self, images: Any) -> Any:
-        resized = keras.ops.image.resize(images, self.size, interpolation="bilinear", data_format="channels_last")
-        return keras.ops.cast(resized, images.dtype)
+        resized = ops.image.resize(images, self.size, interpolation="bilinear", data_format="channels_last")
+        return ops.cast(resized, images.dtype)
 
 
 def enlarge(x: Any, compound: float) -> Any:

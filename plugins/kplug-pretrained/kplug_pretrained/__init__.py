@@ -2,54 +2,21 @@
 
 from typing import Literal
 
-from kplug import Architecture, DataInfo, FilePath, Natural, Positive, Rebuild, Size, Source, Text, hookimpl
+from kplug import Architecture, DataInfo, FilePath, Natural, Positive, Rebuild, Size, Source, SpecError, Text, hookimpl
 from kplug.kinds import Known, known, rule
 
 kplug_api = 1
 
 # the functions of keras.applications; a test compares
 Application = Literal[
-    "ConvNeXtBase",
-    "ConvNeXtLarge",
-    "ConvNeXtSmall",
-    "ConvNeXtTiny",
-    "ConvNeXtXLarge",
-    "DenseNet121",
-    "DenseNet169",
-    "DenseNet201",
-    "EfficientNetB0",
-    "EfficientNetB1",
-    "EfficientNetB2",
-    "EfficientNetB3",
-    "EfficientNetB4",
-    "EfficientNetB5",
-    "EfficientNetB6",
-    "EfficientNetB7",
-    "EfficientNetV2B0",
-    "EfficientNetV2B1",
-    "EfficientNetV2B2",
-    "EfficientNetV2B3",
-    "EfficientNetV2L",
-    "EfficientNetV2M",
-    "EfficientNetV2S",
-    "InceptionResNetV2",
-    "InceptionV3",
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Large",
-    "MobileNetV3Small",
-    "NASNetLarge",
-    "NASNetMobile",
-    "ResNet101",
-    "ResNet101V2",
-    "ResNet152",
-    "ResNet152V2",
-    "ResNet50",
-    "ResNet50V2",
-    "VGG16",
-    "VGG19",
-    "Xception",
-]
+    "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "DenseNet121",
+    "DenseNet169", "DenseNet201", "EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3",
+    "EfficientNetB4", "EfficientNetB5", "EfficientNetB6", "EfficientNetB7", "EfficientNetV2B0", "EfficientNetV2B1",
+    "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2L", "EfficientNetV2M", "EfficientNetV2S",
+    "InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small",
+    "NASNetLarge", "NASNetMobile", "ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2", "ResNet50", "ResNet50V2",
+    "VGG16", "VGG19", "Xception",
+]  # fmt: skip
 # pixels under which Keras refuses a network; 32 where nothing is said, the stride of all of them
 LEAST = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}
 WITH_WIDTHS = ("MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small")
@@ -70,9 +37,10 @@ def _classifiers_pool_by_themselves(include_top: bool, pooling: str | None) -> N
         raise ValueError(f"include_top: true gives scores, which pooling: {pooling} would not change; leave one out")
 
 
-def _imagenet_has_1000_classes(name: str, weights: str | None, include_top: bool, data: Known) -> None:
+def imagenet_has_1000_classes(name: str, weights: str | None, include_top: bool, data: Known) -> None:
+    """Raise SpecError where scores of ImageNet's classes are asked of a source that has others, as far as is known."""
     if include_top and weights == "imagenet" and data.classes is not None and len(data.classes) != 1000:
-        raise ValueError(
+        raise SpecError(
             f"{name} with weights: imagenet tells 1000 classes, the source has {len(data.classes)}; include_top: false "
             "gives features, on which a head learns them"
         )
@@ -86,7 +54,7 @@ def _a_small_picture_leaves_something(name: str, data: Known) -> None:
 
 
 @rule(_a_small_picture_leaves_something)
-@rule(_imagenet_has_1000_classes)
+@rule(imagenet_has_1000_classes)
 @rule(_only_mobilenets_have_widths)
 @rule(_classifiers_pool_by_themselves)
 def pretrained(
@@ -119,10 +87,7 @@ def pretrained(
 
 
 def hub(
-    preset: Text,
-    weights: bool = True,
-    pooling: Literal["mean", "max"] | None = None,
-    rebuild: Rebuild = Rebuild(),
+    preset: Text, weights: bool = True, pooling: Literal["mean", "max"] | None = None, rebuild: Rebuild = Rebuild()
 ) -> Architecture:
     """An image backbone of KerasHub, by its preset; it needs the extra: `pip install 'kplug-pretrained[hub]'`.
 
@@ -134,8 +99,10 @@ def hub(
         weights: load the preset's; false begins with random ones.
         pooling: over the picture, features are then [batch, channels].
     """
-    from kplug_pretrained.backbones import make_backbone
-
+    try:
+        from kplug_pretrained.backbones import make_backbone
+    except ModuleNotFoundError as error:
+        raise SpecError(f"{error}; hub needs KerasHub: pip install 'kplug-pretrained[hub]'") from error
     return make_backbone(rebuild, preset, weights, pooling)
 
 

@@ -11,15 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kplug import DataInfo, Rebuild, SpecError
-from kplug.authoring import Network, names_as_if_alone
-from kplug_pretrained import WITH_WIDTHS
+from kplug import DataInfo, Known, Rebuild, SpecError
+from kplug.authoring import Network, layers_of, names_as_if_alone, own_variables
+from kplug_pretrained import WITH_WIDTHS, imagenet_has_1000_classes
 from kplug_pretrained.preprocessing import RGB_DEVIATION, preprocess, with_three_channels
-from kplug_pretrained.pyramid import pyramid_levels
-from kplug_pretrained.weight_files import assign_weights, load_weight_file, weights_by_layer
+from kplug_pretrained.pyramid import features_and_levels, pyramid_levels
+from kplug_pretrained.weight_files import assign_weights, load_weight_file
 
 POOLING = {"mean": "avg", "max": "max"}
-IMAGENET_CLASSES = 1000
 
 
 def make_application(
@@ -32,8 +31,9 @@ def make_application(
     width_multiplier: float,
 ) -> Network:
     """An application as a layer; `kplug_pretrained.pretrained` says the parameters."""
-    if include_top:
-        _refuse_other_classes(data, name, weights)
+    if include_top and not data.classes:
+        raise SpecError("include_top: true gives a score for each class; the source gives no labels")
+    imagenet_has_1000_classes(name, weights, include_top, Known(classes=data.classes))
     options: dict[str, Any] = {"include_top": include_top}
     if pooling:
         options["pooling"] = POOLING[pooling]
@@ -55,7 +55,9 @@ def make_application(
                     load_weight_file(weights, model, name, include_top, len(data.classes), partial(_whole, make))
                 _divide_by_variance(name, model)
         pictures = preprocess(name, with_three_channels(images))
-        return model(pictures) if include_top or pooling else _with_pyramid(model, pictures)
+        if include_top or pooling:
+            return model(pictures)
+        return features_and_levels(model, pyramid_levels(model), pictures)
 
     return Network(network, name="pretrained")
 
@@ -64,16 +66,6 @@ def _whole(make: Any, classes: int) -> keras.Model:
     """The same network with a classifier, as it stands in a file that was written with one."""
     with names_as_if_alone():
         return make(weights=None, include_top=True, classes=classes, pooling=None)
-
-
-def _refuse_other_classes(data: DataInfo, name: str, weights: str | None) -> None:
-    if not data.classes:
-        raise SpecError("include_top: true gives a score for each class; the source gives no labels")
-    if weights == "imagenet" and len(data.classes) != IMAGENET_CLASSES:
-        raise SpecError(
-            f"{name} with weights: imagenet tells {IMAGENET_CLASSES} classes, the source has {len(data.classes)}; "
-            "include_top: false gives features, on which a head learns them"
-        )
 
 
 def _made(name: str, make: Any, size: tuple[int | None, int | None]) -> keras.Model:
@@ -91,12 +83,6 @@ def _made(name: str, make: Any, size: tuple[int | None, int | None]) -> keras.Mo
         raise SpecError(
             f"pictures of {shown} are too small for {name}, {takes}; set data.image.size: {remedy}"
         ) from error
-
-
-def _with_pyramid(model: keras.Model, pictures: Any) -> tuple[Any, dict[str, Any]]:
-    levels = pyramid_levels(model)
-    features, *tensors = keras.Model(model.inputs, [model.output, *levels.values()])(pictures)
-    return features, dict(zip(levels, tensors, strict=True))
 
 
 # --- weights of ImageNet -------------------------------------------------------------------------------------------
@@ -135,9 +121,9 @@ def _divide_by_variance(name: str, model: keras.Model) -> None:
     """
     if not name.startswith("EfficientNetB"):
         return
-    for layer, variables in weights_by_layer(model):
+    for layer in layers_of(model):
         if isinstance(layer, keras.layers.Normalization):
-            variance = variables[1]
+            variance = own_variables(layer)[1]
             if np.allclose(keras.ops.convert_to_numpy(variance).ravel(), RGB_DEVIATION, atol=1e-4):
                 variance.assign(keras.ops.square(variance))
                 layer.finalize_state()

@@ -6,20 +6,18 @@ import json
 from typing import Any
 
 import keras
+import keras_hub
 import tensorflow as tf
 
 from kplug import Rebuild, SpecError
 from kplug.authoring import Network, names_as_if_alone
 from kplug_pretrained.preprocessing import with_three_channels
+from kplug_pretrained.pyramid import features_and_levels
 from kplug_pretrained.weight_files import assign_weights
 
 
 def make_backbone(rebuild: Rebuild, preset: str, weights: bool, pooling: str | None) -> Network:
     """A backbone as a layer; `kplug_pretrained.hub` says the parameters."""
-    try:
-        import keras_hub
-    except ModuleNotFoundError as error:
-        raise SpecError(f"{error}; hub needs KerasHub: pip install 'kplug-pretrained[hub]'") from error
 
     def network(images: Any) -> Any:
         known = rebuild.found_once(f"preset {preset}", lambda: _described(preset))
@@ -27,25 +25,25 @@ def make_backbone(rebuild: Rebuild, preset: str, weights: bool, pooling: str | N
         _refuse_unfit(preset, model, images)
         if weights and not rebuild.weights_follow(model.weights):
             with tf.init_scope(), names_as_if_alone():
-                source = _read(preset, lambda: keras_hub.models.Backbone.from_preset(preset))
+                source = _read(preset)
                 values = [keras.ops.convert_to_numpy(weight) for weight in source.weights]
                 assign_weights(model, list(zip(model.weights, values, strict=True)))
         pictures = with_three_channels(images)
         if known["rescaling"] is not None:
             pictures = keras.layers.Rescaling(*known["rescaling"], name="to_preset")(pictures)
         levels = dict(getattr(model, "pyramid_outputs", None) or {})
-        features, *tensors = keras.Model(model.inputs, [model.output, *levels.values()])(pictures)
+        features, pyramid = features_and_levels(model, levels, pictures)
         if pooling:
             reduce = keras.ops.mean if pooling == "mean" else keras.ops.max
             features = reduce(features, axis=list(range(1, len(features.shape) - 1)))
-        return features, dict(zip(levels, tensors, strict=True))
+        return features, pyramid
 
     return Network(network, name="hub")
 
 
-def _read(preset: str, read: Any) -> Any:
+def _read(preset: str, **options: Any) -> Any:
     try:
-        return read()
+        return keras_hub.models.Backbone.from_preset(preset, **options)
     except Exception as error:  # KerasHub asks several servers, each with errors of its own
         reason = str(error).partition("\n")[0].strip()
         raise SpecError(f"the preset '{preset}' cannot be read: {reason}") from error
@@ -68,17 +66,13 @@ def _refuse_unfit(preset: str, model: Any, images: Any) -> None:
 
 def _described(preset: str) -> dict[str, Any]:
     """All of a preset but its weights, as JSON."""
-    import keras_hub
-
-    model = _read(preset, lambda: keras_hub.models.Backbone.from_preset(preset, load_weights=False))
+    model = _read(preset, load_weights=False)
     described = {"class": type(model).__name__, "config": model.get_config(), "rescaling": _rescaling(preset)}
     return json.loads(json.dumps(described))  # type: ignore[no-any-return]
 
 
 def _backbone(preset: str, name: str, config: dict[str, Any]) -> Any:
     """KerasHub's class of that name, and no other: what a preset says is never looked up beyond its backbones."""
-    import keras_hub
-
     found = getattr(keras_hub.models, name, None)
     if not (isinstance(found, type) and issubclass(found, keras_hub.models.Backbone)):
         raise SpecError(f"the preset '{preset}' is of '{name}', which is no backbone of KerasHub")
@@ -87,10 +81,8 @@ def _backbone(preset: str, name: str, config: dict[str, Any]) -> Any:
 
 def _rescaling(preset: str) -> list[Any] | None:
     """Scale and offset that bring 0 to 1 to the range that the preset's converter makes of bytes."""
-    from keras_hub.layers import ImageConverter
-
     try:
-        converter = ImageConverter.from_preset(preset)
+        converter = keras_hub.layers.ImageConverter.from_preset(preset)
     except (ValueError, FileNotFoundError):  # it says so for a preset of a backbone alone
         return None
     scale = 1.0 if converter.scale is None else converter.scale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ PADDING = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
 
 
 def pyramid_levels(model: keras.Model) -> dict[str, Any]:
-    """`P2` (stride 4) to `P5` (stride 32), those that there are, to tensors of the model.
+    """The tensors of a model by level, `P2` (stride 4) to `P5` (stride 32), as far as it has them.
 
     A level is the last tensor at its stride that everything after it comes from, so that no branch of a block that
     goes on to the next stride is taken for it; a network of cells that look back by two, as NASNet's, has none, and
@@ -41,6 +41,12 @@ def pyramid_levels(model: keras.Model) -> dict[str, Any]:
     return levels
 
 
+def features_and_levels(model: keras.Model, levels: dict[str, Any], pictures: Any) -> tuple[Any, dict[str, Any]]:
+    """The output of a model for pictures, and beside it the tensors of its levels."""
+    features, *tensors = keras.Model(model.inputs, [model.output, *levels.values()])(pictures)
+    return features, dict(zip(levels, tensors, strict=True))
+
+
 def _steps(model: keras.Model) -> list[tuple[Any, list[Any], Any]]:
     """(layer, inputs, output) of every layer that the output needs, each after those that it takes from."""
     return [(node.operation, node.input_tensors, node.outputs[0]) for node in steps_of(model) if node.input_tensors]
@@ -49,7 +55,7 @@ def _steps(model: keras.Model) -> list[tuple[Any, list[Any], Any]]:
 def _tensors_on_every_way(steps: list[tuple[Any, list[Any], Any]]) -> set[int]:
     """Ids of the outputs that no connection passes by: nothing after them takes from anything before them."""
     place = {id(output): number for number, (_, _, output) in enumerate(steps)}
-    reach = [number for number in range(len(steps))]  # of each output, the last step that takes it
+    reach = list(range(len(steps)))  # of each output, the last step that takes it
     for number, (_, inputs, _) in enumerate(steps):
         for tensor in inputs:
             if id(tensor) in place:
@@ -65,13 +71,6 @@ def _tensors_on_every_way(steps: list[tuple[Any, list[Any], Any]]) -> set[int]:
 def stride_of(layer: Any) -> int:
     """The factor by which a layer divides height and width."""
     if isinstance(layer, keras.Sequential):
-        return _product(stride_of(inner) for inner in layer.layers)
+        return math.prod(stride_of(inner) for inner in layer.layers)
     strides = getattr(layer, "strides", 1)
     return int(max(strides) if isinstance(strides, tuple | list) else strides)
-
-
-def _product(numbers: Iterable[int]) -> int:
-    product = 1
-    for number in numbers:
-        product *= number
-    return product

@@ -36,6 +36,10 @@ class Row:
     found: Any
 
     @property
+    def layer(self) -> str:
+        return self.label.partition("/")[0]
+
+    @property
     def fits(self) -> bool:
         return self.found is not None and self.found.shape == tuple(self.variable.shape)
 
@@ -65,11 +69,13 @@ def load_weight_file(
     """
     with _opened(path) as file:
         rows, extra = compare(file, model)
-        if not include_top and extra and all(row.fits for row in rows) and _is_of(file, whole(extra[-1][1][-1])):
+        differing = [row for row in rows if not row.fits]
+        if not include_top and extra and not differing and _is_of(file, whole(extra[-1][1][-1])):
             extra = []
-        if extra or not all(row.fits for row in rows):
-            hint = _hint(rows, extra, include_top, classes)
-            raise SpecError(f"{path} is not of {_described(name, include_top)}: {_differences(rows, extra)}{hint}")
+        if extra or differing:
+            form = f"{name} {'with' if include_top else 'without'} its classifier"
+            hint = _hint(differing, rows[-1], classes) if include_top and not extra else ""
+            raise SpecError(f"{path} is not of {form}: {_differences(differing, extra)}{hint}")
         try:
             values = [(row.variable, row.found[()]) for row in rows]
         except OSError as error:
@@ -78,7 +84,7 @@ def load_weight_file(
 
 
 def _is_of(file: h5py.File, model: keras.Model) -> bool:
-    """True where a file holds the weights of the model, and nothing else."""
+    """Return True where a file holds the weights of the model, and nothing else."""
     rows, extra = compare(file, model)
     return not extra and all(row.fits for row in rows)
 
@@ -190,11 +196,6 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in whole]
 
 
-def weights_by_layer(model: keras.Model) -> list[tuple[Any, list[Any]]]:
-    """Every layer that has weights of its own, with them."""
-    return [(layer, own_variables(layer)) for _, layer in _keys(model)]
-
-
 def _label(layer: Any, variable: Any) -> str:
     return f"{layer.name}/{variable.name}"
 
@@ -202,24 +203,16 @@ def _label(layer: Any, variable: Any) -> str:
 # --- what differs --------------------------------------------------------------------------------------------------
 
 
-def _described(name: str, include_top: bool) -> str:
-    return f"{name} with its classifier" if include_top else f"{name} without its classifier"
-
-
-def _differences(rows: Sequence[Row], extra: Sequence[tuple[str, Shape]]) -> str:
-    said = [row.difference for row in rows if not row.fits]
+def _differences(differing: Sequence[Row], extra: Sequence[tuple[str, Shape]]) -> str:
+    said = [row.difference for row in differing]
     said += [f"{label} {shape} is in the file alone" for label, shape in extra]
     more = len(said) - SHOWN
     return "; ".join(said[:SHOWN]) + (f"; {more} more differ" if more > 0 else "")
 
 
-def _hint(rows: Sequence[Row], extra: Sequence[tuple[str, Shape]], include_top: bool, classes: int) -> str:
-    """The likely cause of the differences between a file and a network, for a person; empty where none shows."""
-    differing = [row for row in rows if not row.fits]
-    if not include_top or extra or not differing:
-        return ""
-    last = rows[-1].label.partition("/")[0]
-    if {row.label.partition("/")[0] for row in differing} != {last}:
+def _hint(differing: Sequence[Row], last: Row, classes: int) -> str:
+    """The likely cause where only a network's last layer differs from the file's, for a person; else empty."""
+    if {row.layer for row in differing} != {last.layer}:
         return ""
     bias = differing[-1].found
     if bias is None:

@@ -54,10 +54,6 @@ class _Place:
     training: _Training | None = None
     is_to_leave: bool = False  # once its call has returned
 
-    @property
-    def is_idle(self) -> bool:
-        return bool(self.node) and self.training is None
-
 
 class RayCluster(TrialExecutor):
     """Trainings on a Ray cluster; `kplug_ray.ray_cluster` says the parameters."""
@@ -142,7 +138,7 @@ class RayCluster(TrialExecutor):
     def _fill(self) -> None:
         """Give free places to trainings that wait, and have Ray make places for the others."""
         for place in self.places:
-            if place.is_idle and self.waiting:
+            if place.node and place.training is None and self.waiting:
                 place.training = self.waiting.popleft()
                 place.call = place.actor.train.remote(place.training.job, place.training.anew).future()
         while self.is_connected and len(self.places) < min(self.workers, len(self.trainings)):
@@ -161,7 +157,7 @@ class RayCluster(TrialExecutor):
             ray.kill(place.actor)
 
     def _say_that_none_fits(self) -> None:
-        """A line, once, where no node has what a training takes."""
+        """Log once that no node has what a training takes, where that is so."""
         if any(place.node for place in self.places) or not self.waiting:
             self.said_that_none_fits, self.looked = False, time.monotonic()
             return
@@ -263,7 +259,7 @@ def _open(address: str | None) -> None:
 
 
 def _reach(address: str) -> None:
-    """OSError where nobody answers at host:port; Ray would try for minutes, deaf to signals."""
+    """Raise OSError where nobody answers at host:port; Ray would try for minutes, deaf to signals."""
     host, _, port = address.rpartition(":")
     if port.isdecimal() and "://" not in address:
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN).close()

@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import ray
@@ -37,7 +37,10 @@ class Place:
 
     def __init__(self, environment: Mapping[str, str], folder: str) -> None:
         self.environment = dict(environment)
-        self.environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(_paths(environment, os.environ)))
+        paths = [
+            path for of in (environment, os.environ) for path in of.get("PYTHONPATH", "").split(os.pathsep) if path
+        ]
+        self.environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
         self.folder = folder
         self.processes = Processes(1)
         if not ray.get_gpu_ids():
@@ -93,16 +96,11 @@ class Place:
         return events
 
     def _set_environment(self) -> None:
-        """Before each call: Ray sets its own number of threads before each."""
+        """Give this process the search's environment: Ray sets its own number of threads before each call."""
         for name in of_trainings(os.environ):
             if name not in self.environment:
                 del os.environ[name]
         os.environ.update(self.environment)
-
-
-def _paths(*environments: Mapping[str, str]) -> Iterator[str]:
-    for environment in environments:
-        yield from filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
 
 
 def of_trainings(environment: Mapping[str, str] | None = None) -> dict[str, str]:
