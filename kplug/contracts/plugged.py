@@ -9,7 +9,7 @@ from typing import Any
 
 from kplug.contracts import tiny
 from kplug.hookspecs import hookimpl
-from kplug.spec.component import BadComponent, Component
+from kplug.spec.component import BadComponent, Component, read_component
 from kplug.spec.plugins import Host, Plugin, host, using
 
 TINY, TESTED = "kplug-testing", "tested"  # the distributions of the tiny sources and of a function that no plugin has
@@ -69,8 +69,9 @@ def knowing(function: Callable[..., Any]) -> Iterator[Component]:
         found = [c for c in extended.registry.components if c.function is function]
         if not found:
             try:
-                extended.registry.add([function], TESTED)
+                read_component(function)
             except BadComponent as error:
                 raise AssertionError(f"this is no component: {error}") from error
+            extended.registry.add([function], TESTED)
             found = extended.registry.components[-1:]
         yield found[0]
