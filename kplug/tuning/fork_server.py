@@ -108,8 +108,8 @@ def _train(job: Job, end: socket.socket) -> NoReturn:
         os.setpgrp()  # so that what it starts can be ended with it
         _die_with_parent()
         _be_the_first_to_die()
-        # In this order: a SIGTERM that came since the fork is kept back until it is let through, and must then find the
-        # handler that has the training write a checkpoint; before, it would end the process.
+        # In this order: a SIGTERM that came since the fork is held back until it is let through here. It must then find
+        # a handler, which has the training end with its last words; without one the process would be gone at once.
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, _terminate)
