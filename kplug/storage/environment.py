@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -39,6 +38,8 @@ def digest_of_source(entry: Path, built_in: Path = BUILT_IN) -> str:
         entry: the file of the module that is the plugin.
         built_in: the folder of the built-in plugins.
     """
+    import hashlib  # loads OpenSSL, for which `kplug check` and `--help` have no use
+
     if entry.is_relative_to(built_in):
         folder = built_in / entry.relative_to(built_in).parts[0]
     else:

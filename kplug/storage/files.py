@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import time
@@ -19,6 +18,8 @@ UNTOUCHED = "what was written before it is untouched"
 
 def digest_of(file: Path) -> str:
     """The SHA-256 of a file's content, as hexadecimal digits."""
+    import hashlib  # loads OpenSSL, for which `kplug check` and `--help` have no use
+
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
