@@ -156,6 +156,12 @@ def test_epochs_may_be_raised(whole, tmp_path, capsys):
     assert longer.finished and longer.spec["fit.stages"][0].arguments["epochs"] == 2
 
 
+def test_a_run_killed_as_soon_as_it_is_longer_is_longer_still(whole, tmp_path):
+    more = Run.open(shutil.copytree(whole.path, tmp_path / "more"))
+    more.rewritten(more.spec.at({"fit.stages.0.epochs": 2}))  # the last that was done before the kill
+    assert [row["epoch"] for row in resume(more.path).rows("metrics.jsonl")] == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -86,12 +86,18 @@ def refuse_other_data(run: Run, data: Data) -> None:
 
 
 def newest_checkpoint(run: Run, plan: Plan) -> Checkpoint | None:
-    """The checkpoint to go on from, None is the first step. The end of a run is not the end where it became longer."""
+    """The checkpoint to go on from, None is the first step. The end of a run is not the end where it became longer.
+
+    A checkpoint tells how many epochs its stage was to have, since the run's spec has the raised number as soon as it
+    goes on, and may be killed before its first new checkpoint. For those of 0.1.0, which do not tell, the request counts.
+    """
     found, complaints = Checkpoints(run, plan.checkpoint.keep).newest()
     for complaint in complaints:
         log(complaint)
-    is_of_last_stage = found is not None and found.state["stage"] == len(plan.stages) - 1
-    return found.unfinished() if found and plan.is_longer and is_of_last_stage else found
+    if found is None or found.state["stage"] < len(plan.stages) - 1:
+        return found
+    is_longer = plan.stages[-1].epochs > found.state["epochs"] if "epochs" in found.state else plan.is_longer
+    return found.unfinished() if is_longer else found
 
 
 def threads_of(run: Run) -> int:

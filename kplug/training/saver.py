@@ -101,6 +101,7 @@ class Saver(keras.callbacks.Callback):
             return
         states = [callback.state() for callback in self.remembering]
         position = {"stage": self.recorder.stage, "first_epoch": self.first_epoch, "step": self.step, "done": done}
+        position["epochs"] = self.params["epochs"] - self.first_epoch
         self.checkpoints.save(self.model, {**position, "keeper": self.recorder.state(), "callbacks": states})
         self.saved_at, self.saved_when = self.step, time.monotonic()
         if self.is_stopping:
