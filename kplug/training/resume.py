@@ -89,7 +89,7 @@ def newest_checkpoint(run: Run, plan: Plan) -> Checkpoint | None:
     """The checkpoint to go on from, None is the first step. The end of a run is not the end where it became longer.
 
     A checkpoint tells how many epochs its stage was to have, since the run's spec has the raised number as soon as it
-    goes on, and may be killed before its first new checkpoint. For those of 0.1.0, which do not tell, the request counts.
+    goes on, and may be killed before its first new checkpoint. Those of 0.1.0 do not tell: there the request counts.
     """
     found, complaints = Checkpoints(run, plan.checkpoint.keep).newest()
     for complaint in complaints:
