@@ -74,7 +74,7 @@ class FitInfo:
     epochs: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchInfo:
     """The space that an oracle searches, and what is best in it.
 
@@ -97,7 +97,7 @@ class SearchInfo:
     space: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Proposal:
     """A point that an oracle proposes, where more is to be said of it than its values.
 
@@ -114,7 +114,7 @@ class Proposal:
     values: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Columns:
     """The table of a split: what is known of every example without loading it.
 
@@ -142,7 +142,7 @@ class Columns:
         return {name: array for name, array in self.arrays.items() if array.dtype.kind in "biuf"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rebuild:
     """The run that a part of a network is built for, as far as the part may know it; `Rebuild()` stands for none.
 
@@ -207,7 +207,7 @@ class Monitor:
 # --- what sources and tasks return -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """A part of a source: the table of its examples, and how one of them is loaded.
 
@@ -235,7 +235,7 @@ class Split:
         return self.columns.size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Signature:
     """An entry of an export: a function that the saved model offers, with what it takes and gives.
 
@@ -250,7 +250,7 @@ class Signature:
     outputs: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Learner:
     """The product of a task: all that training, evaluation and export need.
 

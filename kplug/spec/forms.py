@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kplug.spec.component import Component
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class _Form:
     """The base of all forms.
 
@@ -28,7 +28,7 @@ class _Form:
     marks: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Leaf(_Form):
     """A plain value: bool, int, float, str, None, Any, a Literal.
 
@@ -41,7 +41,7 @@ class Leaf(_Form):
     choices: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OfKind(_Form):
     """A node of a kind.
 
@@ -54,14 +54,14 @@ class OfKind(_Form):
     is_maker: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Section(_Form):
     """A mapping with the keys of a dataclass, which needs no `type`."""
 
     component: Component
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ListOf(_Form):
     """A list, of any length or, written as `tuple[X, Y]`, of one."""
 
@@ -69,7 +69,7 @@ class ListOf(_Form):
     length: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class MapOf(_Form):
     """A mapping with text, or some words alone, as its keys."""
 
@@ -77,7 +77,7 @@ class MapOf(_Form):
     item: Form
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OneOf(_Form):
     """A union: any of several forms, of which one at most is of a kind."""
 

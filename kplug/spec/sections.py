@@ -28,11 +28,13 @@ from kplug.kinds import (
     rule,
 )
 
+# Sections are declared, hardly made, and never compared or printed: eq and repr would cost each start of the command
+# line 8 ms, as every method of a dataclass is compiled when its class is.
 FORMAT: Literal[1] = 1
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ImageSection:
     """The size that pictures are brought to, in training and in what is served.
 
@@ -53,7 +55,7 @@ def _fold_is_there(fold: int, of: int) -> None:
 
 
 @rule(_fold_is_there)
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FoldSection:
     """One part of the training examples, which validates (cross-validation).
 
@@ -66,7 +68,7 @@ class FoldSection:
     of: Annotated[int, Ge(2)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DataSection:
     """The data: where pictures come from, and in which order and form they reach the model.
 
@@ -88,7 +90,7 @@ class DataSection:
     augment: list[Augmentation] = ()  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CheckpointSection:
     """When the whole state of a training is kept, so that a killed run goes on.
 
@@ -103,7 +105,7 @@ class CheckpointSection:
     keep: Count = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StageSection:
     """A further stage of a training: the model built anew with some values changed, its weights carried over.
 
@@ -116,7 +118,7 @@ class StageSection:
     set: dict[Text, Any] = call()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FitSection:
     """The training of the model.
 
@@ -149,7 +151,7 @@ class FitSection:
     stages: list[StageSection] = ()  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ExportSection:
     """The export: what it offers to those who serve it.
 
@@ -168,7 +170,7 @@ def _one_direction(minimize: str | None, maximize: str | None) -> None:
 
 
 @rule(_one_direction)
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ObjectiveSection:
     """A number that a search makes small or large.
 
@@ -185,7 +187,7 @@ class ObjectiveSection:
     weight: NonNegative = 0.07
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LimitSection:
     """The limits that a trial's number must keep to.
 
@@ -198,7 +200,7 @@ class LimitSection:
     at_most: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RepeatsSection:
     """The trainings of each point; its objective is their mean, and the spread is told beside it.
 
@@ -211,7 +213,7 @@ class RepeatsSection:
     folds: Annotated[int, Ge(2)] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SearchSection:
     """The search: which values of a spec are tried, and what is best.
 
@@ -249,7 +251,7 @@ class SearchSection:
     failures: Count = 5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SpecSection:
     """One experiment: a task, its data, and how it is trained.
 

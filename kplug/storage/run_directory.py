@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import json
 import os
-import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -143,6 +142,8 @@ class RunDirectory:
 
     def describe_environment(self, chosen: dict[str, Any]) -> None:
         """Write environment.json: versions, plugins, machine, and `chosen`, which the training settled on."""
+        import platform  # 2 ms, which the command line need not wait for
+
         self.write_json(
             "environment.json",
             {
