@@ -18,16 +18,33 @@ if TYPE_CHECKING:
     from kplug.console import inherited_environment as inherited_environment
     from kplug.console import load_tensorflow as load_tensorflow
     from kplug.console import log as log
+    from kplug.data.augment import views as views
+    from kplug.data.raw import read as read
     from kplug.data.splits import choose_rows as choose_rows
     from kplug.inference.run import open_run as open_run
     from kplug.model.class_weights import class_weight_vector as class_weight_vector
     from kplug.model.class_weights import example_weights as example_weights
+    from kplug.model.graph import outputs_of as outputs_of
     from kplug.model.learner import restored_learner as restored_learner
     from kplug.model.network import Network as Network
     from kplug.model.patches import key_in_files as key_in_files
     from kplug.model.patches import layers_of as layers_of
     from kplug.model.patches import own_variables as own_variables
     from kplug.model.patches import steps_of as steps_of
+    from kplug.model.scores import Targets as Targets
+    from kplug.model.scores import answers as answers
+    from kplug.model.scores import endpoints_of_classes as endpoints_of_classes
+    from kplug.model.scores import has_unknown as has_unknown
+    from kplug.model.scores import known_rows as known_rows
+    from kplug.model.scores import metrics_argument as metrics_argument
+    from kplug.model.scores import outputs_of_classes as outputs_of_classes
+    from kplug.model.scores import ranked as ranked
+    from kplug.model.scores import refuse_unseen_classes as refuse_unseen_classes
+    from kplug.model.stepped import Follower as Follower
+    from kplug.model.stepped import Step as Step
+    from kplug.model.stepped import Stepped as Stepped
+    from kplug.model.stepped import across_replicas as across_replicas
+    from kplug.model.stepped import follow as follow
     from kplug.model.trained_part import names_as_if_alone as names_as_if_alone
     from kplug.model.weights import finalize as finalize
     from kplug.spec.build import build as build
@@ -37,24 +54,41 @@ if TYPE_CHECKING:
 # Each name stays in the module whose noun it is. Beside these a plugin may import `kplug`, `kplug.kinds`,
 # `kplug.errors`, `kplug.testing` and `kplug.tuning.executor`, and nothing else of kplug, as tests/test_house.py checks.
 _PLACES = {
+    "across_replicas": "kplug.model.stepped",
+    "answers": "kplug.model.scores",
     "build": "kplug.spec.build",
     "choose_rows": "kplug.data.splits",
     "class_weight_vector": "kplug.model.class_weights",
+    "endpoints_of_classes": "kplug.model.scores",
     "example_weights": "kplug.model.class_weights",
     "finalize": "kplug.model.weights",
+    "follow": "kplug.model.stepped",
+    "Follower": "kplug.model.stepped",
+    "has_unknown": "kplug.model.scores",
     "inherited_environment": "kplug.console",
     "key_in_files": "kplug.model.patches",
+    "known_rows": "kplug.model.scores",
     "layers_of": "kplug.model.patches",
     "load_tensorflow": "kplug.console",
     "log": "kplug.console",
+    "metrics_argument": "kplug.model.scores",
     "names_as_if_alone": "kplug.model.trained_part",
     "Network": "kplug.model.network",
     "open_run": "kplug.inference.run",
+    "outputs_of": "kplug.model.graph",
+    "outputs_of_classes": "kplug.model.scores",
     "own_variables": "kplug.model.patches",
     "Processes": "kplug.tuning.local_executor",
+    "ranked": "kplug.model.scores",
+    "read": "kplug.data.raw",
     "refuse_unknown_classes": "kplug.spec.class_weights",
+    "refuse_unseen_classes": "kplug.model.scores",
     "restored_learner": "kplug.model.learner",
+    "Step": "kplug.model.stepped",
+    "Stepped": "kplug.model.stepped",
     "steps_of": "kplug.model.patches",
+    "Targets": "kplug.model.scores",
+    "views": "kplug.data.augment",
 }
 
 

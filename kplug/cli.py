@@ -114,8 +114,8 @@ def train(
 @cli.command()
 @click.argument("run")
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
-@number("--views", 1, "Mean over so many views of a picture: itself and others, as data.augment makes them.")
-@changes("Change data: the source, the augmentation.")
+@number("--views", 1, "Mean over so many views of an example: itself and others, as data.augment makes them.")
+@changes("Change data or evaluators: the source, the augmentation.")
 @click.option("--name", help="Of an evaluation with --views or --set; part of the names of its files.")
 @as_json
 def evaluate(run: str, split: str, views: int, changes: tuple[str, ...], name: str | None, as_json: bool) -> None:
@@ -128,14 +128,41 @@ def evaluate(run: str, split: str, views: int, changes: tuple[str, ...], name: s
 
 @cli.command()
 @click.argument("run")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option("--endpoint", metavar="NAME", help="What is asked.  [default: the task's first endpoint]")
+@click.option("--with", "given", metavar="NAME=VALUE", multiple=True, help="An input of all rows; @FILE.npy an array.")
+@click.option("--rows", metavar="FILE.jsonl", help="A row of inputs by name in each line.")
+@click.option("--to", metavar="DIR", help="Write every output as a file there.")
 @number("--top", 5, "How many classes to name.")
 @as_json
-def predict(run: str, files: tuple[str, ...], top: int, as_json: bool) -> None:
-    """Ask a run about picture files."""
-    answers = open_run(run).predict(files, top)
-    lines = (f"{found['file']}: {_in_words(found)}" for found in answers)
-    print(json.dumps(answers, indent=2) if as_json else "\n".join(lines))
+def predict(
+    run: str,
+    files: tuple[str, ...],
+    endpoint: str | None,
+    given: tuple[str, ...],
+    rows: str | None,
+    to: str | None,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Ask a run about files, or about other inputs by name."""
+    values = inputs_of(given)
+    answers = open_run(run).predict(files, top, endpoint, values, rows, to)
+    print(json.dumps(answers, indent=2) if as_json else "\n".join(map(_in_words, answers)))
+
+
+def inputs_of(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The inputs that texts such as `NAME=VALUE` say, as they are written: the endpoint knows what they are."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        where = f"--with {text}"
+        if not equals or not name:
+            raise SpecError("write it as NAME=VALUE", where=where)
+        if name in found:
+            raise SpecError(f"the input {name} is given twice", where=where)
+        found[name] = value
+    return found
 
 
 @cli.command()
@@ -154,15 +181,16 @@ def export(run: str, directory: str | None, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("kind", required=False)
+@click.argument("name", required=False)
 @as_json
-def components(kind: str | None, as_json: bool) -> None:
+def components(kind: str | None, name: str | None, as_json: bool) -> None:
     """List what a spec can be written with.
 
-    With a KIND (architecture, loss, ...): its components and their parameters.
+    With a KIND (architecture, loss, ...): its components and their parameters. With a NAME too: that one whole.
     """
     from kplug.spec.listing import components_listing
 
-    print(components_listing(host().registry, kind, as_json))
+    print(components_listing(host().registry, kind, as_json, name))
 
 
 @cli.command()
@@ -189,12 +217,13 @@ def answer(result: dict[str, Any], as_json: bool) -> None:
 
 
 def _in_words(found: dict[str, Any]) -> str:
-    """The answer to a picture, in a line."""
+    """The answer to one row, in a line."""
+    said = f"{found['file']}: " if "file" in found else ""
     if not found["valid"]:
-        return "not a picture that can be read (JPEG, PNG, BMP or GIF)"
+        return f"{said}it cannot be read"
     if "top" in found:
-        return "  ".join(f"{name} {score:.3f}" for name, score in found["top"])
-    return json.dumps({key: value for key, value in found.items() if key not in ("file", "valid")})
+        return said + "  ".join(f"{name} {score:.3f}" for name, score in found["top"])
+    return said + json.dumps({key: value for key, value in found.items() if key not in ("file", "valid")})
 
 
 def complain(error: BaseException) -> None:

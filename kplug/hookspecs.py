@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import click
 
     from kplug.inference.run import Run
+    from kplug.kinds import Kind
     from kplug.tuning.search import Search
 
 
@@ -26,6 +27,11 @@ hookimpl = HookimplMarker("kplug")
 @hookspec
 def components() -> list[Callable[..., Any]]:  # type: ignore[empty-body]
     """The typed functions that this plugin contributes; each one's return annotation says its kind."""
+
+
+@hookspec
+def kinds() -> list[Kind]:  # type: ignore[empty-body]
+    """The kinds of component that this plugin declares, beside kplug's own: `Kind(name, promise, contract)`."""
 
 
 @hookspec
@@ -48,7 +54,7 @@ def evaluated(run: Run, split: str, name: str, predictions: Any, columns: Any) -
         name: of this evaluation, by which files are told apart: the split's, or one with what `--name` adds.
         predictions: outputs of the task's serving signature, name to array with a row for each example; a mapping that
             computes them when the first is looked at.
-        columns: `Columns` of the split, rows in the same order.
+        columns: `Columns` of the rows in the same order: those of the split, and those that the sampler gives.
     """
 
 

@@ -8,24 +8,49 @@ The annotation of a parameter says what may fill it; the return annotation says 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
 from kplug.errors import SpecError, did_you_mean, listed  # noqa: F401  offered from here too
-from kplug.records import Columns, DataInfo, Field, FitInfo, Learner, Rebuild, SearchInfo, Signature, Split  # noqa: F401
+from kplug.records import (  # noqa: F401
+    AsItIs,
+    Codec,
+    Columns,
+    DataInfo,
+    Field,
+    FitInfo,
+    Learner,
+    Rebuild,
+    SearchInfo,
+    Signature,
+    Split,
+    Table,
+)
 
 # --- kinds ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The kind of thing that a component makes. A type checker sees `Any`; the host reads this mark."""
+    """The kind of thing that a component makes. A type checker sees `Any`; the host reads this mark.
+
+    A plugin declares one of its own, which others import from it, and gives it to the host by the hook `kinds`:
+
+        Decoder = Annotated[Any, Kind("decoder", "a Keras layer: pyramid of features to scores [b, h, w, n]")]
+
+    Args:
+        name: in lower case, unique.
+        promise: what a component returns, in one phrase.
+        contract: "package.module:function" that `kplug.testing.check` calls with the thing that a component made; it
+            raises AssertionError where the promise is broken. Kinds of kplug have contracts of their own.
+    """
 
     name: str
     promise: str
+    contract: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -33,9 +58,11 @@ class Kind:
 
 Architecture = Annotated[Any, Kind("architecture", "Keras model or layer: images in 0 to 1, or features, to features")]
 Loss = Annotated[Any, Kind("loss", "a keras.losses.Loss: one value per example")]
+Feature = Annotated[Any, Kind("feature", "a Codec: how one field of an example is learnt, read, kept and served")]
 Augmentation = Annotated[Any, Kind("augmentation", "(batch, seed) -> batch: pure, batched, graph-safe")]
-Sampler = Annotated[Any, Kind("sampler", "(rng) -> int64 [steps, batch]: the rows of an epoch; -1 pads")]
+Sampler = Annotated[Any, Kind("sampler", "(rng) -> int64 [steps, batch]: the rows of an epoch; -1 pads; or a Table")]
 Source = Annotated[Any, Kind("source", "{split name: Split}")]
+Evaluator = Annotated[Any, Kind("evaluator", "a SplitEvaluator: figures of a whole split")]
 Task = Annotated[Any, Kind("task", "a Learner")]
 Optimizer = Annotated[Any, Kind("optimizer", "a keras.optimizers.Optimizer")]
 Schedule = Annotated[Any, Kind("schedule", "a keras.optimizers.schedules.LearningRateSchedule")]
@@ -48,8 +75,8 @@ Executor = Annotated[Any, Kind("executor", "a kplug.tuning.executor.TrialExecuto
 
 # fmt: off
 _KINDS = (
-    Architecture, Loss, Augmentation, Sampler, Source, Task, Optimizer, Schedule, Metric, Callback, Strategy, Oracle,
-    Pruner, Executor,
+    Architecture, Loss, Feature, Augmentation, Sampler, Source, Task, Evaluator, Optimizer, Schedule, Metric, Callback,
+    Strategy, Oracle, Pruner, Executor,
 )
 # fmt: on
 KINDS: dict[str, Kind] = {kind.__metadata__[0].name: kind.__metadata__[0] for kind in _KINDS}
@@ -141,11 +168,32 @@ def injected(record: C) -> C:
 
 
 @dataclass(frozen=True)
-class SeesImages:
-    """Marks a parameter whose node gets the data's images themselves, so that their size is known to its rules."""
+class Sees:
+    """Marks a parameter whose node gets a field of the data itself, so that its shape is known to the node's rules.
+
+        model: Annotated[Architecture, Sees("image")]
+
+    Args:
+        field: name of the field; one in braces is the parameter of the same component that names it: "{image}".
+    """
+
+    field: str
 
 
-ImageArchitecture = Annotated[Architecture, SeesImages()]
+@dataclass(frozen=True)
+class NamesField:
+    """Marks text that is the name of a field of the data: `kplug check` refuses one that the source does not have.
+
+    Args:
+        has_classes: the field's classes are those of the task: `DataInfo.classes`, `counts` and `multi_label` are of
+            it for the component and all below it.
+    """
+
+    has_classes: bool = False
+
+
+FieldName = Annotated[str, MinLen(1), NamesField()]
+LabelName = Annotated[str, MinLen(1), NamesField(has_classes=True)]
 
 
 @dataclass(frozen=True)
@@ -153,13 +201,24 @@ class Known:
     """The facts that a spec tells of its data, and its source of itself, before anything is opened, for `kplug check`.
 
     Args:
-        image: height, width and channels of the images that a network gets, None where one is not known; for a node
-            that does not get the data's images, all None.
-        classes: class names by label; None where they are not known.
+        features: field to the name of its feature, or to `call(NAME, ...)`, or to None where the field joins a batch as
+            numbers, or as text where the spec gives it a feature; None where a source cannot say which fields it has.
+        facts: field to what is known of it, in the words of its feature: {"image": {"size": (32, 32)}}.
+        shapes: field to its shape in a batch as far as it is known; the host fills it.
+        sees: the shape of the field that a node gets, for a parameter that is marked `Sees`; else None.
+        label: the field of classes that the task names.
     """
 
-    image: tuple[int | None, int | None, int | None] = (None, None, None)
-    classes: tuple[str, ...] | None = None
+    features: Mapping[str, Any] | None = None
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    sees: tuple[int | None, ...] | None = None
+    label: str = "label"
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Class names by label; None where they are not known."""
+        return tuple(self.facts.get(self.label, {}).get("classes") or ()) or None
 
 
 def known(tell: Callable[..., Known]) -> Callable[[F], F]:
@@ -180,6 +239,26 @@ def canonical(form: Callable[..., Any]) -> Callable[[F], F]:
             of TensorFlow, and returns what equal calls share: plain data, compared in place of those parameters.
     """
     return lambda function: _marked(function, canonical=form)
+
+
+def gives(*names: str) -> Callable[[F], F]:
+    """Say by which names a component gives more than its kind promises, so that `kplug check` can compare.
+
+    Args:
+        names: of a sampler, the columns of its `Table`, which join each batch; of a task, the outputs of its main
+            endpoint.
+    """
+    return lambda function: _marked(function, gives=names)
+
+
+def needs(*names: str) -> Callable[[F], F]:
+    """Say what a component needs, so that `kplug check` refuses a spec in which nobody gives it.
+
+    Args:
+        names: of a task, arrays of a batch that the source or both samplers give; one in braces is the parameter that
+            names it: "{role}". Of an evaluator, the outputs of the task's main endpoint that it looks at.
+    """
+    return lambda function: _marked(function, needs=names)
 
 
 def by_epochs(function: F) -> F:

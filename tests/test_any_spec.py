@@ -144,12 +144,19 @@ def nodes(kind, depth):
 
 RULED = {  # parameters of sections whose rules look at several of them
     "SearchSection": {
-        "space": st.just({"data.image.resize": {"choice": ["pad", "crop", "stretch"]}}),
-        "first": st.sampled_from([[], [{}], [{"data.image.resize": "crop"}]]),
+        "space": st.just({"fit.precision": {"choice": ["auto", "float32", "mixed_float16", "mixed_bfloat16"]}}),
+        "first": st.sampled_from([[], [{}], [{"fit.precision": "mixed_float16"}]]),
         "objective": st.sampled_from([{"minimize": "loss"}, [{"maximize": "a"}, {"minimize": "flops", "target": 2.0}]]),
         "constraints": st.just({"parameters": {"at_most": 1e6}}),
     },
-    "FoldSection": {"fold": st.integers(0, 1), "of": st.integers(2, 9)},
+    # fields that sources have or might have
+    "DataSection": {
+        "features": st.dictionaries(
+            st.sampled_from(["image", "label", "age"]), st.deferred(lambda: nodes("feature", depth=1))
+        )
+    },
+    "ShareSection": {"by": st.none()},  # a name would have to be a field of the source
+    "FoldSection": {"fold": st.integers(0, 1), "of": st.integers(2, 9), "by": st.none()},
 }
 
 
@@ -165,6 +172,8 @@ specs = st.deferred(lambda: values(SpecSection))
 
 def ruled(data, problem):
     """True where what is wrong is the rule of a component, which says so at the component or inside it."""
+    if "the source has no field" in problem.message:
+        return True
     if problem.path == ("fit", "epochs") and "search" in data:  # its trials are to report something
         return data["fit"]["epochs"] == 0
     names = {c.name for c in host().registry.components if c.rules}

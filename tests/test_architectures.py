@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 import kplug
-from kplug.kinds import DataInfo, Field
+from kplug.kinds import DataInfo, FitInfo
 from kplug.spec.build import build
+from kplug.testing import tiny_info
 
-INFO = DataInfo({"image": Field((8, 8, 3), "uint8"), "label": Field((), "int32")}, classes=("a", "b", "c"))
+INFO = tiny_info((8, 8, 3), ("a", "b", "c"))
 
 
 def network(layers, info=INFO):
@@ -99,4 +100,4 @@ task: {type: classification, model: flatten, head: {type: dense, units: 2}}
 data: {source: digits}
 """)
     with pytest.raises(kplug.SpecError, match=r"task: 3 classes need as many scores .* shape \[2\]"):
-        build(spec, spec["task"], {DataInfo: INFO})
+        build(spec, spec["task"], {DataInfo: INFO, FitInfo: FitInfo(10, 1)})

@@ -22,7 +22,7 @@ name: bad
 task: {type: classification, model: flatten, optimizer: {type: sgd, learning_rate: 1e-2}}
 data:
   source: {type: folder, path: PATH}
-  image: {size: [8, 8]}
+  features: {image: {size: [8, 8]}}
   sampler: {type: shuffled, batch_size: 4}
   evaluate_with: {type: sequential, batch_size: 4}
 fit: {epochs: 2}
@@ -141,7 +141,8 @@ def test_weights_of_another_model_and_damaged_ones(photos, tmp_path):
 def test_other_classes_than_the_run_was_trained_on(photos, tmp_path):
     run = kplug.train(spec(photos).at({"fit.epochs": 0}), tmp_path / "run")
     (photos / "cats").rename(photos / "lynxes")
-    with pytest.raises(kplug.SpecError, match=r"classes are not those of the run; now dogs, lynxes; then cats, dogs"):
+    said = r"classes of 'label' are not those of the run; now dogs, lynxes; then cats, dogs"
+    with pytest.raises(kplug.SpecError, match=said):
         run.evaluate("test")
 
 
@@ -224,7 +225,7 @@ def test_a_picture_that_breaks_a_training_is_named(split, tmp_path):
         task: {{type: classification, model: {{type: layers, layers: [flatten]}}}}
         data:
           source: {{type: folder, path: {tmp_path / "pictures"}}}
-          image: {{size: [12, 12]}}
+          features: {{image: {{size: [12, 12]}}}}
           sampler: {{type: shuffled, batch_size: 4}}
         fit: {{epochs: 1}}
         """

@@ -38,9 +38,10 @@ def test_both_sides_search_one_space_of_equal_networks(modules):
     import keras_tuner
     from search_parts import POINT
 
-    from kplug.kinds import DataInfo, Field, FitInfo
+    from kplug.kinds import FitInfo
     from kplug.model.learner import build_learner
     from kplug.spec.search.space import spec_at
+    from kplug.testing import tiny_info
     from kplug.tuning.oracle_space import declare
 
     script, spec = runpy.run_path(str(BENCHMARKS / "keras_tuner_by_hand.py")), kplug.load(BENCHMARKS / "tiny.yaml")
@@ -49,9 +50,7 @@ def test_both_sides_search_one_space_of_equal_networks(modules):
     ranges = [one.get_config() | {"name": POINT[one.name]} for one in declare(spec.space()).space]
     assert [one.get_config() for one in asked.space] == ranges
 
-    info = DataInfo(
-        {"image": Field((8, 8, 1), "uint8"), "label": Field((), "int32")}, classes=tuple("0123456789"), counts=(1,) * 10
-    )
+    info = tiny_info((8, 8, 1), tuple("0123456789"), counts=(1,) * 10)
     point = {path: asked.values[name] for path, name in POINT.items()}
     ours = build_learner(spec_at(spec, spec.space(), point), info, FitInfo(48, 1), "float32").model
     shapes = [sorted(tuple(weight.shape) for weight in model.trainable_weights) for model in (ours, theirs)]

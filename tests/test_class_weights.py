@@ -10,7 +10,7 @@ import tensorflow as tf
 import kplug
 from kplug.data.pipeline import Data
 from kplug.data.splits import open_data
-from kplug.kinds import DataInfo, FitInfo
+from kplug.kinds import FitInfo
 from kplug.model.class_weights import class_weight_vector, example_weights
 from kplug.model.learner import build_learner
 from kplug.testing import check, plugged, tiny_info
@@ -29,7 +29,7 @@ data:
 
 
 def info(counts=(6, 3, 1), classes=("cat", "dog", "owl")):
-    return DataInfo(tiny_info().fields, classes=classes, counts=counts)
+    return tiny_info(classes=classes, counts=counts)
 
 
 def learner_of(class_weights, source="tiny_pictures", **values):
@@ -42,7 +42,9 @@ def learner_of(class_weights, source="tiny_pictures", **values):
         )
         data = open_data(spec)
         if not data.info.multi_label:
-            data = Data(spec, data.splits, dataclasses.replace(data.info, counts=(30, 15, 5)))
+            label = {**data.info.facts["label"], "counts": {"train": [30, 15, 5]}}
+            facts = {**data.info.facts, "label": label}
+            data = Data(spec, data.splits, dataclasses.replace(data.info, facts=facts))
         return data, build_learner(spec, data.info, FitInfo(steps=10, epochs=1), "float32")
 
 

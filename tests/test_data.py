@@ -1,5 +1,8 @@
 """Data as a function of (seed, step): the same batches in any order of asking, every example where it belongs."""
 
+import functools
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +11,7 @@ from PIL import Image
 import kplug
 from kplug.data.splits import open_data
 from kplug.kinds import Columns, Learner, Split
+from kplug.spec.build import build_plain
 from kplug.spec.plugins import using
 
 CLASSES = ("a", "b", "c")
@@ -25,8 +29,13 @@ def source_of(images, labels, **more):
     def pictures() -> kplug.Source:
         def split(rows):
             columns = Columns(len(rows), {"label": labels[rows], "weight": np.arange(len(images))[rows] / 2} | more)
+            height, width, channels = images.shape[1:]
             return Split(
-                columns, lambda row: {"image": tf.gather(table, tf.gather(rows, row))}, CLASSES, images.shape[1:], True
+                columns,
+                lambda row: {"image": tf.gather(table, tf.gather(rows, row))},
+                {"image": "image", "label": "label"},
+                {"image": {"size": (height, width), "channels": channels}, "label": {"classes": CLASSES}},
+                batched=True,
             )
 
         return {"train": split(np.arange(40)), "test": split(np.arange(40, len(images)))}
@@ -146,10 +155,11 @@ def test_augmentation_gives_rounded_uint8_and_spares_evaluation(plugin):
 def test_the_description(plugin):
     with using([plugin]):
         info = open_data(spec_of()).info
-    assert info.image_shape == (6, 6, 3) and info.fields["weight"].dtype == "float64"
+    assert info.fields["image"].shape == (6, 6, 3) and info.fields["weight"].dtype == "float64"
     assert info.splits == {"train": 32, "validation": 8, "test": 10}
     assert sum(info.counts) == 32 and not info.multi_label
-    assert kplug.DataInfo.from_json(info.to_json()) == info
+    kept = json.loads(json.dumps(info.to_json()))
+    assert kplug.DataInfo.from_json(kept, functools.partial(build_plain, kplug.Feature)) == info
 
 
 def folder_with(path, sizes, mode="RGB"):
@@ -172,14 +182,14 @@ data: {{source: {{type: folder, path: {path}}}, sampler: {{type: shuffled, batch
 
 def test_pictures_of_one_size_need_no_size(tmp_path):
     data = open_data(folder_spec(folder_with(tmp_path / "p", [(9, 7)] * 5)))
-    assert data.info.image_shape == (9, 7, 3)
+    assert data.info.fields["image"].shape == (9, 7, 3)
 
 
 def test_pictures_of_several_sizes_need_one(tmp_path):
     path = folder_with(tmp_path / "p", [(9, 7), (8, 8), (5, 9), (7, 7), (6, 6)])
-    with pytest.raises(kplug.SpecError, match=r"data.image.size: the pictures differ in size"):
+    with pytest.raises(kplug.SpecError, match=r"data.features.image.size: the pictures differ in size"):
         open_data(folder_spec(path))
-    data = open_data(folder_spec(path, **{"data.image": {"size": [8, 8], "resize": "crop", "channels": 1}}))
+    data = open_data(folder_spec(path, **{"data.features.image": {"size": [8, 8], "resize": "crop", "channels": 1}}))
     learner = Learner(None, lambda batch, seed, training: (batch["image"], batch["label"]))
     for images, _ in data.training(learner, epochs=1):
         assert images.shape == (2, 8, 8, 1) and images.dtype == tf.uint8

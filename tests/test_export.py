@@ -18,16 +18,22 @@ import tensorflow as tf
 from PIL import Image
 
 from kplug.data.codecs import decoding as images
+from kplug.data.codecs.image import ImageCodec
+from kplug.data.codecs.label import LabelCodec
 from kplug.errors import SpecError
 from kplug.inference import export as exporting
-from kplug.inference.endpoints import endpoints, live_predictions
+from kplug.inference.endpoints import endpoints, predictor
 from kplug.inference.export import export_saved_model
 from kplug.inference.verification import ExportError
 from kplug.kinds import DataInfo, Field, Learner, Signature
 
 SHAPE = (12, 10, 3)
 CLASSES = ("cat", "dög", "owl")
-OUTPUTS = {"probabilities": "of each class", "classes": "their names"}
+PICTURE = ImageCodec(SHAPE[:2], channels=SHAPE[2])
+OUTPUTS = {
+    "probabilities": Field((3,), "float32", "of each class", averaged=True),
+    "classes": Field((3,), "string", "their names"),
+}
 TOLERANCE = 1e-5
 
 
@@ -64,18 +70,27 @@ def png(picture):
 
 
 def learner_of(model, **changes):
-    def classify(images):
-        probabilities = keras.ops.softmax(model(images))  # in whatever mode the host chose
+    def classify(image):
+        probabilities = keras.ops.softmax(model(image))  # in whatever mode the host chose
         names = tf.broadcast_to(tf.constant(CLASSES), tf.shape(probabilities))
         return {"probabilities": probabilities, "classes": names}
 
-    signature = Signature(classify, {"images": Field(SHAPE, "uint8")}, OUTPUTS)
+    signature = Signature(classify, {"image": PICTURE}, OUTPUTS)
     return Learner(
-        model, lambda batch, seed, training: (batch["image"], batch["label"]), {"images": signature}, **changes
+        model, lambda batch, seed, training: (batch["image"], batch["label"]), {"classify": signature}, **changes
     )
 
 
-INFO = DataInfo({"image": Field(SHAPE, "uint8"), "label": Field((), "int32")}, "pad", CLASSES, (5, 5, 5), {"train": 15})
+INFO = DataInfo(
+    {"image": Field(SHAPE, "uint8"), "label": Field((), "int32")},
+    {"image": {"type": "image"}, "label": {"type": "label"}},
+    {
+        "image": {"size": list(SHAPE[:2]), "channels": 3},
+        "label": {"classes": list(CLASSES), "several": False, "counts": {"train": [5, 5, 5]}},
+    },
+    {"train": 15},
+    {"image": PICTURE, "label": LabelCodec(CLASSES, False)},
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +101,13 @@ def learner():
 @pytest.fixture(scope="module")
 def versions(learner, tmp_path_factory):
     directory = tmp_path_factory.mktemp("served") / "fashion"
-    export_saved_model(learner, INFO, directory, pictures(100), name="tiny/1")
+    export_saved_model(learner, INFO, directory, {"image": pictures(100)}, name="tiny/1")
     return directory
 
 
 def small_learner(function=lambda latent: {"sums": tf.reduce_sum(latent, axis=1)}):
     """Traced in no time, for what does not depend on pictures."""
-    signature = Signature(function, {"latent": Field((4,), "float32")}, {"sums": "of the latent"})
+    signature = Signature(function, {"latent": Field((4,), "float32")}, {"sums": Field((), "float32", "of the latent")})
     return Learner(None, None, {"generate": signature})
 
 
@@ -111,8 +126,8 @@ given = np.load(questions)
 files, pixels = given["files"].tolist(), given["pixels"]
 loaded, said = tf.saved_model.load(export).signatures, {}
 for size in (1, 3, 100):
-    for name, rows in (("image_bytes", files), ("images", pixels)):
-        call = loaded["serving_default" if name == "image_bytes" else name]
+    for name, rows in (("image_bytes", files), ("image", pixels)):
+        call = loaded["serving_default" if name == "image_bytes" else "classify"]
         parts = [call(**{name: tf.constant(rows[i : i + size])}) for i in range(0, len(rows), size)]
         for key in parts[0]:
             value = np.concatenate([part[key].numpy() for part in parts])
@@ -138,7 +153,7 @@ def test_a_process_with_tensorflow_alone_gets_what_keras_predicts(learner, versi
     wanted = tf.nn.softmax(learner.model.predict(samples, verbose=0)).numpy()
     assert np.ptp(wanted, axis=0).min() > 0.05
     np.testing.assert_allclose(said.pop("session"), wanted, rtol=0, atol=TOLERANCE)
-    assert len(said) == 2 * 3 * 3
+    assert len(said) == 3 * (3 + 2)  # `valid` of files alone
     for name, values in said.items():
         if name.endswith("probabilities"):
             np.testing.assert_allclose(values, wanted, rtol=0, atol=TOLERANCE, err_msg=name)
@@ -150,13 +165,14 @@ def test_a_process_with_tensorflow_alone_gets_what_keras_predicts(learner, versi
 
 def test_names_types_and_shapes_of_the_signatures(versions):
     signatures = tf.saved_model.load(str(versions / "1")).signatures
-    assert set(signatures) == {"serving_default", "images"}
+    assert set(signatures) == {"serving_default", "classify"}
     inputs = {name: signatures[name].structured_input_signature[1] for name in signatures}
     assert inputs["serving_default"] == {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
-    assert inputs["images"] == {"images": tf.TensorSpec([None, *SHAPE], tf.uint8, "images")}
-    for signature in signatures.values():
-        dtypes = {name: spec.dtype for name, spec in signature.structured_outputs.items()}
-        assert dtypes == {"probabilities": tf.float32, "classes": tf.string, "valid": tf.bool}
+    assert inputs["classify"] == {"image": tf.TensorSpec([None, *SHAPE], tf.uint8, "image")}
+    dtypes = {"probabilities": tf.float32, "classes": tf.string}
+    for name, more in (("classify", {}), ("serving_default", {"valid": tf.bool})):
+        found = signatures[name].structured_outputs
+        assert {output: spec.dtype for output, spec in found.items()} == dtypes | more
 
 
 def test_bad_files_give_zeros_and_their_neighbours_are_right(learner, versions):
@@ -170,7 +186,7 @@ def test_bad_files_give_zeros_and_their_neighbours_are_right(learner, versions):
     bad = ~np.array(valid)
     assert not said["probabilities"][bad].any()
     assert set(said["classes"][bad].ravel()) == {b""}
-    live = live_predictions(learner, INFO, files, batch_size=2)
+    live = predictor(learner, at_once=2)(image_bytes=files)
     assert live["valid"].tolist() == valid
     assert live["classes"].tolist() == [list(CLASSES) if ok else [""] * 3 for ok in valid]
     np.testing.assert_allclose(said["probabilities"], live["probabilities"], rtol=0, atol=TOLERANCE)
@@ -182,16 +198,14 @@ def test_no_examples_at_all(learner, versions):
     signatures = tf.saved_model.load(str(versions / "1")).signatures
     nothing = [
         signatures["serving_default"](image_bytes=tf.zeros([0], tf.string)),
-        signatures["images"](images=tf.zeros([0, *SHAPE], tf.uint8)),
-        live_predictions(learner, INFO, []),
-        live_predictions(learner, INFO, np.zeros((0, *SHAPE), "uint8")),
+        predictor(learner)(image_bytes=[]),
+        signatures["classify"](image=tf.zeros([0, *SHAPE], tf.uint8)),
+        predictor(learner)(image=np.zeros((0, *SHAPE), "uint8")),
     ]
-    for outputs in nothing:
-        assert {name: tuple(value.shape) for name, value in outputs.items()} == {
-            "probabilities": (0, 3),
-            "classes": (0, 3),
-            "valid": (0,),
-        }
+    shapes = {"probabilities": (0, 3), "classes": (0, 3)}
+    for number, outputs in enumerate(nothing):
+        found = {name: tuple(value.shape) for name, value in outputs.items()}
+        assert found == shapes | ({"valid": (0,)} if number < 2 else {})
 
 
 def test_an_empty_convolution_is_still_wrong_in_tensorflow():
@@ -206,9 +220,8 @@ def test_live_predictions_from_pixels_are_those_of_keras_in_any_batch(learner):
     samples = pictures(7)
     wanted = tf.nn.softmax(learner.model.predict(samples, verbose=0))
     for size in (1, 3, 256):
-        live = live_predictions(learner, INFO, samples, batch_size=size)
+        live = predictor(learner, at_once=size)(image=samples)
         np.testing.assert_allclose(live["probabilities"], wanted, rtol=0, atol=TOLERANCE)
-        assert live["valid"].tolist() == [True] * 7
 
 
 def test_class_names_and_signatures_are_kept_with_the_export(versions):
@@ -216,10 +229,13 @@ def test_class_names_and_signatures_are_kept_with_the_export(versions):
     assert (extra / "classes.txt").read_text(encoding="utf-8").splitlines() == list(CLASSES)
     record = json.loads((extra / "kplug.json").read_text(encoding="utf-8"))
     assert record["run"] == "tiny/1"
-    assert DataInfo.from_json(record["data"]) == INFO
+    assert record["data"] == INFO.to_json()
     assert record["endpoints"]["serving_default"]["inputs"] == {"image_bytes": {"shape": [None], "dtype": "string"}}
-    assert set(record["endpoints"]["images"]["outputs"]) == {"probabilities", "classes", "valid"}
-    assert record["verified"]["examples"] == 100
+    assert set(record["endpoints"]["classify"]["outputs"]) == {"probabilities", "classes"}
+    assert set(record["endpoints"]["serving_default"]["outputs"]) == {"probabilities", "classes", "valid"}
+    verified = record["verified"]
+    assert verified["examples"]["classify"] == 100 < verified["examples"]["serving_default"]
+    assert verified["noise"] == {}
     assert 0 <= record["verified"]["largest_difference"] <= TOLERANCE
 
 
@@ -238,21 +254,22 @@ def fake_verification(monkeypatch):
 
 
 def test_half_precision_leaves_as_float32_and_further_signatures_as_they_are(learner, tmp_path):
-    def embed(images, scale):
-        return {"features": tf.cast(tf.reduce_mean(tf.cast(images, tf.float32), [1, 2]) * scale, tf.bfloat16)}
+    def embed(image, scale):
+        return {"features": tf.cast(tf.reduce_mean(tf.cast(image, tf.float32), [1, 2]) * scale, tf.bfloat16)}
 
-    inputs = {"images": Field(SHAPE, "uint8"), "scale": Field((1,), "float32")}
+    means = {"features": Field((3,), "float32", "means")}
+    scale = Field((1,), "float32")
     pair = {
-        "images": Signature(embed, inputs, {"features": "means"}),
-        "raw": Signature(embed, inputs, {"features": "means"}),
+        "embed": Signature(embed, {"image": PICTURE, "scale": scale}, means),
+        "raw": Signature(embed, {"image": PICTURE.field, "scale": scale}, means),
     }
-    path = export_saved_model(replace(learner, serve=pair), INFO, tmp_path, pictures(4))
+    path = export_saved_model(replace(learner, serve=pair), INFO, tmp_path, {"image": pictures(4)})
     loaded = tf.saved_model.load(str(path)).signatures
     picture, scale = pictures(1), tf.constant([[0.5]])
     from_file = loaded["serving_default"](image_bytes=tf.constant([png(picture[0]), b""]), scale=tf.tile(scale, [2, 1]))
     assert from_file["valid"].numpy().tolist() == [True, False]
     assert from_file["features"].dtype == tf.float32
-    raw = loaded["raw"](images=tf.constant(picture), scale=scale)
+    raw = loaded["raw"](image=tf.constant(picture), scale=scale)
     assert set(raw) == {"features"}
     np.testing.assert_array_equal(raw["features"][0], from_file["features"][0])
 
@@ -263,30 +280,31 @@ def test_a_learner_without_pictures_serves_its_first_signature_by_default(learne
     def generate(latent, label):
         return {"sums": tf.reduce_sum(latent, axis=1) + tf.cast(label, tf.float32)}
 
-    signature = Signature(generate, {"latent": Field((4,), "float32"), "label": Field((), "int32")}, {"sums": "of it"})
-    path = export_saved_model(replace(learner, serve={"generate": signature}), INFO, tmp_path, pictures(0))
+    inputs = {"latent": Field((4,), "float32"), "label": Field((), "int32", below=3)}
+    signature = Signature(generate, inputs, {"sums": Field((), "float32", "of it")})
+    path = export_saved_model(replace(learner, serve={"generate": signature}), INFO, tmp_path, {})
     loaded = tf.saved_model.load(str(path)).signatures
     for name in ("generate", "serving_default"):
         said = loaded[name](latent=tf.ones([2, 4]), label=tf.constant([1, 2]))
         assert {key: value.numpy().tolist() for key, value in said.items()} == {"sums": [5.0, 6.0]}
-    with pytest.raises(SpecError, match="serves no endpoint 'images'"):
-        live_predictions(replace(learner, serve={"generate": signature}), INFO, [b""])
+    with pytest.raises(SpecError, match=r"serves no endpoint 'images' \(endpoints: generate"):
+        predictor(replace(learner, serve={"generate": signature}), "images")
 
 
 def test_a_learner_that_serves_nothing_or_other_than_it_promises(learner, tmp_path):
     with pytest.raises(SpecError, match="serves nothing"):
-        export_saved_model(replace(learner, serve={}), INFO, tmp_path, pictures(2))
-    liar = {"images": replace(learner.serve["images"], outputs={"scores": "of each class"})}
-    with pytest.raises(ValueError, match="endpoint images promises scores"):
-        export_saved_model(replace(learner, serve=liar), INFO, tmp_path, pictures(2))
+        export_saved_model(replace(learner, serve={}), INFO, tmp_path, {"image": pictures(2)})
+    liar = {"classify": replace(learner.serve["classify"], outputs={"scores": Field((3,), "float32", "of each class")})}
+    with pytest.raises(ValueError, match="endpoint classify promises scores"):
+        export_saved_model(replace(learner, serve=liar), INFO, tmp_path, {"image": pictures(2)})
     assert not list(tmp_path.iterdir())
 
 
 def test_inference_mode_moves_no_statistics(learner):
     before = [variable.numpy() for variable in learner.model.variables]
-    for endpoint in endpoints(learner, INFO).values():
+    for endpoint in endpoints(learner).values():
         assert endpoint.traced
-    live_predictions(learner, INFO, pictures(5))
+    predictor(learner)(image=pictures(5))
     for old, variable in zip(before, learner.model.variables, strict=True):
         np.testing.assert_array_equal(old, variable.numpy())
 
@@ -296,7 +314,7 @@ def test_inference_mode_moves_no_statistics(learner):
 
 def refused(function, directory, match):
     with pytest.raises(ExportError, match=match):
-        export_saved_model(small_learner(function), INFO, directory, pictures(0))
+        export_saved_model(small_learner(function), INFO, directory, {})
     assert not list(directory.iterdir())
 
 
@@ -316,11 +334,13 @@ def test_a_model_that_looks_at_its_neighbours_is_refused(tmp_path):
     refused(centred, tmp_path, r"one:\ngenerate, output sums, rows 0 to 1: differs by")
 
 
-def test_a_model_that_only_runs_in_this_process_is_refused(tmp_path):
+@pytest.mark.parametrize("call", ["py_function", "numpy_function"])
+def test_a_model_that_calls_python_is_refused(tmp_path, call):
     def local(latent):
-        return {"sums": tf.ensure_shape(tf.py_function(lambda rows: rows[:, 0], [latent], tf.float32), [None])}
+        sums = tf.map_fn(lambda row: getattr(tf, call)(lambda one: one[0], [row], tf.float32), latent)
+        return {"sums": tf.ensure_shape(sums, [None])}
 
-    refused(local, tmp_path, r"does not run in a process of its own:[\s\S]*pyfunc")
+    refused(local, tmp_path, r"endpoint 'generate' calls Python in .*not saved with a model")
 
 
 # --- versions and files --------------------------------------------------------------------------------------------
@@ -332,8 +352,8 @@ def test_the_next_version_is_taken_and_none_is_touched(tmp_path, monkeypatch):
     (tmp_path / "7" / "mine").write_text("kept")
     (tmp_path / "notes").mkdir()
     (tmp_path / "9").write_text("a file")
-    first = export_saved_model(small_learner(), INFO, tmp_path, pictures(0))
-    second = export_saved_model(small_learner(), INFO, str(tmp_path), pictures(0))
+    first = export_saved_model(small_learner(), INFO, tmp_path, {})
+    second = export_saved_model(small_learner(), INFO, str(tmp_path), {})
     assert (first, second) == (tmp_path / "10", tmp_path / "11")
     assert (tmp_path / "7" / "mine").read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "11", "7", "9", "notes"]
@@ -358,7 +378,7 @@ def test_a_version_taken_in_between_is_left_alone(tmp_path, monkeypatch):
 
         monkeypatch.setattr(exporting, "next_version", late)
 
-    path = export_saved_model(small_learner(), INFO, tmp_path, pictures(0), before_rename=overtake)
+    path = export_saved_model(small_learner(), INFO, tmp_path, {}, before_rename=overtake)
     assert path == tmp_path / "2"
     assert (path / "added").read_text() == "by a plugin"
     assert (taken[0] / "saved_model.pb").read_text() == "other"
@@ -371,7 +391,7 @@ def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export_saved_model(small_learner(), INFO, tmp_path, pictures(0), before_rename=interrupt)
+        export_saved_model(small_learner(), INFO, tmp_path, {}, before_rename=interrupt)
     assert not list(tmp_path.iterdir())
 
 
@@ -382,12 +402,13 @@ import numpy as np, tensorflow as tf
 from kplug.inference import export
 from kplug.kinds import DataInfo, Field, Learner, Signature
 export.verify = lambda export, cases: {}
-signature = Signature(lambda latent: {"twice": 2 * latent}, {"latent": Field((4,), "float32")}, {"twice": "the latent"})
+four = Field((4,), "float32")
+signature = Signature(lambda latent: {"twice": 2 * latent}, {"latent": four}, {"twice": four})
 def wait(export):
     Path(sys.argv[2]).touch()
     time.sleep(60)
 learner = Learner(None, None, {"double": signature})
-export.export_saved_model(learner, DataInfo({}), sys.argv[1], np.zeros(0), before_rename=wait)
+export.export_saved_model(learner, DataInfo({}), sys.argv[1], {}, before_rename=wait)
 """
 
 
@@ -406,13 +427,13 @@ def test_a_kill_in_the_middle_leaves_no_version(tmp_path):
 
 def test_a_full_disk_is_said_and_leaves_earlier_versions(tmp_path, monkeypatch):
     fake_verification(monkeypatch)
-    export_saved_model(small_learner(), INFO, tmp_path, pictures(0))
+    export_saved_model(small_learner(), INFO, tmp_path, {})
     before = sorted(tmp_path.rglob("*"))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # writes beyond fail, as on a disk that is full
     try:
         with pytest.raises(SpecError, match=rf"cannot write an export to {tmp_path}: .*make room"):
-            export_saved_model(small_learner(), INFO, tmp_path, pictures(0))
+            export_saved_model(small_learner(), INFO, tmp_path, {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert sorted(tmp_path.rglob("*")) == before
@@ -422,5 +443,5 @@ def test_a_directory_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("kept")
     for directory in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(SpecError, match=f"cannot write an export to {directory}: "):
-            export_saved_model(small_learner(), INFO, directory, pictures(0))
+            export_saved_model(small_learner(), INFO, directory, {})
     assert (tmp_path / "file").read_text() == "kept"

@@ -126,11 +126,13 @@ def test_of_labels_that_differ_in_what_is_searched_below_that_is_taken_whose_ran
 
 
 def test_a_label_is_not_the_value_that_has_its_name():
-    with pytest.raises(SpecError, match=r"the spec.s data.image.resize, .stretch., is not in its range: stretch, crop"):
+    with pytest.raises(
+        SpecError, match=r"the spec.s data.features.image.resize, .stretch., is not in its range: stretch, crop"
+    ):
         kplug.loads(
             "name: a\ntask: {type: classification, model: flatten}\n"
-            "data: {source: digits, image: {size: [8, 8], resize: stretch}}\n"
-            "search:\n  first: [{}]\n  space: {data.image.resize: {choice: {stretch: pad, crop: crop}}}\n"
+            "data: {source: digits, features: {image: {size: [8, 8], resize: stretch}}}\n"
+            "search:\n  first: [{}]\n  space: {data.features.image.resize: {choice: {stretch: pad, crop: crop}}}\n"
         )
 
 

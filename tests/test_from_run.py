@@ -13,12 +13,12 @@ import kplug
 from kplug.contracts.interrupted import killed_after
 from kplug.data.splits import open_data
 from kplug.inference.run import Run
-from kplug.kinds import DataInfo, Field, FitInfo
+from kplug.kinds import DataInfo, FitInfo
 from kplug.model.from_run import find_parts, keep_parts, rebuild_of
-from kplug.model.learner import build_learner, build_optimizer, restored_learner
+from kplug.model.learner import build_learner, build_optimizers, restored_learner
 from kplug.model.weights import freeze
 from kplug.spec.yaml12 import parse
-from kplug.testing import check, no_tensorflow, plugged
+from kplug.testing import check, no_tensorflow, plugged, tiny_info
 
 FIRST = """
 name: first
@@ -69,8 +69,7 @@ def second(run, **values):
 
 
 def info(image=(8, 8, 1), classes=10):
-    names = tuple(str(n) for n in range(classes))
-    return DataInfo({"image": Field(image, "uint8"), "label": Field((), "int32")}, classes=names)
+    return tiny_info(image, tuple(str(n) for n in range(classes)))
 
 
 def learner_of(spec, data=None, precision="float32", run=None):
@@ -159,7 +158,7 @@ def trained(spec, steps=8):
     data = open_data(spec)
     learner = learner_of(spec, data.info)
     freeze(spec, learner.model)
-    build_optimizer(learner.model)
+    build_optimizers(learner)
     learner.model.fit(data.training(learner, 1).take(steps), shuffle=False, verbose=0)
     return learner
 
@@ -325,10 +324,10 @@ def test_a_part_that_is_not_there(first):
 
 
 def test_a_part_whose_weights_no_run_keeps(tmp_path):
-    def aside(data: DataInfo) -> kplug.Task:
+    def aside(data: DataInfo, fit: FitInfo) -> kplug.Task:
         """A task that offers a layer which its model does not hold."""
         learner = kplug.spec.plugins.host().registry.find("task", "classification").function
-        made = learner(data, keras.layers.Flatten(), keras.layers.Dense(len(data.classes)), "mse", "sgd", [], 0.0)
+        made = learner(data, fit, keras.layers.Flatten(), keras.layers.Dense(len(data.classes)), "mse", "sgd", [], 0.0)
         beside = keras.layers.Dense(3)
         beside.build((None, 4))
         return kplug.Learner(made.model, made.prepare, made.serve, {"beside": beside})
@@ -467,7 +466,7 @@ def test_a_run_is_whole_without_the_one_it_took_from(mine, tmp_path):
     run = Run.open(shutil.move(made.path, tmp_path / "moved"))
     assert_same(values_of(restored_learner(run).parts["model"]), trained_model)
     assert run.evaluate("test") == before
-    assert run.predict([run.path / "samples/00.png"])[0]["class"] in run.info.classes
+    assert run.predict([run.path / "samples/image/00.png"])[0]["class"] in run.info.classes
     assert run.export().name == "1"
 
 

@@ -93,7 +93,7 @@ def test_a_share_is_the_first_fold_of_as_many():
         ({"fold": 5, "of": 5}, "fold 5 is not there: 5 folds are numbered 0 to 4"),
         ({"fold": 0, "of": 1}, "1 is less than 2"),
         ({"fold": 0}, "missing"),
-        (1.5, "1.5 is not a number >= 0 and < 1 or a mapping"),
+        (1.5, "1.5 is not a number >= 0 and < 1, a mapping (keys: share, by) or a mapping (keys: fold, of, by)"),
     ],
 )
 def test_a_wrong_fold(written, said):

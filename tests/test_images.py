@@ -3,14 +3,19 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
+import kplug
 from kplug.data.codecs import decoding as images
 from kplug.data.codecs import pixels
+from kplug.data.codecs.image import ImageCodec
+from kplug.data.raw import read_rows
+from kplug.data.splits import open_data
 
 HEIGHT, WIDTH = 24, 37
 GIANT = 60_000
@@ -204,17 +209,19 @@ def test_bad_files_are_blank_and_leave_their_neighbours_alone():
     good = [encoded("JPEG"), encoded("PNG", "RGBA"), encoded("GIF", "P"), encoded("BMP", "P")]
     bad = [b"", b"a text", encoded("PNG")[:200], *giants().values()]
     files = [file for pair in zip(good * 2, bad, strict=True) for file in pair]
+    codec = ImageCodec((16, 12), "pad", 3)
     decode = tf.function(
-        lambda files: images.decode_files(files, (16, 12, 3), "pad"), input_signature=[tf.TensorSpec([None], tf.string)]
+        lambda files: read_rows("image", codec, files), input_signature=[tf.TensorSpec([None], tf.string)]
     )
-    pictures, valid = decode(tf.constant(files))
+    found, valid = decode(tf.constant(files))
+    pictures = found["image"]
     np.testing.assert_array_equal(valid, [True, False] * 8)
     assert not pictures.numpy()[1::2].any()
     np.testing.assert_array_equal(
         pictures[::2], [pixels.resize(images.decode(file, 3), (16, 12), "pad") for file in good * 2]
     )
     none, nothing = decode(tf.zeros([0], tf.string))
-    assert none.shape == (0, 16, 12, 3)
+    assert none["image"].shape == (0, 16, 12, 3)
     assert nothing.shape == (0,)
 
 
@@ -228,3 +235,153 @@ def test_parallel_maps_of_a_dataset_give_the_same_each_time():
     parallel = [list(dataset.map(load, num_parallel_calls=8).as_numpy_iterator()) for _ in range(2)]
     np.testing.assert_array_equal(parallel[0], parallel[1])
     np.testing.assert_array_equal(parallel[0], [load(file) for file in files])
+
+
+# --- upright ---------------------------------------------------------------------------------------------------------
+
+
+def exif(orientation, order, before=0):
+    """An EXIF block that says an orientation, little-endian ("<") or big-endian (">"), some entries before it."""
+    others = b"".join(struct.pack(f"{order}HHII", 0x0100 + n, 4, 1, 7) for n in range(before))
+    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, before + 1)
+    return b"Exif\0\0" + head + others + entry + struct.pack(f"{order}I", 0)
+
+
+def as_pillow_turns(data):
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+
+
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little-endian", "big-endian"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_stands_upright_as_its_exif_orientation_says(orientation, order):
+    data = encoded("JPEG", exif=exif(orientation, order, before=orientation % 3))
+    wanted = as_pillow_turns(data)
+    assert wanted.shape == ((HEIGHT, WIDTH, 3) if orientation < 5 else (WIDTH, HEIGHT, 3))
+    np.testing.assert_array_equal(images.decode(data, 3), wanted)
+    np.testing.assert_array_equal(GRAPHS[3](data), wanted)
+    np.testing.assert_array_equal(images.decode(data, 3, orientation=False), images.decode(encoded("JPEG"), 3))
+    assert images.decode(data, 1).shape == (*wanted.shape[:2], 1)
+
+
+def test_the_exif_of_a_camera_is_read():
+    """As Pillow writes it, behind a comment and with further entries."""
+    block = Image.Exif()
+    block[0x010F], block[0x0112], block[0x0132] = "a camera", 6, "2020:02:02 02:02:02"
+    data = encoded("JPEG", exif=block.tobytes(), comment=b"c" * 300)
+    np.testing.assert_array_equal(images.decode(data, 3), as_pillow_turns(data))
+    assert images.decode(data, 3).shape == (WIDTH, HEIGHT, 3)
+
+
+def test_a_jpeg_without_exif_is_as_it_is_stored():
+    data = encoded("JPEG")
+    assert images.exif_orientation(data) == 1
+    np.testing.assert_array_equal(images.decode(data, 3), np.asarray(Image.open(io.BytesIO(data))))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 2**15])
+def test_an_orientation_that_is_none_turns_nothing(orientation):
+    data = encoded("JPEG", exif=exif(orientation, ">"))
+    np.testing.assert_array_equal(images.decode(data, 3), images.decode(encoded("JPEG"), 3))
+
+
+def test_a_torn_exif_block_harms_nothing():
+    whole, stored = exif(6, "<", before=2), images.decode(encoded("JPEG"), 3)
+    count_at = 6 + 8
+    torn = {f"cut at {length}": whole[:length] for length in range(8, count_at + 2 + 24, 3)}
+    torn["far"] = patched(whole, 10, struct.pack("<I", 2**31 - 1))
+    torn["negative"] = patched(whole, 10, struct.pack("<I", 2**32 - 8))
+    torn["none"] = patched(whole, count_at, struct.pack("<H", 0))
+    for name, block in torn.items():
+        np.testing.assert_array_equal(images.decode(encoded("JPEG", exif=block), 3), stored, err_msg=name)
+    more_than_there_are = patched(whole, count_at, struct.pack("<H", 2**16 - 1))
+    assert images.decode(encoded("JPEG", exif=more_than_there_are), 3).shape == (WIDTH, HEIGHT, 3)
+
+
+def test_the_search_for_an_orientation_ends_whatever_a_file_says():
+    data = encoded("JPEG", exif=exif(6, ">"))
+    start = data.index(b"Exif")
+    for length in range(3, start + 40, 3):
+        assert int(images.exif_orientation(data[:length])) in (1, 6)
+    first = data.index(b"\xff\xe0") if b"\xff\xe0" in data else data.index(b"\xff\xe1")
+    for said in (0, 1, 2, 2**16 - 1):
+        assert int(images.exif_orientation(patched(data, first + 2, struct.pack(">H", said)))) in (1, 6)
+
+
+@pytest.mark.parametrize(("segments", "found"), [(1, True), (3, False)])
+def test_an_orientation_behind_long_segments(segments, found):
+    """A camera may keep a preview there; what lies far behind is not looked for."""
+    data = encoded("JPEG", exif=exif(6, ">"))
+    comment = b"\xff\xfe" + struct.pack(">H", 2**16 - 1) + bytes(2**16 - 3)
+    seen = images.decode(data[:2] + segments * comment + data[2:], 3)
+    assert seen.shape == ((WIDTH, HEIGHT, 3) if found else (HEIGHT, WIDTH, 3))
+
+
+# --- 16 bits ---------------------------------------------------------------------------------------------------------
+
+
+def sixteen_bits(levels):
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(levels, np.uint16)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("window", [(0, 4095), (1000, 3000), (0, 2**16 - 1)])
+def test_a_window_spreads_the_values_of_sixteen_bits(window):
+    low, high = window
+    levels = np.random.default_rng(0).integers(0, 2**16, (HEIGHT, WIDTH))
+    levels[0, :4] = 0, 1000, 4095, 2**16 - 1
+    data = sixteen_bits(levels)
+    wanted = np.round(np.clip((levels - low) * 255 / (high - low), 0, 255))[..., None]
+    for channels in (1, 3):
+        seen = images.decode(data, channels, window=window).numpy().astype(int)
+        assert seen.shape == (HEIGHT, WIDTH, channels)
+        assert np.abs(seen - wanted).max() <= 1, "float32 may round a half to the other side"
+        assert (seen == wanted).mean() > 0.99
+    np.testing.assert_array_equal(images.decode(data, 1)[..., 0], levels >> 8)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(k, m) for k, m in PICTURES if m in ("P", "RGB", "RGBA")])
+def test_a_window_leaves_eight_bits_alone(kind, mode):
+    data = encoded(kind, mode)
+    np.testing.assert_array_equal(images.decode(data, 3, window=(0, 4095)), images.decode(data, 3))
+
+
+# --- the same in training and in what is served ----------------------------------------------------------------------
+
+UPRIGHT = """
+name: upright
+task: {type: classification, model: flatten}
+data:
+  source: {type: folder, path: PATH, test: 0}
+  features: {image: {size: [20, 30], window: [0, 4095]}}
+  sampler: {type: shuffled, batch_size: 4}
+  validation: 0
+fit: {epochs: 0}
+"""
+
+
+@pytest.mark.slow
+def test_a_training_batch_and_an_export_see_the_same_picture(tmp_path):
+    files = {f"a/{n}.jpg": encoded("JPEG", exif=exif(n, "<>"[n % 2])) for n in range(1, 9)}
+    levels = np.random.default_rng(0).integers(0, 5000, (HEIGHT, WIDTH))
+    files |= {"b/1.png": sixteen_bits(levels), "b/2.png": sixteen_bits(levels[:, ::-1])}
+    for name, content in files.items():
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(content)
+    spec = kplug.loads(UPRIGHT.replace("PATH", str(tmp_path / "photos")))
+    run = kplug.train(spec, tmp_path / "run")
+    exported = tf.saved_model.load(run.export())
+    data = open_data(spec)
+    paths = [str(path) for path in data.splits["train"].columns["path"]]
+    (batch,) = data.examples("train")
+    sent = tf.constant([Path(path).read_bytes() for path in paths])
+    served = exported.signatures["serving_default"](image_bytes=sent)
+    ask = exported.signatures["classify"]
+    assert served["valid"].numpy().all()
+    np.testing.assert_allclose(served["probabilities"], ask(image=batch["image"])["probabilities"], atol=1e-6)
+    assert len(np.unique(np.round(served["probabilities"], 6), axis=0)) == 10, "turned otherwise, it is another picture"
+    (as_stored,) = open_data(spec.at({"data.features.image.orientation": False})).examples("train")
+    other = ask(image=as_stored["image"])["probabilities"]
+    turned = np.array([path.endswith(".jpg") and not path.endswith("/1.jpg") for path in paths])
+    np.testing.assert_array_equal(np.abs(served["probabilities"] - other).max(1) > 1e-6, turned)

@@ -15,13 +15,13 @@ name: tiny
 task: {type: classification, model: MODEL}
 data:
   source: SOURCE
-  image: {size: null}
+  features: {image: {size: null}}
 """
 
 
 def _fits(side: int, data: Known) -> None:
-    if None not in data.image and data.image[0] % side:
-        raise ValueError(f"{side} does not divide {data.image}")
+    if data.sees and None not in data.sees and data.sees[0] % side:
+        raise ValueError(f"{side} does not divide {data.sees}")
     if data.classes is not None and side == 99:
         raise ValueError(f"99 is not for {data.classes}")
 
@@ -121,7 +121,9 @@ def test_digits():
     from kplug.data.splits import open_data
 
     info = open_data(spec()).info
-    assert told("digits") == Known(info.image_shape, info.classes)
+    assert told("digits").features == {name: node["type"] for name, node in info.features.items()}
+    assert told("digits").shapes == {name: field.shape for name, field in info.fields.items()}
+    assert told("digits").classes == info.classes
 
 
 def test_folders(tmp_path):
@@ -136,8 +138,10 @@ def test_folders(tmp_path):
         f"{{type: folder, path: {tmp_path}/flat, classes: {tmp_path}/names.txt}}",
     ):
         assert told(source).classes == opened(source).classes
-        assert told(source).image == (None, None, None)
-    assert told(f"{{type: folder, path: {tmp_path}/gone}}") == Known()
+        assert told(source).shapes == {"image": (None, None, None), "label": ()}
+        assert told(source).features == {"image": "image", "label": "label", "path": None}
+    gone = told(f"{{type: folder, path: {tmp_path}/gone}}")
+    assert (gone.features, gone.classes) == (told(source).features, None)
     augmented = f"{{type: augmented, of: {{type: folder, path: {tmp_path}/flat}}, augment: [random_flip]}}"
     assert told(augmented).classes == ("cat", "dog")
 
@@ -180,13 +184,16 @@ def test_tfds(tmp_path):
     Animals(data_dir=str(tmp_path)).download_and_prepare()
     source = f"{{type: tfds, name: animals, data_dir: {tmp_path}, test: null}}"
     info = opened(source)
-    assert told(source) == Known((6, 4, 3), info.classes)
+    assert told(source).features == {"image": "image", "label": "label", "photo": None}
+    assert told(source).shapes == {"image": (6, 4, 3), "label": ()}
+    assert told(source).classes == info.classes
     for name in ("animals/1.0.0", "animals:1.0.0"):
         assert told(source.replace("name: animals", f"name: '{name}'")) == told(source)
-    assert told(source.replace("test: null", "test: null, image: photo")).image == (None, None, 3)
-    assert told(source.replace("test: null", "test: null, label: null")).classes is None
+    assert told(source.replace("test: null", "test: null, image: photo")).shapes["image"] == (None, None, 3)
+    with pytest.raises(SpecError, match=r"task.label: the source has no field 'label' \(fields: image, photo\)"):
+        told(source.replace("test: null", "test: null, label: null"))
     (tmp_path / "animals/1.0.0/features.json").write_text("{")
-    assert told(source) == Known()
+    assert told(source).features is None
 
 
 def test_a_check_knows_without_tensorflow(tmp_path):

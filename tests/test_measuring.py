@@ -29,11 +29,13 @@ def test_a_batch_takes_as_many_times_an_example():
     assert forward_operations(model, keras.ops.zeros((7, 8, 8, 3))) == 7 * flops(model)
 
 
-def test_functions_that_a_graph_calls_are_counted():
-    """A loop's body once, since how often it is gone through is not known; Keras calls the cell before it as well."""
-    words = keras.Input((7, 6))
+@pytest.mark.parametrize("length", [7, 14])
+def test_the_body_of_a_loop_is_counted_as_often_as_it_is_gone_through(length):
+    words = keras.Input((length, 6))
     model = keras.Model(words, keras.layers.SimpleRNN(5)(words))
-    assert flops(model) == 2 * 2 * (6 * 5 + 5 * 5)
+    assert flops(model) == 2 * length * (6 * 5 + 5 * 5)
+    gru = keras.Model(words, keras.layers.GRU(5)(words))
+    assert flops(gru) == 2 * length * 3 * (6 * 5 + 5 * 5)
 
 
 def test_without_a_trace_kernels_are_counted_alike():

@@ -14,7 +14,7 @@ import kplug
 from kplug.data.splits import open_data
 from kplug.kinds import FitInfo
 from kplug.model import machine, memory
-from kplug.model.learner import build_learner, build_optimizer
+from kplug.model.learner import build_learner, build_optimizers
 from kplug.model.machine import free_memory
 from kplug.model.memory import batch_size_that_fits, refuse_too_large, rough_need, step_need
 
@@ -38,7 +38,7 @@ task:
   model: {type: layers, layers: MODEL}
 data:
   source: digits
-  image: {size: [64, 64], resize: stretch}
+  features: {image: {size: [64, 64], resize: stretch}}
   sampler: {type: shuffled, batch_size: BATCH}
   evaluate_with: {type: sequential, batch_size: 4}
 fit: {epochs: 1, precision: float32, steps_per_execution: 1}
@@ -53,7 +53,7 @@ def made(written):
     spec = kplug.loads(written)
     data = open_data(spec)
     learner = build_learner(spec, data.info, FitInfo(10, 1), "float32")
-    build_optimizer(learner.model)
+    build_optimizers(learner)
     learner.model.evaluate(data.evaluation(learner, "validation").take(1), verbose=0)
     return data, learner
 
@@ -175,6 +175,15 @@ def test_the_batch_that_fits():
     assert batch_size_that_fits(learner.model, 100, 1e9, 2e9, memories=2) == 128
 
 
+def test_a_run_is_asked_about_as_many_examples_as_fit(monkeypatch):
+    _, learner = made(text("convolutions", 8))
+    assert memory.rows_at_once(learner.model, 256) == 256 == memory.rows_at_once(None, 256)
+    each = rough_need(learner.model, 1) - rough_need(learner.model, 0)
+    for fitting, wanted in ((300, 256), (100, 64), (1, 1), (0.1, 1)):
+        monkeypatch.setattr(memory, "free_memory", lambda: (fitting * each / memory.ROOM, "the machine"))  # noqa: B023
+        assert memory.rows_at_once(learner.model, 256) == wanted
+
+
 def test_free_memory_is_that_of_the_machine_its_group_or_the_process(tmp_path, monkeypatch):
     free, where = free_memory()
     assert 1e8 < free < 1e14 and where
@@ -198,7 +207,8 @@ LIMITED = """
 import resource, sys
 import kplug.training.fit
 from pathlib import Path
-from kplug import cli, memory
+from kplug import cli
+from kplug.model import machine, memory
 
 prepare = kplug.training.fit.prepare
 

@@ -59,7 +59,7 @@ def own_step(data: DataInfo, model: Architecture) -> Task:
     Args:
         model: to features.
     """
-    images = keras.Input(data.image_shape, dtype="uint8")
+    images = keras.Input(data.fields["image"].shape, dtype="uint8")
     features = keras.layers.Flatten()(model(keras.layers.Rescaling(1 / 255)(images)))
     whole = Stepper(images, keras.layers.Dense(len(data.classes), dtype="float32")(features))
     whole.compile(keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy(from_logits=True))

@@ -129,9 +129,9 @@ def test_unions():
 def test_defaults_written_as_calls():
     spec = with_loss("dice")
     assert spec["task.optimizer.learning_rate"] == 1e-3
-    assert spec["fit.best"] == {"minimize": "val_loss"}
+    assert spec["task.optimizer"].arguments["weight_decay"] is not None
     assert spec["data.evaluate_with"].arguments == {"batch_size": 256}
-    assert isinstance(spec["data.image"], Node)
+    assert isinstance(spec["data.features.image"], Node)
 
 
 def test_rules():

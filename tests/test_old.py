@@ -172,7 +172,7 @@ def winner(folder):
     """The best spec of a search."""
     spec = kplug.load(folder / "best.yaml")
     assert spec["search"] is None
-    return spec
+    return spec.filled()
 
 
 def test_a_finished_search_has_no_further_trial(copied, tmp_path):

@@ -1,6 +1,7 @@
 """What an evaluation says class by class, over several views of a picture, and on other data."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_groups():
     hospital = np.array(["a", "b", "b"] * 20, object)
     arrays = {"label": labels, "hospital": hospital, "age": np.arange(60), "path": hospital}
     arrays |= {"ward": np.array([1.0, np.nan, 2.0] * 20), "shift": np.array(["day", None] * 30, object)}
-    groups = {name: sorted(set(words)) for name, words in few_valued(Columns(60, arrays))}
+    groups = {name: sorted(set(words)) for name, words in few_valued(Columns(60, arrays), "label")}
     assert groups == {"hospital": ["a", "b"], "ward": ["1.0", "2.0", "nan"], "shift": ["None", "day"]}
     found = scores_by(hospital, labels, probabilities)
     of_b = hospital == "b"
@@ -117,7 +118,7 @@ def grouped(of: Source) -> Source:
     def put(split):
         camera = np.array(["left", "right"], object)[np.arange(len(split)) % 2]
         columns = Columns(len(split), {**split.columns.arrays, "camera": camera})
-        return kplug.records.Split(columns, split.load, split.classes, split.image, split.batched)
+        return replace(split, columns=columns)
 
     return {name: put(split) for name, split in of.items()}
 

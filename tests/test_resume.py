@@ -112,11 +112,12 @@ def test_a_checkpoint_holds_every_variable():
 
     from kplug.data.splits import open_data
     from kplug.kinds import FitInfo
-    from kplug.model.learner import build_learner, build_optimizer
+    from kplug.model.learner import build_learner, build_optimizers
 
     data = open_data(kplug.loads(SPEC))
-    model = build_learner(data.spec, data.info, FitInfo(10, 1), "float32").model
-    build_optimizer(model)
+    learner = build_learner(data.spec, data.info, FitInfo(10, 1), "float32")
+    model = learner.model
+    build_optimizers(learner)
     model.evaluate(
         data.evaluation(build_learner(data.spec, data.info, FitInfo(10, 1), "float32"), "test").take(1), verbose=0
     )

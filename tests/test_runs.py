@@ -48,7 +48,7 @@ def weights(run, name="model.weights.h5"):
 def test_a_run_holds_everything(run):
     files = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
     wanted = "spec.yaml data.json environment.json metrics.jsonl timings.jsonl result.json model.weights.h5"
-    assert files >= {*wanted.split(), "last.weights.h5", "plots/curves.png", "samples/00.png"}
+    assert files >= {*wanted.split(), "last.weights.h5", "plots/curves.png", "samples/image/00.png"}
     assert any(name.startswith("tensorboard/validation/") for name in files)
     assert not any("/." in f"/{name}" for name in files), "a temporary file was left"
     assert run.finished and run.result["run"] == str(run.path)
@@ -89,7 +89,7 @@ def test_a_run_moves_and_answers_from_where_it_is(run, tmp_path):
 
 def test_predictions_for_files(run, tmp_path):
     (tmp_path / "not.png").write_text("no picture")
-    files = [run.path / "samples/00.png", tmp_path / "not.png", run.path / "samples/01.png"]
+    files = [run.path / "samples/image/00.png", tmp_path / "not.png", run.path / "samples/image/01.png"]
     found = run.predict(files, top=3)
     assert [answer["file"] for answer in found] == [str(file) for file in files]
     assert [answer["valid"] for answer in found] == [True, False, True]
@@ -103,14 +103,14 @@ def test_predictions_for_files(run, tmp_path):
 
 def test_a_missing_file_is_named(run):
     with pytest.raises(kplug.SpecError, match=r"00.pn: no such file or directory; did you mean '00.png'"):
-        run.predict([run.path / "samples/00.pn"])
+        run.predict([run.path / "samples/image/00.pn"])
 
 
 @pytest.mark.slow
 def test_an_export_says_what_the_run_says(run, tmp_path):
     first, second = run.export(tmp_path / "served"), run.export(tmp_path / "served")
     assert (first.name, second.name) == ("1", "2")
-    files = sorted((run.path / "samples").glob("*.png"))
+    files = sorted((run.path / "samples/image").glob("*.png"))
     served = tf.saved_model.load(str(second)).signatures["serving_default"]
     answers = served(image_bytes=tf.constant([f.read_bytes() for f in files]))
     expected = run.predict(files, top=1)

@@ -18,6 +18,7 @@ WHOLE_FLOAT = "to JSON Schema 1.0 is a whole number"
 PREDICATE = "a predicate is a Python function"
 RULE = "a rule is a Python function"
 NOT_FINITE = "JSON has no such number"
+SOURCE = "a schema knows no source's fields"
 ONLY_THE_CHECKER = {
     "format_float": WHOLE_FLOAT,
     "seed_is_a_whole_float": WHOLE_FLOAT,
@@ -33,6 +34,11 @@ ONLY_THE_CHECKER = {
     "rule_of_clipping": RULE,
     "rule_of_groups": RULE,
     "search_first": RULE,
+    "window_upside_down": RULE,
+    "feature_of_no_field": SOURCE,
+    "field_of_label_misspelled": SOURCE,
+    "feature_without_type": SOURCE,
+    "image_size_a_number": SOURCE,  # it is what `text` takes, and nothing says which feature is meant
     "infinity": NOT_FINITE,
     "not_a_number": NOT_FINITE,
 }
@@ -116,6 +122,23 @@ def test_shipped_specs_point_editors_at_the_schema():
 def test_bad_specs(name, validator):
     """What draft 7 cannot see is listed above, each with the reason, and nothing is listed without need."""
     assert validator.is_valid(STRUCTURAL[name]) == (name in ONLY_THE_CHECKER)
+
+
+@pytest.mark.parametrize(
+    ("features", "good"),
+    [
+        ({"image": {"size": [8, 8]}}, True),
+        ({"image": {"type": "image", "size": [8, 8]}}, True),
+        ({"image": "image", "label": {}}, True),
+        ({"image": {"sizes": [8, 8]}}, False),
+        ({"image": {"type": "image", "sizes": [8, 8]}}, False),
+        ({"image": {"type": "picture"}}, False),
+        ({"image": 3}, False),
+    ],
+)
+def test_a_feature_may_have_no_type(features, good, validator):
+    data = {"name": "x", "task": {"type": "classification", "model": "flatten"}}
+    assert validator.is_valid(data | {"data": {"source": "digits", "features": features}}) == good
 
 
 def test_what_is_listed_is_there():

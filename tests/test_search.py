@@ -754,8 +754,8 @@ def test_an_oracle_that_proposes_otherwise_is_refused(play):
 def test_a_journal_of_another_format_is_refused(play):
     found, _ = play(RANDOM)
     journal = found.path / "journal.jsonl"
-    journal.write_text(journal.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(SpecError, match="it is of format 2, and this kplug reads 1"):
+    journal.write_text(journal.read_text().replace('"format": 2', '"format": 99'))
+    with pytest.raises(SpecError, match="it is of format 99, and this kplug reads 2"):
         play(RANDOM, resume=True)
 
 

@@ -23,7 +23,7 @@ task:
       - {type: conv2d, filters: 8, kernel_size: 3, padding: same}
       - batch_normalization
       - {type: dropout, rate: 0.3}
-data: {source: digits, image: {size: [12, 10]}, sampler: {type: shuffled, batch_size: 64}}
+data: {source: digits, features: {image: {size: [12, 10]}}, sampler: {type: shuffled, batch_size: 64}}
 fit: {epochs: 2}
 """
 

@@ -25,6 +25,15 @@ def image_of(split, row):
     return tf.io.decode_image(image).numpy() if image.dtype == tf.string else image.numpy()
 
 
+def classes_of(split):
+    return split.facts.get("label", {}).get("classes", ())
+
+
+def shape_of(split):
+    told = split.facts["image"]
+    return (*(told["size"] or (None, None)), told["channels"])
+
+
 def message_of(call):
     with pytest.raises(SpecError) as caught:
         call()
@@ -40,8 +49,8 @@ def test_digits():
     splits = sources.digits()
     train, test = splits["train"], splits["test"]
     assert (len(train) + len(test), len(test)) == (1797, 359)
-    assert train.classes == test.classes == tuple("0123456789")
-    assert train.image == (8, 8, 1) and train.batched
+    assert classes_of(train) == classes_of(test) == tuple("0123456789")
+    assert shape_of(train) == (8, 8, 1) and train.batched
     assert list(train.columns.arrays) == ["label"] and train.columns["label"].dtype == np.int32
     shares = np.bincount(test.columns["label"]) / np.bincount(load_digits().target)
     assert np.allclose(shares, 0.2, atol=0.01)
@@ -70,14 +79,14 @@ def test_folder_by_share(pets):
     (pets / ".git").mkdir()
     splits = sources.folder(str(pets), test=0.25)
     train, test = splits["train"], splits["test"]
-    assert (len(train), len(test)) == (15, 5) and train.classes == ("cat", "dog")
+    assert (len(train), len(test)) == (15, 5) and classes_of(train) == ("cat", "dog")
     paths = [*train.columns["path"], *test.columns["path"]]
     assert len(set(paths)) == 20 and all(os.path.isfile(path) for path in paths)
     for row, path in enumerate(test.columns["path"]):
         assert test.columns["label"][row] == ("/dog/" in path)
         value = int(Path(path).stem) + 100 * ("/dog/" in path)
         assert abs(int(image_of(test, row).mean()) - value) <= 2
-    assert train.image == (None, None, None) and not train.batched
+    assert shape_of(train) == (None, None, None) and not train.batched
 
 
 def test_folder_keeps_its_split_when_pictures_come(pets):
@@ -103,7 +112,7 @@ def test_folder_with_a_file_of_classes(pets, tmp_path):
     names = tmp_path / "classes.txt"
     names.write_text("\ufeffdog\r\n\r\nhorse\r\ncat\r\n", encoding="utf-8")
     split = sources.folder(str(pets), test=0, classes=str(names))["train"]
-    assert split.classes == ("dog", "horse", "cat")
+    assert classes_of(split) == ("dog", "horse", "cat")
     assert split.columns["label"].tolist() == [2] * 10 + [0] * 10
     names.write_text("dog\ncats\n")
     assert message_of(lambda: sources.folder(str(pets), classes=str(names))) == (
@@ -189,7 +198,7 @@ def test_table(write_table):
     splits = write_table(text)()
     assert {name: len(split) for name, split in splits.items()} == {"train": 2, "validation": 1, "test": 1}
     train, test = splits["train"].columns, splits["test"].columns
-    assert splits["train"].classes == ("cat", "dog")
+    assert classes_of(splits["train"]) == ("cat", "dog")
     assert train["label"].tolist() == [0, 1] and train["label"].dtype == np.int32
     assert train["age"].tolist() == [3, 4] and train["age"].dtype == np.int64
     assert train["weight"].dtype == np.float32 and np.array_equal(train["weight"], [1.5, np.nan], equal_nan=True)
@@ -207,22 +216,22 @@ def test_table_by_share_and_without_labels(write_table):
     folder = message_of(load).split("root: ")[1].split(")")[0]
     splits = write_table(text, image="file", label=None, test=0.5, root=f"{folder}/images")()
     assert {name: len(split) for name, split in splits.items()} == {"train": 3, "test": 3}
-    assert splits["train"].classes == () and "label" not in splits["train"].columns
+    assert classes_of(splits["train"]) == () and "label" not in splits["train"].columns
 
 
 def test_table_of_integer_labels(write_table, tmp_path):
     text = "image,label\n" + "".join(f"images/{n}.png,{label}\n" for n, label in enumerate([10, 9, 2, 10, 9, 2]))
     split = write_table(text, test=0)()["train"]
-    assert split.classes == ("2", "9", "10") and split.columns["label"].tolist() == [2, 1, 0, 2, 1, 0]
+    assert classes_of(split) == ("2", "9", "10") and split.columns["label"].tolist() == [2, 1, 0, 2, 1, 0]
     (tmp_path / "names.txt").write_text("\n".join("abcdefghijk"))
     split = write_table(text, test=0, classes=str(tmp_path / "names.txt"))()["train"]
-    assert split.classes[10] == "k" and split.columns["label"].tolist() == [10, 9, 2, 10, 9, 2]
+    assert classes_of(split)[10] == "k" and split.columns["label"].tolist() == [10, 9, 2, 10, 9, 2]
 
 
 def test_table_of_several_labels(write_table):
     text = "image,label\nimages/0.png,red|round\nimages/1.png,\nimages/2.png, round \n"
     split = write_table(text, separator="|", test=0)()["train"]
-    assert split.classes == ("red", "round") and split.columns["label"].dtype == np.float32
+    assert classes_of(split) == ("red", "round") and split.columns["label"].dtype == np.float32
     assert split.columns["label"].tolist() == [[1, 1], [0, 0], [0, 1]]
 
 
@@ -287,8 +296,8 @@ def test_arrays_by_name(save_arrays):
         age_train=np.arange(6), age_val=np.arange(2), site_train=np.array(list("abcdef")),
         site_val=np.array(["g", "h"]), classes=np.array(["red", "green", "blue"]),
     )()  # fmt: skip
-    assert set(splits) == {"train", "validation"} and splits["train"].classes == ("red", "green", "blue")
-    assert splits["train"].image == (5, 4, 1) and splits["train"].batched
+    assert set(splits) == {"train", "validation"} and classes_of(splits["train"]) == ("red", "green", "blue")
+    assert shape_of(splits["train"]) == (5, 4, 1) and splits["train"].batched
     assert splits["train"].columns["label"].tolist() == [0, 1, 2, 0, 1, 2]
     assert splits["validation"].columns["site"].tolist() == ["g", "h"]
     assert np.array_equal(image_of(splits["train"], [5, 0])[..., 0], x[[5, 0]])
@@ -311,7 +320,7 @@ def test_arrays_of_rows_of_labels(save_arrays):
     assert one_hot.columns["label"].tolist() == [2, 0, 1] and one_hot.columns["label"].dtype == np.int32
     several = save_arrays(x_train=x, y_train=np.array([[1, 1], [0, 0], [0, 1]], bool))()["train"]
     assert several.columns["label"].tolist() == [[1, 1], [0, 0], [0, 1]]
-    assert several.columns["label"].dtype == np.float32 and several.classes == ("0", "1")
+    assert several.columns["label"].dtype == np.float32 and classes_of(several) == ("0", "1")
 
 
 GOOD = {"x_train": pictures(3, 2, 2), "y_train": np.array([0, 1, 2])}

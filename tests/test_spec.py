@@ -40,10 +40,11 @@ def test_filled_writes_every_default_and_the_original_stays():
     spec = loads(BASE)
     filled = spec.filled()
     assert "fit" not in spec.data
-    assert filled.data["kplug"] == 1
-    assert filled.data["fit"]["best"] == {"minimize": "val_loss"}
+    assert filled.data["kplug"] == 2
+    assert filled.data["fit"]["best"] == "auto"
     assert filled.data["data"]["sampler"] == {"type": "shuffled", "batch_size": 64}
-    assert filled.data["data"]["image"] == {"size": None, "resize": "pad", "channels": None}
+    image = {"type": "image", "size": None, "resize": "pad", "channels": None, "orientation": True, "window": None}
+    assert filled.data["data"]["features"] == {"image": image, "label": {"type": "label"}}
     assert filled.data["task"]["model"] == {"type": "flatten"}
     assert filled.data["data"]["augment"][0]["type"] == "random_flip"
     assert filled.data["task"]["optimizer"]["learning_rate"]["warmup"] == 0.0
@@ -101,7 +102,8 @@ def test_at_leaves_what_was_given_alone():
 
 
 def test_at_takes_tuples_and_is_strict():
-    assert loads(BASE).at({"data.image.size": (28, 28)}).filled().data["data"]["image"]["size"] == [28, 28]
+    changed = loads(BASE).at({"data.features.image.size": (28, 28)})
+    assert changed.filled().data["data"]["features"]["image"]["size"] == [28, 28]
     assert refused(loads(BASE).at, {"fit.epochs": 3.0}) == [
         "at fit.epochs=3.0: fit.epochs: 3.0 is not a whole number >= 0; write 3"
     ]
@@ -184,7 +186,7 @@ def test_load_with_values_and_with_settings_is_the_same(write):
         ("name: a/b\n", ["name=ab"]),
         ("name:\n", ["name=ab"]),
         ("fit: {best: {minimize: a, maximize: b}}\n", ["fit.best={minimize: a}"]),
-        ("data: {source: digits, image: {size: [28, -1]}}\n", ["data.image.size.1=28"]),
+        ("data: {source: digits, features: {image: {size: [28, -1]}}}\n", ["data.features.image.size.1=28"]),
         ("data: {source: digits, augment: [flip]}\n", ["data.augment.0=random_flip"]),
         # a rule stands at the component, and a change below it can put it right
         (f"task: {{type: classification, model: {UNEVEN}}}\n", ["task.model.groups=2"]),
@@ -217,7 +219,7 @@ def test_what_a_change_does_not_put_right_is_still_said(write):
 def test_a_change_cannot_help_a_file_that_is_no_spec(write):
     assert refused(load_with, write("a: [\n"), ["name=x"])[0].startswith(f"{write('a: [')}:2:1: not YAML: ")
     assert "the file is empty" in refused(load_with, write(""), ["name=x"])[0]
-    assert "reads format 1; received 2" in refused(load_with, write("kplug: 2\n"), ["kplug=1"])[0]
+    assert "reads format 2; received 3" in refused(load_with, write("kplug: 3\n"), ["kplug=2"])[0]
 
 
 def test_settings_are_yaml(write):

@@ -1,5 +1,6 @@
 """kplug.testing: `check` of every kind, plugins for one test, imports forbidden, tiny data."""
 
+import functools
 import sys
 from typing import Literal
 
@@ -13,6 +14,7 @@ from kplug import (
     Architecture,
     Columns,
     DataInfo,
+    Feature,
     FitInfo,
     Loss,
     NonNegative,
@@ -24,6 +26,7 @@ from kplug import (
     hookimpl,
 )
 from kplug import testing as kplug_testing
+from kplug.spec.build import build_plain
 from kplug.spec.plugins import host
 from kplug.testing import (
     check,
@@ -294,11 +297,12 @@ def test_tiny_sources_follow_their_seed_and_parameters():
 def test_what_is_injected_fits_together():
     given = tiny_given((8, 12, 1), multi_label=True, steps=7, epochs=1)
     assert given[DataInfo] == tiny_info((8, 12, 1), multi_label=True)
-    assert given[DataInfo].image_shape == (8, 12, 1) and given[DataInfo].multi_label
+    assert given[DataInfo].fields["image"].shape == (8, 12, 1) and given[DataInfo].multi_label
     assert given[FitInfo] == FitInfo(7, 1)
     assert given[Columns].size == 300
     assert np.bincount(tiny_columns(70)["label"]).tolist() == [40, 20, 10]
-    assert DataInfo.from_json(given[DataInfo].to_json()) == given[DataInfo]
+    make = functools.partial(build_plain, Feature)
+    assert DataInfo.from_json(given[DataInfo].to_json(), make) == given[DataInfo]
 
 
 def test_importing_kplug_testing_loads_nothing_heavy():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kplug import Architecture
+from kplug import Architecture, Field
 from kplug.testing import check
 
 
@@ -100,3 +100,61 @@ def test_a_good_architecture_of_any_inputs():
     check(flawed, (4,), unreached=("*/lost",), flaw="gradient")
     check(two_inputs, [(4, 2), (4, 2)])
     assert "no trainable weight is called '*/other'" in failure(flawed, (4,), unreached=("*/other",))
+
+
+# --- integers --------------------------------------------------------------------------------------------------------
+
+TOKENS = Field((5,), "int32", below=4096)
+
+
+class Words(keras.layers.Layer):
+    """Words as vectors, with a flaw."""
+
+    def __init__(self, flaw):
+        super().__init__()
+        self.flaw = flaw
+        self.embedding = keras.layers.Embedding(4096, 4)
+
+    def build(self, shape):
+        self.embedding.build(shape)
+
+    def call(self, ids):
+        if self.flaw == "cast":  # as a layer of floats between input and embedding does
+            ids = keras.ops.minimum(keras.ops.cast(keras.ops.cast(ids, self.compute_dtype), "int32"), 4095)
+        return self.embedding(ids)
+
+
+def words(flaw: str = "none") -> Architecture:
+    """Words as vectors.
+
+    Args:
+        flaw: what is wrong with it.
+    """
+    return Words(flaw)
+
+
+def told() -> Architecture:
+    """Pictures and words together."""
+
+    class Both(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.embedding = keras.layers.Embedding(7, 3)
+            self.dense = keras.layers.Dense(3)
+
+        def build(self, shapes):
+            self.dense.build(shapes[0])
+            self.embedding.build(shapes[1])
+
+        def call(self, inputs):
+            picture, ids = inputs
+            return self.dense(picture) + keras.ops.mean(self.embedding(ids), 1)
+
+    return Both()
+
+
+def test_integers_stay_integers_in_half_precision():
+    check(words, TOKENS)
+    check(told, [(4,), Field((None,), "int32", below=7)])
+    message = failure(words, TOKENS, flaw="cast")
+    assert "under mixed_bfloat16 integer inputs stay integers" in message

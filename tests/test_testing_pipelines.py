@@ -1,10 +1,12 @@
 """`check` of augmentations, samplers and sources: a bad one for each promise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kplug import Augmentation, Columns, Sampler, Source, Split
+from kplug import Augmentation, Columns, Sampler, Source, SpecError, Split
 from kplug.testing import check, tiny_files, tiny_labels, tiny_pictures
 
 
@@ -109,6 +111,28 @@ def test_a_good_sampler():
     check(drawing)
 
 
+def of_cameras(columns: Columns, camera: str = "kept") -> Sampler:
+    """Rows of one camera, two at a time.
+
+    Args:
+        camera: which.
+    """
+    rows = np.flatnonzero(columns["camera"] == camera)
+    if len(rows) < 2:
+        raise SpecError(f"there are {len(rows)} rows of the camera {camera}; two are needed")
+    return lambda rng: rng.permutation(rows)[: len(rows) // 2 * 2].reshape(-1, 2)
+
+
+def test_a_sampler_on_columns_of_its_own():
+    cameras = np.array(["left", "right"], object)[np.arange(9) % 2]
+    columns = Columns(9, {"label": np.arange(9, dtype=np.int32) % 5, "camera": cameras})
+    check(of_cameras, columns, camera="left")
+    with pytest.raises(SpecError, match="there are 0 rows of the camera kept"):
+        check(of_cameras, columns)
+    with pytest.raises(SpecError, match="no column named 'camera'"):
+        check(of_cameras, camera="left")
+
+
 def pictures(flaw: str = "none") -> Source:
     """Ten noisy pictures of two classes.
 
@@ -132,8 +156,10 @@ def pictures(flaw: str = "none") -> Source:
         return {"picture": image} if flaw == "names" else {"image": image}
 
     height = 5 if flaw == "size" else 4
-    split = Split(Columns(size, columns), load, ("a", "b"), (height, 4, 3), batched=flaw == "batched")
-    other = Split(split.columns, load, ("b", "a"), split.image)
+    features = {"image": "image", "label": "label"}
+    facts = {"image": {"size": (height, 4), "channels": 3}, "label": {"classes": ("a", "b")}}
+    split = Split(Columns(size, columns), load, features, facts, batched=flaw == "batched")
+    other = replace(split, facts=facts | {"label": {"classes": ("b", "a")}})
     return {"training" if flaw == "splits" else "train": split, "test": other if flaw == "classes" else split}
 
 
@@ -148,8 +174,11 @@ def pictures(flaw: str = "none") -> Source:
         ("eager", "is graph-safe"),
         ("random", "load is a function of the row"),
         ("batched", "a batched load gives what it gives row by row"),
-        ("names", "at least 'image'; that of 'train' gave picture"),
-        ("size", r"the size that all pictures have, \(5, 4, 3\); one of 'train' has \(4, 4, 3\)"),
+        ("names", "names fields that the split gives; 'train' lacks image"),
+        (
+            "size",
+            r"the size that all pictures have, \{'size': \(5, 4\), 'channels': 3\}; one of 'train' has \(4, 4, 3\)",
+        ),
         ("splits", "received training, test"),
         ("classes", "every split has the same classes"),
     ],

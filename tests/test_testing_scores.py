@@ -1,8 +1,10 @@
 """`check` of losses and metrics: a bad one for each promise, and two replicas."""
 
+import re
 from typing import Literal
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -51,7 +53,7 @@ def flawed_loss(flaw: str = "none") -> Loss:
 @pytest.mark.parametrize(
     ("flaw", "message"),
     [
-        ("scalar", r"one value per example: shape \(8,\) for 8 examples; loss.call gave the shape \(\)"),
+        ("scalar", r"values for each example: shape \(8, ...\) for 8 examples; loss.call gave the shape \(\)"),
         ("batch", "does not give the same on 2 replicas as on 1"),
         ("infinite", "a loss is finite"),
         ("gradient", "the gradient of a loss is finite"),
@@ -111,6 +113,83 @@ def test_metric(flaw, message):
 def test_targets_of_another_shape():
     check(flawed_loss, (5,))
     check(flawed_metric, (2,))
+
+
+def boxes(rng):
+    """Two boxes each, with their classes: -1 is padding."""
+    corners = rng.random((6, 2, 4)).astype(np.float32)
+    targets = {"boxes": corners, "classes": rng.integers(-1, 3, (6, 2)).astype(np.int32)}
+    targets["classes"][:, 0] = 1
+    return targets, (corners + rng.normal(size=(6, 2, 4)) * 0.1).astype(np.float32)
+
+
+class OfBoxes(keras.losses.Loss):
+    """The distance of boxes that are there, with a flaw."""
+
+    def __init__(self, flaw):
+        super().__init__()
+        self.flaw = flaw
+
+    def call(self, targets, predictions):
+        there = tf.cast(targets["classes"] >= 0, predictions.dtype)
+        error = tf.reduce_sum(tf.abs(targets["boxes"] - predictions), -1) * there
+        if self.flaw == "batch":
+            return error / tf.reduce_sum(there)
+        return tf.reduce_mean(error) if self.flaw == "scalar" else error
+
+
+def of_boxes(flaw: str = "none") -> Loss:
+    """The distance of boxes that are there.
+
+    Args:
+        flaw: what is wrong with it.
+    """
+    return OfBoxes(flaw)
+
+
+class Near(keras.metrics.Mean):
+    """The share of boxes that are near, with a flaw."""
+
+    def __init__(self, flaw):
+        super().__init__(name="near")
+        self.flaw = flaw
+
+    def update_state(self, targets, predictions, sample_weight=None):
+        near = tf.reduce_max(tf.abs(targets["boxes"] - predictions), -1) < 0.1
+        near = tf.cast(near, tf.float32)
+        super().update_state(tf.reduce_mean(near) if self.flaw == "replicas" else near, targets["classes"] >= 0)
+
+
+def near(flaw: str = "none") -> Metric:
+    """The share of boxes that are near.
+
+    Args:
+        flaw: what is wrong with it.
+    """
+    return Near(flaw)
+
+
+def test_targets_of_any_form():
+    check(of_boxes, boxes)
+    check(near, boxes)
+    assert "values for each example: shape (6, ...)" in failure(of_boxes, boxes, flaw="scalar")
+    assert "does not give the same on 2 replicas as on 1" in failure(of_boxes, boxes, flaw="batch")
+
+
+def uneven(rng):
+    return rng.random((6, 2)), rng.random((5, 2))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (uneven, r"the same number of examples, 4 at least, in all arrays; received \[5, 6\]"),
+        (lambda rng: rng.random((6, 2)), r"gives \(targets, predictions\) for a generator; received ndarray"),
+        (lambda rng: boxes(rng), "`inputs` is needed on 2 replicas in another process, which imports it: define it"),
+    ],
+)
+def test_functions_that_draw_nothing_of_use(inputs, message):
+    assert re.search(message, failure(of_boxes, inputs))
 
 
 # --- replicas --------------------------------------------------------------------------------------------------------

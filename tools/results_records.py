@@ -137,6 +137,10 @@ def _differences(record: dict[str, Any], path: Path, specs: Path) -> str:
     if not file.is_file():
         return f"{file} is gone"
     then, now = comparable(loads(json.dumps(record["filled"]), str(path))), comparable(load(file))
+    if record["filled"]["kplug"] == 1:  # 0.1.0 could not turn pictures upright, and nobody could say it to
+        for field in then["data"]["features"].values():
+            field.pop("orientation", None)
+        then["data"]["features"] = {name: said for name, said in then["data"]["features"].items() if said}
     changed = sorted(leaves(then).items() ^ leaves(now).items())
     if not changed:
         return ""

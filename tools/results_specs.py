@@ -78,8 +78,21 @@ def _note_lines(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def comparable(spec: Spec) -> dict[str, Any]:
-    """Return the filled spec without its seed and the places of its data: equal where the same is trained."""
-    return {key: value for key, value in _placed(spec.root, without_places=True).items() if key != "seed"}
+    """Return the filled spec without its seed and the places of its data: equal where the same is trained.
+
+    Of features there is what is not their default: which fields follow from a source, it can say only where it is.
+    """
+    found = {key: value for key, value in _placed(spec.root, without_places=True).items() if key != "seed"}
+    features = {name: _unusual(name, node) for name, node in spec["data.features"].items()}
+    found["data"] |= {"features": {name: said for name, said in features.items() if said}}
+    return found
+
+
+def _unusual(name: str, feature: Node) -> dict[str, Any]:
+    """The parameters of a field's feature that are not the default, and its type where that is not the field's name."""
+    parameters = feature.component.parameters
+    said = {key: value for key, value in feature.arguments.items() if value != parameters[key].default}
+    return ({} if feature.name == name else {"type": feature.name}) | said
 
 
 def filled(spec: Spec) -> dict[str, Any]:

@@ -13,41 +13,62 @@ import tensorflow as tf
 
 from kplug.contracts.subject import Subject, demand, finite, for_pictures, same
 from kplug.model.network import dtype_policy
+from kplug.records import Field
 
 PICTURE = (32, 32, 3)
 BATCH = 2
+NEARLY = 0.1  # of the largest value: what bfloat16, with its 8 bits, may change in a few layers
 
 
 def check_architecture(subject: Subject) -> None:
-    """Check an architecture; `inputs` is the shape of an example, or a list of shapes for a layer of several inputs."""
-    shapes = _shapes(subject.inputs)
-    x = _example(shapes)
-    part = _make(subject, shapes)
+    """Check an architecture; `inputs` is the shape or `Field` of an example, or a list of them for several inputs."""
+    fields = _fields(subject.inputs)
+    x = _example(fields)
+    part = _make(subject, fields)
     outputs = part(x, training=False)
     _check_outputs(outputs)
     _check_inference(part, x)
     _check_gradients(subject, part, x)
-    _check_second_build(part, _make(subject, shapes), x)
-    _check_symbolic(_make(subject, shapes), x, outputs)
-    _check_half_precision(subject, shapes, x)
+    _check_second_build(part, _make(subject, fields), x)
+    _check_symbolic(_make(subject, fields), x, outputs)
+    _check_half_precision(subject, fields, x, part)
 
 
-def _shapes(inputs: Any) -> list[tuple[int, ...]]:
+def _fields(inputs: Any) -> list[Field]:
     if inputs is None:
-        return [PICTURE]
-    if all(isinstance(size, int) for size in inputs):
-        return [tuple(inputs)]
-    return [tuple(shape) for shape in inputs]
+        return [_field(PICTURE)]
+    if isinstance(inputs, Field) or all(isinstance(size, int) for size in inputs):
+        return [_field(inputs)]
+    return [_field(one) for one in inputs]
 
 
-def _example(shapes: list[tuple[int, ...]]) -> Any:
-    rng = np.random.default_rng(0)
-    tensors = [tf.constant(rng.random((BATCH, *shape)), tf.float32) for shape in shapes]
+def _field(given: Any) -> Field:
+    """An input of floats where nothing but a shape is said."""
+    return given if isinstance(given, Field) else Field(tuple(given), "float32")
+
+
+def sizes_of(field: Field) -> tuple[int, ...]:
+    """The shape of a field; sizes that vary are taken as 3."""
+    return tuple(3 if size is None else size for size in field.shape)
+
+
+def _example(fields: list[Field]) -> Any:
+    tensors = [_values(np.random.default_rng(number), field) for number, field in enumerate(fields)]
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def _make(subject: Subject, shapes: list[tuple[int, ...]]) -> Any:
-    part = subject.make(for_pictures(shapes[0]))
+def _values(rng: np.random.Generator, field: Field) -> Any:
+    """Floats in 0 to 1, or integers below a limit, the largest of them among them: half precision has no room there."""
+    shape, dtype = (BATCH, *sizes_of(field)), tf.as_dtype(field.dtype)
+    if dtype.is_floating:
+        return tf.constant(rng.random(shape), dtype)
+    below = field.below or 2
+    numbers = np.where(rng.random(shape) < 0.5, below - 1 - rng.integers(0, 8, shape), rng.integers(0, below, shape))
+    return tf.constant(np.clip(numbers, 0, below - 1), dtype)
+
+
+def _make(subject: Subject, fields: list[Field]) -> Any:
+    part = subject.make(for_pictures(sizes_of(fields[0])) if fields[0].dtype == "float32" else None)
     subject.of_class(part, keras.Layer, "Keras layer or model")
     return part
 
@@ -85,7 +106,7 @@ def _check_gradients(subject: Subject, part: Any, x: Any) -> None:
 
 def _check_symbolic(part: Any, x: Any, outputs: Any) -> None:
     """Demand that Keras can build a model around the part: shapes are foretold, and a batch has any number of rows."""
-    inputs = tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:]), x)
+    inputs = _symbolic(x)
     symbolic = tf.nest.flatten(part(inputs))
     real = tf.nest.flatten(outputs)
     demand(len(symbolic) == len(real), f"part(x) gave {len(real)} outputs, part(keras.Input) {len(symbolic)}")
@@ -112,13 +133,17 @@ def _check_second_build(part: Any, again: Any, x: Any) -> None:
 
 def _as_model(part: Any, x: Any) -> keras.Model:
     """A model of the part, since Keras saves the weights of models."""
-    inputs = tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:]), x)
+    inputs = _symbolic(x)
     return keras.Model(inputs, part(inputs))
 
 
-def _check_half_precision(subject: Subject, shapes: list[tuple[int, ...]], x: Any) -> None:
+def _symbolic(x: Any) -> Any:
+    return tf.nest.map_structure(lambda tensor: keras.Input(tensor.shape[1:], dtype=tensor.dtype.name), x)
+
+
+def _check_half_precision(subject: Subject, fields: list[Field], x: Any, whole: Any) -> None:
     with dtype_policy("mixed_bfloat16"):
-        part = _make(subject, shapes)
+        part = _make(subject, fields)
         outputs = part(x, training=False)
     for output in tf.nest.flatten(outputs):
         demand(
@@ -127,3 +152,20 @@ def _check_half_precision(subject: Subject, shapes: list[tuple[int, ...]], x: An
         )
     halves = [weight.path for weight in part.weights if weight.dtype in ("bfloat16", "float16")]
     demand(not halves, f"under mixed_bfloat16 weights stay in float32; not so {', '.join(halves)}")
+    if any(not tf.as_dtype(field.dtype).is_floating for field in fields):
+        _check_integers(part, whole, x)
+
+
+def _check_integers(part: Any, whole: Any, x: Any) -> None:
+    """Demand that under bfloat16 integers stay what they are: the part answers nearly as in float32."""
+    for weight, wanted in zip(part.weights, whole.weights, strict=True):
+        weight.assign(wanted)
+    both = (tf.nest.flatten(one(x, training=False)) for one in (part, whole))
+    for output, wanted in zip(*both, strict=True):
+        difference = np.abs(tf.cast(output, tf.float32).numpy() - wanted.numpy()).max()
+        largest = np.abs(wanted.numpy()).max()
+        demand(
+            difference <= NEARLY * largest,
+            "under mixed_bfloat16 integer inputs stay integers: an architecture gives nearly what it gives in float32; "
+            f"the difference is {difference:.3g} where the largest value is {largest:.3g}",
+        )

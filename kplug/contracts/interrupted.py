@@ -15,7 +15,7 @@ import numpy as np
 from kplug.hookspecs import hookimpl
 from kplug.inference.run import Run
 from kplug.spec import Spec
-from kplug.spec.plugins import using
+from kplug.spec.plugins import host, using
 from kplug.training.fit import train
 
 
@@ -56,6 +56,17 @@ def watched_by(*callbacks: keras.callbacks.Callback) -> Iterator[None]:
     """Give every training inside these callbacks too."""
     with using([Watching(*callbacks)]):
         yield
+
+
+@contextlib.contextmanager
+def beside(*callbacks: keras.callbacks.Callback) -> Iterator[None]:
+    """The same with all plugins that are there: their components stay."""
+    manager, watching = host().manager, Watching(*callbacks)
+    manager.register(watching)
+    try:
+        yield
+    finally:
+        manager.unregister(watching)
 
 
 def killed_after(steps: int, spec: Spec, path: str | os.PathLike[str]) -> Run:

@@ -1,4 +1,7 @@
-"""The contracts of losses (float targets with logits) and metrics (float targets with probabilities)."""
+"""The contracts of losses (float targets with logits) and metrics (float targets with probabilities).
+
+Those of another form are given a function of a generator to targets and predictions, as often as there are batches.
+"""
 
 from __future__ import annotations
 
@@ -20,33 +23,79 @@ ODD = 13  # the last batch of an evaluation is 5, which two replicas cannot halv
 
 
 def check_loss(subject: Subject) -> None:
-    """Check a loss; `inputs` is the shape of one example's targets, by default that of three classes."""
+    """Check a loss; `inputs` is the shape of one example's targets, or a function `rng -> (targets, predictions)`."""
     loss = subject.make()
     subject.of_class(loss, keras.losses.Loss, "keras.losses.Loss")
+    if callable(subject.inputs):
+        _check_loss(loss, *_drawn(subject, 0), "with the predictions of `inputs`")
+        return
     targets, logits = _targets(subject, BATCH), _logits(subject, BATCH)
     for scale, range_ in ((1.0, "-2 to 2"), (20.0, "-40 to 40")):
-        scores = tf.constant(logits * scale)
-        with tf.GradientTape() as tape:
-            tape.watch(scores)
-            values = tf.convert_to_tensor(loss.call(tf.constant(targets), scores))
-        gradient = tape.gradient(values, scores)
-        _check_values(values, range_)
-        demand(gradient is not None, "a loss has a gradient for the scores; this one has none")
-        demand(finite(gradient), f"the gradient of a loss is finite; with logits from {range_} it is not")
+        _check_loss(loss, targets, logits * np.float32(scale), f"with logits from {range_}")
 
 
-def _check_values(values: Any, range_: str) -> None:
+def _check_loss(loss: Any, targets: Any, predictions: Any, given: str) -> None:
+    targets, predictions = (tf.nest.map_structure(tf.constant, tree) for tree in (targets, predictions))
+    floats = [one for one in tf.nest.flatten(predictions) if one.dtype.is_floating]
+    with tf.GradientTape() as tape:
+        tape.watch(floats)
+        values = tf.convert_to_tensor(loss.call(targets, predictions))
+    gradients = [gradient for gradient in tape.gradient(values, floats) if gradient is not None]
+    _check_values(values, len(floats[0]), given)
+    demand(gradients, "a loss has a gradient for the scores; this one has none")
+    demand(all(map(finite, gradients)), f"the gradient of a loss is finite; {given} it is not")
+
+
+def _check_values(values: Any, batch: int, given: str) -> None:
     demand(
-        values.shape == (BATCH,),
-        f"a loss gives one value per example: shape ({BATCH},) for {BATCH} examples; loss.call gave the shape "
+        values.shape.rank > 0 and values.shape[0] == batch,
+        f"a loss gives values for each example: shape ({batch}, ...) for {batch} examples; loss.call gave the shape "
         f"{tuple(values.shape)}. Keras takes the mean; one taken in the loss gives N-fold gradients on N replicas",
     )
     demand(values.dtype.is_floating, f"a loss gives floats; this one gave {values.dtype.name}")
-    demand(finite(values), f"a loss is finite; with logits from {range_} it gave {values.numpy()}")
+    demand(finite(values), f"a loss is finite; {given} it gave {values.numpy()}")
+
+
+class Shifted(keras.Model):
+    """Predictions that are given, each changed by a scale and an offset that a loss trains."""
+
+    def __init__(self, predictions: Any, loss: Any) -> None:
+        super().__init__()
+        self.loss_of = loss
+        count = len(tf.nest.flatten(predictions))
+        self.scales = [self.add_weight((), "ones", name=f"scale{number}") for number in range(count)]
+        self.offsets = [self.add_weight((), "zeros", name=f"offset{number}") for number in range(count)]
+        self.built = True
+
+    def call(self, predictions: Any, training: bool | None = None) -> Any:
+        flat = [
+            one * scale + offset if keras.backend.is_float_dtype(one.dtype) else one
+            for one, scale, offset in zip(tf.nest.flatten(predictions), self.scales, self.offsets, strict=True)
+        ]
+        return tf.nest.pack_sequence_as(predictions, flat)
+
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
+        return self.loss_of(y, y_pred)
+
+
+def _train_shifted(subject: Subject, scope: Any) -> dict[str, Any]:
+    """Train what shifts the predictions that `inputs` draws, then evaluate with a batch that is smaller."""
+    batches = [_drawn(subject, number) for number in range(STEPS)]
+    with scope:
+        model = Shifted(batches[0][1], subject.make())
+        model.compile(keras.optimizers.SGD(0.1))
+        model.optimizer.build(model.trainable_variables)
+        _run_batches(model, model.train_step, batches)
+        model.reset_metrics()
+        _run_batches(model, model.test_step, [batches[0], _fewer(batches[1])])
+        after = float(model.get_metrics_result()["loss"])
+    return weights_of(model) | {"loss with a last batch that is smaller": after}
 
 
 def train_with_loss(subject: Subject, scope: Any) -> dict[str, Any]:
     """Train a dense layer for some steps, then evaluate with a last batch that is smaller."""
+    if callable(subject.inputs):
+        return _train_shifted(subject, scope)
     shape = _shape(subject)
     with scope:
         dense = keras.layers.Dense(int(np.prod(shape)))
@@ -64,7 +113,7 @@ def train_with_loss(subject: Subject, scope: Any) -> dict[str, Any]:
 
 
 def check_metric(subject: Subject) -> None:
-    """Check a metric; `inputs` is the shape of one example's targets, by default that of three classes."""
+    """Check a metric; `inputs` is the shape of one example's targets, or a function `rng -> (targets, predictions)`."""
     metric = subject.make()
     subject.of_class(metric, keras.metrics.Metric, "keras.metrics.Metric")
     first = _result(metric, subject)
@@ -77,16 +126,46 @@ def check_metric(subject: Subject) -> None:
 
 def _result(metric: Any, subject: Subject) -> dict[str, np.ndarray]:
     """The values of a metric, by name, after two batches."""
-    targets, probabilities = (np.split(rows(subject, 2 * BATCH), 2) for rows in (_targets, _probabilities))
-    for batch in zip(targets, probabilities, strict=True):
-        metric.update_state(*batch)
+    if callable(subject.inputs):
+        batches = [_drawn(subject, number) for number in range(2)]
+    else:
+        both = (np.split(rows(subject, 2 * BATCH), 2) for rows in (_targets, _probabilities))
+        batches = list(zip(*both, strict=True))
+    for targets, predictions in batches:
+        metric.update_state(targets, predictions)
     result = metric.result()
     named = result if isinstance(result, dict) else {metric.name: result}
     return {name: keras.ops.convert_to_numpy(value) for name, value in named.items()}
 
 
+class Measured(keras.Model):
+    """Predictions that are given, measured by a metric."""
+
+    def __init__(self, metric: Any) -> None:
+        super().__init__()
+        self.measure = metric
+        self.built = True
+
+    def call(self, predictions: Any, training: bool | None = None) -> Any:
+        return predictions
+
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
+        return tf.zeros([])
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        self.measure.update_state(y, y_pred)
+        return self.get_metrics_result()
+
+
 def evaluate_metric(subject: Subject, scope: Any) -> dict[str, Any]:
     """Evaluate given probabilities with a last batch that is smaller."""
+    if callable(subject.inputs):
+        with scope:
+            model = Measured(subject.make())
+            model.compile()
+            _run_batches(model, model.test_step, [_drawn(subject, 0), _fewer(_drawn(subject, 1))])
+            values = model.get_metrics_result()
+        return {f"{name} with a last batch that is smaller": values[name] for name in values if name != "loss"}
     with scope:
         model = keras.Sequential([keras.Input(_shape(subject)), keras.layers.Identity()])
         model.compile(loss="mse", metrics=[subject.make()])
@@ -100,11 +179,17 @@ def evaluate_metric(subject: Subject, scope: Any) -> dict[str, Any]:
 
 def _run(model: keras.Model, step: Callable[[Any], Any], x: np.ndarray, y: np.ndarray) -> None:
     """Run a step of Keras for each batch, shared out among the replicas, without the slow iterators of `fit`."""
-    strategy = model.distribute_strategy
     make_variables(model, (x[:BATCH], y[:BATCH]))  # as fit does under a strategy: no variable is made in a step
+    starts = range(0, len(x), BATCH)
+    _run_batches(model, step, [(y[start : start + BATCH], x[start : start + BATCH]) for start in starts])
+
+
+def _run_batches(model: keras.Model, step: Callable[[Any], Any], batches: list[tuple[Any, Any]]) -> None:
+    """Run a step of Keras for each batch of (targets, predictions), shared out among the replicas."""
+    strategy = model.distribute_strategy
     on_replicas = tf.function(lambda *data: strategy.run(step, (data,)), reduce_retracing=True)
-    for start in range(0, len(x), BATCH):
-        on_replicas(*(_share_out(strategy, values[start : start + BATCH]) for values in (x, y)))
+    for y, x in batches:
+        on_replicas(*(tf.nest.map_structure(lambda values: _share_out(strategy, values), tree) for tree in (x, y)))
 
 
 def _share_out(strategy: tf.distribute.Strategy, batch: np.ndarray) -> Any:
@@ -114,6 +199,29 @@ def _share_out(strategy: tf.distribute.Strategy, batch: np.ndarray) -> Any:
 
 
 # --- examples ------------------------------------------------------------------------------------------------------
+
+
+def _drawn(subject: Subject, number: int) -> tuple[Any, Any]:
+    """The targets and predictions that `inputs` draws for a batch, arrays of the same number of examples."""
+    drawn = subject.inputs(np.random.default_rng(number))
+    demand(
+        isinstance(drawn, tuple) and len(drawn) == 2,
+        f"`inputs` gives (targets, predictions) for a generator; received {type(drawn).__name__}",
+    )
+    targets, predictions = (tf.nest.map_structure(np.asarray, tree) for tree in drawn)
+    counts = {len(values) for values in tf.nest.flatten([targets, predictions])}
+    demand(
+        len(counts) == 1 and min(counts) >= 4,
+        f"`inputs` gives the same number of examples, 4 at least, in all arrays; received {sorted(counts)}",
+    )
+    return targets, predictions
+
+
+def _fewer(batch: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The first examples of a batch: an odd number, which two replicas cannot halve."""
+    count = len(tf.nest.flatten(batch)[0])
+    odd = count - 1 if count % 2 == 0 else count - 2
+    return tf.nest.map_structure(lambda values: values[:odd], batch)
 
 
 def _shape(subject: Subject) -> tuple[int, ...]:

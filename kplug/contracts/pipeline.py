@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kplug.contracts.subject import Subject, demand, finite, for_pictures, same
-from kplug.contracts.tiny import tiny_columns, tiny_pictures
+from kplug.contracts.tiny import tiny_columns, tiny_info, tiny_pictures
 from kplug.data.augment import Augment, Batch
 from kplug.data.codecs import decoding as images
 from kplug.data.splits import SPLITS
-from kplug.records import Columns, Split
+from kplug.data.tables import whole_table
+from kplug.records import Columns, DataInfo, Split, Table
 
 PICTURE = (32, 32, 3)
 STEPS, BATCH, SINGLE = 3, 5, 1
@@ -71,7 +72,7 @@ def _augmented(
     return _mapped(data, at_step, parallel, promise)
 
 
-def _mapped(data: tf.data.Dataset, function: Callable[..., Batch], parallel: int | None, promise: str) -> list[Batch]:
+def _mapped(data: tf.data.Dataset, function: Callable[..., Any], parallel: int | None, promise: str) -> list[Any]:
     """The elements of a dataset as a function makes them in a graph; where it fails, the promise is broken."""
     try:
         return list(data.map(function, num_parallel_calls=parallel).as_numpy_iterator())
@@ -106,17 +107,21 @@ def _check_batch(batch: Any, shape: tuple[int, ...], size: int) -> None:
 
 
 def check_sampler(subject: Subject) -> None:
-    """Check a sampler; `inputs` is the number of examples."""
-    columns = tiny_columns(*([subject.inputs] if subject.inputs else []))
+    """Check a sampler; `inputs` is the number of examples, or their `Columns`."""
+    columns = subject.inputs
+    if not isinstance(columns, Columns):
+        columns = tiny_columns(*([subject.inputs] if subject.inputs else []))
     before = {name: values.copy() for name, values in columns.arrays.items()}
-    sampler = subject.make({Columns: columns})
+    given = {Columns: columns, DataInfo: _info_of(columns)}
+    sampler = subject.make(given)
     demand(callable(sampler), f"a sampler is (rng) -> int64 [steps, batch]; received {type(sampler).__name__}")
     tables = [_table(sampler, epoch) for epoch in range(EPOCHS)]
     for table in tables:
-        _check_table(table, columns.size)
-    heights = [len(table) for table in tables]
+        _check_table(table["rows"], columns.size)
+        _check_columns_of(table, subject.component.gives or ())
+    heights = [len(table["rows"]) for table in tables]
     demand(len(set(heights)) == 1, f"a sampler gives the same number of steps each epoch; received {heights}")
-    repeated, again = _table(sampler, 1), _table(subject.make({Columns: columns}), 2)
+    repeated, again = _table(sampler, 1), _table(subject.make(given), 2)
     demand(
         same(tables[1], repeated),
         "a sampler is a function of rng; the same epoch asked for again came out otherwise. Draw from rng alone",
@@ -126,9 +131,26 @@ def check_sampler(subject: Subject) -> None:
     demand(unchanged, "a sampler leaves the columns as they are; this one changed them")
 
 
-def _table(sampler: Any, epoch: int) -> Any:
-    """The table of an epoch, drawn as the host has it drawn."""
-    return sampler(np.random.default_rng((0, epoch)))
+def _info_of(columns: Columns) -> DataInfo:
+    """The facts about data with these columns: as many classes as their labels have."""
+    labels: Any = np.asarray(columns["label"]) if "label" in columns else np.zeros(1, np.int32)
+    if labels.ndim == 2:
+        return tiny_info(classes=tuple(map(str, range(labels.shape[1]))), multi_label=True)
+    return tiny_info(classes=tuple(map(str, range(max(int(labels.max(initial=0)) + 1, 3)))))
+
+
+def _table(sampler: Any, epoch: int) -> dict[str, Any]:
+    """The table of an epoch, drawn as the host has it drawn: `rows`, `columns` and `block`."""
+    drawn = sampler(np.random.default_rng((0, epoch)))
+    table = drawn if isinstance(drawn, Table) else Table(drawn)
+    return {"rows": table.rows, "columns": dict(table.columns), "block": table.block}
+
+
+def _check_columns_of(table: dict[str, Any], gives: Sequence[str]) -> None:
+    try:
+        whole_table(Table(**table), gives, "a sampler")
+    except TypeError as error:
+        raise AssertionError(str(error)) from None
 
 
 def _check_table(table: Any, size: int) -> None:
@@ -162,7 +184,12 @@ def check_source(subject: Subject) -> None:
     for name, split in splits.items():
         demand(isinstance(split, Split), f"every split is a kplug.Split; '{name}' is {type(split).__name__}")
         _check_columns(name, split)
-        demand(split.classes == splits["train"].classes, f"every split has the same classes; those of '{name}' differ")
+        for field, told in splits["train"].facts.items():
+            classes = split.facts.get(field, {}).get("classes")
+            demand(
+                classes == told.get("classes"),
+                f"every split has the same classes; those of '{field}' in '{name}' differ",
+            )
         _check_labels(name, split)
         _check_same_split(name, split, again[name])
 
@@ -181,16 +208,18 @@ def _check_columns(name: str, split: Split) -> None:
 
 
 def _check_labels(name: str, split: Split) -> None:
-    if "label" not in split.columns or not split.classes:
-        return
-    labels, count = np.asarray(split.columns["label"]), len(split.classes)
-    are_numbers = labels.ndim == 1 and labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < count
-    are_rows = labels.shape[1:] == (count,) and np.isin(labels, (0, 1)).all()
-    demand(
-        are_numbers or are_rows,
-        f"labels are integers from 0 to {count - 1}, or rows of zeros and ones for the {count} classes; '{name}' has "
-        f"{labels.dtype} {labels.shape} from {labels.min()} to {labels.max()}",
-    )
+    for field, told in split.facts.items():
+        if "classes" not in told or field not in split.columns:
+            continue
+        labels, count = np.asarray(split.columns[field]), len(told["classes"])
+        are_numbers = labels.ndim == 1 and labels.dtype.kind in "iu" and labels.min() >= -1 and labels.max() < count
+        are_rows = labels.shape[1:] == (count,) and np.isin(labels, (-1, 0, 1)).all()
+        demand(
+            are_numbers or are_rows,
+            f"labels are integers from 0 to {count - 1}, -1 where the class is not known, or rows of zeros and "
+            f"ones for the {count} classes; '{field}' of '{name}' has {labels.dtype} {labels.shape} from "
+            f"{labels.min()} to {labels.max()}",
+        )
 
 
 def _check_same_split(name: str, split: Split, again: Split) -> None:
@@ -206,8 +235,8 @@ def _check_same_split(name: str, split: Split, again: Split) -> None:
     for features in first:
         _check_features(name, split, features)
     if split.batched:
-        rows = tf.range(len(first), dtype=tf.int64)
-        together = next(tf.data.Dataset.from_tensors(rows).map(split.load).as_numpy_iterator())
+        rows = tf.data.Dataset.from_tensors(tf.range(len(first), dtype=tf.int64))
+        together, _ = next(rows.map(lambda rows: (dict(split.load(rows)), rows)).as_numpy_iterator())
         stacked = {key: np.stack([features[key] for features in first]) for key in first[0]}
         demand(same(together, stacked), f"a batched load gives what it gives row by row; that of '{name}' does not")
 
@@ -215,21 +244,28 @@ def _check_same_split(name: str, split: Split, again: Split) -> None:
 def _loaded(name: str, split: Split, parallel: int | None) -> list[Batch]:
     rows = tf.data.Dataset.range(min(LOADED, len(split)))
     promise = f"load takes a row, an int64 scalar tensor, and is graph-safe; that of '{name}' failed in Dataset.map"
-    return _mapped(rows, split.load, parallel, promise)
+    # the row beside, since a dataset of nothing cannot be: all fields may be columns
+    return [fields for fields, _ in _mapped(rows, lambda row: (dict(split.load(row)), row), parallel, promise)]
 
 
 def _check_features(name: str, split: Split, features: Batch) -> None:
-    given = ", ".join(features) or "nothing"
-    demand("image" in features, f"load gives at least 'image'; that of '{name}' gave {given}")
-    image = features["image"]
+    given = [*features, *split.columns.arrays]
+    twice = [field for field in features if field in split.columns]
+    demand(not twice, f"a field is a column or comes from load; '{name}' gives {', '.join(twice)} as both")
+    lost = [field for field in split.features if field not in given]
+    demand(not lost, f"Split.features names fields that the split gives; '{name}' lacks {', '.join(lost)}")
+    image, told = features.get("image"), split.facts.get("image", {})
+    if image is None or split.features.get("image") != "image":
+        return
     if isinstance(image, bytes):
-        image = images.decode(tf.constant(image), split.image[2] or 3).numpy()
-    given = f"{image.dtype} {image.shape}"
+        image = images.decode(tf.constant(image), told.get("channels") or 3).numpy()
+    given_form = f"{image.dtype} {image.shape}"
     demand(
         image.dtype == np.uint8 and image.ndim == 3,
-        f"a picture is uint8 [height, width, channels], or the bytes of a file; '{name}' gave {given}",
+        f"a picture is uint8 [height, width, channels], or the bytes of a file; '{name}' gave {given_form}",
     )
+    size = tuple(told.get("size") or image.shape[:2])
     demand(
-        tf.TensorShape(split.image).is_compatible_with(image.shape),
-        f"Split.image says the size that all pictures have, {split.image}; one of '{name}' has {image.shape}",
+        size == image.shape[:2] and told.get("channels") in (None, image.shape[2]),
+        f"the facts of a split say the size that all pictures have, {told}; one of '{name}' has {image.shape}",
     )

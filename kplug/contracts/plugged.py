@@ -63,7 +63,9 @@ def _as_plugin(plugin: Any) -> Any:
 def knowing(function: Callable[..., Any]) -> Iterator[Component]:
     """Give the component of a function, inside a host with all present components and the tiny sources."""
     others = [c for c in host().registry.components if c.distribution not in ("kplug", TINY)]
+    kinds = host().registry.kinds.values()
     with using([]) as extended:
+        extended.registry.declare(kinds)
         extended.registry.components.extend(others)
         extended.add(tiny, Plugin("tiny", TINY, ""))
         found = [c for c in extended.registry.components if c.function is function]

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.contracts.tiny import tiny_given, tiny_search
-from kplug.records import DataInfo, SearchInfo
+from kplug.errors import SpecError
+from kplug.records import Columns, DataInfo, SearchInfo
 from kplug.spec import Spec, loads
 from kplug.spec.build import build
 from kplug.spec.check import Checker, Problems
@@ -43,12 +44,16 @@ class Subject:
         small: arguments as in YAML.
         inputs: what it is given; each kind says what that is.
         unreached: patterns of weights that no gradient needs to reach.
+        data: of a task: the section `data`, as YAML has it.
+        at_rest: batch normalization is kept in inference mode while training.
     """
 
     component: Component
     small: Mapping[str, Any] = field(default_factory=dict)
     inputs: Any = None
     unreached: Sequence[str] = ()
+    data: Mapping[str, Any] | None = None
+    at_rest: bool = False
 
     @property
     def kind(self) -> str:
@@ -60,6 +65,16 @@ class Subject:
     def written(self) -> dict[str, Any]:
         """The node as YAML has it; its owner is named, since a built-in of that name would win."""
         return {"type": f"{self.component.distribution}/{self.component.name}", **self.small}
+
+    def make_from_defaults(self) -> None:
+        """Build the component from its defaults, which the tiny data may be no data for where arguments are given."""
+        needed = {name: value for name, value in self.small.items() if name in self.component.required}
+        given: dict[type, Any] = {Columns: self.inputs} if isinstance(self.inputs, Columns) else {}
+        try:
+            self.make(given, needed)
+        except SpecError:
+            if needed == self.small:
+                raise
 
     def make(self, given: Mapping[type, Any] | None = None, small: Mapping[str, Any] | None = None) -> Any:
         """Build the component and return what it makes.
@@ -86,7 +101,7 @@ class Subject:
 
     def _given(self) -> dict[type, Any]:
         """The records of tiny data, and what is injected into this kind alone."""
-        if self.kind == "callback":
+        if self.kind in ("callback", "evaluator"):
             return tiny_given() | {RunDirectory: self.run}
         return tiny_given() | ({SearchInfo: tiny_search()} if self.kind == "oracle" else {})
 

@@ -20,6 +20,7 @@ fit: {epochs: 2, threads: 1, checkpoint: {steps: 1}}
 """
 
 SHAPES = ("red square", "green disc", "blue cross")
+PICTURES = {"image": "image", "label": "label"}
 
 
 @hookimpl
@@ -87,7 +88,8 @@ def tiny_files(examples: Count = 64, test: Count = 13, seed: Seed = 0) -> Source
         pictures = [_draw([label], size, 3, rng) for label, size in zip(labels, sizes, strict=True)]
         files = tf.constant([tf.io.encode_png(picture).numpy() for picture in pictures])
         columns = Columns(count, {"label": labels, "path": _paths(count)})
-        return Split(columns, lambda row: {"image": tf.gather(files, row)}, SHAPES)
+        facts: dict[str, dict[str, Any]] = {"image": {"channels": 3}, "label": {"classes": SHAPES}}
+        return Split(columns, lambda row: {"image": tf.gather(files, row)}, PICTURES, facts)
 
     return _splits(drawn, examples, test, seed)
 
@@ -107,8 +109,9 @@ def _in_memory(pictures: list[Any], labels: Any) -> Split:
 
     pixels = tf.constant(numpy.stack(pictures))
     height, width, channels = pictures[0].shape
-    columns, size = Columns(len(labels), {"label": labels}), (height, width, channels)
-    return Split(columns, lambda row: {"image": tf.gather(pixels, row)}, SHAPES, size, batched=True)
+    facts = {"image": {"size": (height, width), "channels": channels}, "label": {"classes": SHAPES}}
+    columns = Columns(len(labels), {"label": labels})
+    return Split(columns, lambda row: {"image": tf.gather(pixels, row)}, PICTURES, facts, batched=True)
 
 
 def _paths(count: int) -> Any:
@@ -146,7 +149,10 @@ def _draw(shapes: Any, size: Any, channels: int, rng: Any) -> Any:
 
 
 def tiny_info(
-    image: tuple[int, int, int] = (32, 32, 3), classes: tuple[str, ...] = SHAPES, multi_label: bool = False
+    image: tuple[int, int, int] = (32, 32, 3),
+    classes: tuple[str, ...] = SHAPES,
+    multi_label: bool = False,
+    counts: tuple[int, ...] | None = None,
 ) -> DataInfo:
     """A `DataInfo` as of the tiny sources.
 
@@ -154,10 +160,23 @@ def tiny_info(
         image: height, width, channels.
         classes: class names.
         multi_label: several labels an example.
+        counts: training examples of each class; None: 20.
     """
-    label = Field((len(classes),), "float32") if multi_label else Field((), "int32")
-    fields = {"image": Field(tuple(image), "uint8"), "label": label}
-    return DataInfo(fields, classes=classes, counts=(20,) * len(classes), splits={"train": 64, "test": 13})
+    from kplug.data.codecs.image import ImageCodec
+    from kplug.data.codecs.label import LabelCodec
+
+    codecs = {
+        "image": ImageCodec((image[0], image[1]), channels=image[2]),
+        "label": LabelCodec(tuple(classes), multi_label),
+    }
+    fields = {name: Field(codec.field.shape, codec.field.dtype) for name, codec in codecs.items()}
+    train = [20] * len(classes) if counts is None else list(counts)
+    facts = {
+        "image": {"size": list(image[:2]), "channels": image[2]},
+        "label": {"classes": list(classes), "several": multi_label, "counts": {"train": train}},
+    }
+    features = {name: {"type": name} for name in codecs}
+    return DataInfo(fields, features, facts, {"train": 64, "test": 13}, codecs)
 
 
 def tiny_columns(size: int = 300, classes: int = len(SHAPES)) -> Columns:

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.contracts.subject import Subject, demand, finite, weights_of
-from kplug.model.learner import build_optimizer
-from kplug.records import FitInfo
+from kplug.model.learner import build_optimizers
+from kplug.records import FitInfo, Learner
 
 STEPS, EPOCHS, BATCH = 4, 2, 8
 
@@ -38,7 +38,7 @@ def train_with_optimizer(subject: Subject, scope: Any) -> dict[str, Any]:
     with scope:
         model = _small_model()
         model.compile(subject.make(_fit_info()), keras.losses.CategoricalCrossentropy(from_logits=True))
-        build_optimizer(model)
+        build_optimizers(Learner(model, lambda batch, seed, training: ()))
     model.fit(_batches(STEPS * BATCH), shuffle=False, verbose=0)
     return weights_of(model)
 

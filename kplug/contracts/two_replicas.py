@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import functools
 import gc
 import importlib
@@ -22,10 +23,11 @@ from collections.abc import Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from kplug.console import log
 from kplug.contracts.plugged import TINY, knowing
 from kplug.spec.component import KPLUG, Component
 from kplug.spec.plugins import host, using
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 # Both compute in float32, whose steps are 1.2e-7 of a number; two replicas add the same terms in another order, some
 # dozens of them, a few steps in a row. What is wrong with a loss or an optimizer shows in the first digits.
 TOLERANCE = 1e-5
+NORMALIZATIONS = "layers of batch normalization"  # their number, beside the values of an experiment
 PATIENCE = 300  # seconds for one answer
 
 # --- asking --------------------------------------------------------------------------------------------------------
@@ -48,16 +51,30 @@ def check_replicas(subject: Subject) -> None:
     Raises:
         AssertionError: it does not, or fails on two.
     """
-    kind, name = subject.kind, subject.component.name
+    named = f"{subject.kind} '{subject.component.name}'"
+    different, normalizations = _differences(named, subject)
+    if different and normalizations:
+        # each replica counts its own examples: a difference that says nothing of the task
+        different, _ = _differences(named, dataclasses.replace(subject, at_rest=True))
+        if not different:
+            differ = "on 2 replicas it differs, and does not in inference mode"
+            log(f"{named}: the model has batch normalization, which counts on each replica alone: {differ}")
+    if different:
+        what = f"{named} does not give the same on 2 replicas as on 1, with the same global batch"
+        why = "What is summed or averaged over a batch sees the part of one replica"
+        rest = ", with batch normalization in inference mode" if normalizations else ""
+        raise AssertionError("\n".join([f"{what}{rest}. {why}:", *different]))
+
+
+def _differences(named: str, subject: Subject) -> tuple[list[str], int]:
+    """Say which values differ, and how many layers of batch normalization count on each replica alone."""
     answer = _helper().ask(_request(subject))
     if "error" in answer:
         where = f"{answer['where']} (tf.distribute.MirroredStrategy)"
-        raise AssertionError(f"{kind} '{name}' fails {where}:\n{answer['error']}")
-    different = [text for number, (one, two) in answer["values"].items() if (text := _difference(number, one, two))]
-    if different:
-        what = f"{kind} '{name}' does not give the same on 2 replicas as on 1, with the same global batch"
-        why = "What is summed or averaged over a batch sees the part of one replica"
-        raise AssertionError("\n".join([f"{what}. {why}:", *different]))
+        raise AssertionError(f"{named} fails {where}:\n{answer['error']}")
+    normalizations, _ = answer["values"].pop(NORMALIZATIONS, (0, 0))
+    values = answer["values"].items()
+    return [text for number, (one, two) in values if (text := _difference(number, one, two))], int(normalizations)
 
 
 def _difference(number: str, one: np.ndarray, two: np.ndarray) -> str:
@@ -77,17 +94,30 @@ def _request(subject: Subject) -> dict[str, Any]:
         "tested": _place(subject.component),
         "others": [_place(c) for c in others if "<locals>" not in c.function.__qualname__],
         "small": dict(subject.small),
-        "inputs": subject.inputs,
+        "inputs": subject.inputs if not callable(subject.inputs) else Place(*_place_of(subject.inputs, "`inputs`")),
+        "data": subject.data,
+        "at_rest": subject.at_rest,
     }
+
+
+class Place(NamedTuple):
+    """The place where another process finds a function."""
+
+    module: str
+    file: str
+    name: str
 
 
 def _place(component: Component) -> tuple[str, str, str, str]:
     """The place where another process finds the function of a component: distribution, module, file, name."""
-    function = component.function
-    if "<locals>" in function.__qualname__:
-        what = f"'{component.name}' is checked on 2 replicas in another process, which imports it"
-        raise AssertionError(f"{what}: define it at the top of a module; received {function.__qualname__}")
-    return component.distribution, function.__module__, inspect.getfile(function), function.__qualname__
+    return component.distribution, *_place_of(component.function, f"'{component.name}'")
+
+
+def _place_of(function: Any, what: str) -> tuple[str, str, str]:
+    if "<" in function.__qualname__:
+        why = f"{what} is needed on 2 replicas in another process, which imports it"
+        raise AssertionError(f"{why}: define it at the top of a module; received {function.__qualname__}")
+    return function.__module__, inspect.getfile(function), function.__qualname__
 
 
 class Helper:
@@ -177,7 +207,9 @@ def _answer(request: dict[str, Any], strategy: Any) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     try:
         with _component(request) as component:
-            subject = Subject(component, request["small"], request["inputs"])
+            inputs = request["inputs"]
+            inputs = _find(*inputs) if isinstance(inputs, Place) else inputs
+            subject = Subject(component, request["small"], inputs, (), request["data"], request["at_rest"])
             keras.utils.clear_session()  # not within a scope, which it would end
             for scope in scopes.values():
                 keras.utils.set_random_seed(0)

@@ -1,13 +1,13 @@
-"""Augmentation: one loop, wherever pictures are changed, with a seed for each change."""
+"""Augmentation: one loop, wherever examples are changed, with a seed for each change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from kplug.data.codecs.pixels import to_uint8
+from kplug.records import Codec, DataInfo
 
 Batch = dict[str, Any]
 Augment = Callable[[Batch, Any], Batch]
@@ -15,15 +15,37 @@ Augment = Callable[[Batch, Any], Batch]
 fold_in = tf.random.experimental.stateless_fold_in
 
 
-def augment(batch: Batch, augmentations: Sequence[Augment], seed: Any) -> Batch:
-    """Apply augmentations in their order; after each, pictures are rounded back to uint8.
+def mend_of(codecs: Mapping[str, Codec]) -> dict[str, Callable[[Any], Any]]:
+    """Field to the function that brings what an augmentation made of it back into its form."""
+    return {name: codec.mend for name, codec in codecs.items() if codec.mends}
+
+
+def views(info: DataInfo, batch: Batch, augmentations: Sequence[Augment], seed: Any, count: int) -> list[Batch]:
+    """Make several augmented views of a batch, each drawn by itself.
 
     Args:
-        batch: fields `[batch, ...]` by name.
+        info: knows the codecs of the fields.
+        batch: arrays `[batch, ...]` by name.
+        augmentations: applied in their order, to each view.
+        seed: that of `Learner.prepare`, integers `[2]`.
+        count: how many views.
+    """
+    mend = mend_of(info.codecs)
+    return [augment(batch, augmentations, fold_in(seed, number), mend) for number in range(count)]
+
+
+def augment(
+    batch: Batch, augmentations: Sequence[Augment], seed: Any, mend: Mapping[str, Callable[[Any], Any]]
+) -> Batch:
+    """Apply augmentations in their order; after each, what changed is brought back into the form of its field.
+
+    Args:
+        batch: arrays `[batch, ...]` by name.
         augmentations: each has a seed of its own, folded from `seed` and its position.
         seed: integers `[2]`.
+        mend: name to the function that does so, `Codec.mend`: pixels are rounded to uint8.
     """
     for position, augmentation in enumerate(augmentations):
         batch = augmentation(batch, fold_in(seed, position))
-        batch = batch | {"image": to_uint8(batch["image"])}
+        batch = batch | {name: again(batch[name]) for name, again in mend.items()}
     return batch

@@ -1,4 +1,4 @@
-"""The fields of an example: what they are, and how a row of a split becomes them."""
+"""The fields of an example: which feature reads each, what it has learnt, and how a row of a split becomes them."""
 
 from __future__ import annotations
 
@@ -6,80 +6,113 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from kplug.data.codecs import decoding, pixels
-from kplug.data.readable import unreadable
-from kplug.records import DataInfo, Field, Split
+from kplug.data.staging import as_raised, placed
+from kplug.data.values import readable_column
+from kplug.errors import SpecError, did_you_mean, listed
+from kplug.records import Codec, DataInfo, Field, Split
 from kplug.spec import Spec
+from kplug.spec.build import build
+from kplug.spec.data_rules import label_of_task
+from kplug.spec.tree import plain
 
-LOOKED_AT = 100  # pictures that are opened to find out whether all have one size
+HERE, SOURCE = ("data", "features"), ("data", "source")
 
 
-def examples_loader(split: Split, channels: int) -> Callable[[Any], dict[str, Any]]:
-    """A function of a row, or of rows where the split is batched, to fields: pictures decoded, numeric columns joined.
+def loader(split: Split, codecs: Mapping[str, Codec]) -> Callable[[Any], dict[str, Any]]:
+    """A function of a row, or of rows where the split is batched, to the arrays of a batch by name.
 
     Args:
-        split: loads the fields that are no columns.
-        channels: 1, 3 or 4, which pictures of files are given.
+        split: gives values.
+        codecs: read them, by field. Numbers without one are left as they are.
     """
-    numeric = {name: tf.constant(column) for name, column in split.columns.numeric.items()}
+    columns = {
+        name: tf.constant(readable_column(column))
+        for name, column in split.columns.arrays.items()
+        if name in split.columns.numeric or name in codecs
+    }
+
+    read = {name: placed(codec.read, (*HERE, name)) for name, codec in codecs.items()}
 
     def load(row: Any) -> dict[str, Any]:
-        fields = dict(split.load(row))
-        if fields["image"].dtype == tf.string:
-            fields["image"] = decoding.decode(fields["image"], channels)
-        return fields | {name: tf.gather(values, row) for name, values in numeric.items()}
+        values = dict(split.load(row)) | {name: tf.gather(column, row) for name, column in columns.items()}
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            found |= {name: value} if name not in codecs else arrays_of(name, read[name](value))
+        return found
 
     return load
 
 
-def loader(split: Split, info: DataInfo) -> Callable[[Any], dict[str, Any]]:
-    """A function as that of `examples_loader`, whose pictures have the size and the channels that `info` says."""
-    height, width, channels = info.image_shape
-    load_example = examples_loader(split, channels)
+def arrays_of(name: str, read: Any) -> dict[str, Any]:
+    """The arrays that a codec has read, by the names that a batch gives to them."""
+    if not isinstance(read, dict):
+        return {name: read}
+    return {f"{name}_{suffix}" if suffix else name: value for suffix, value in read.items()}
 
-    def load(row: Any) -> dict[str, Any]:
-        fields = load_example(row)
-        image = pixels.to_channels(fields["image"], channels)
-        image = pixels.resize(image, (height, width), info.resize)
-        return fields | {"image": tf.ensure_shape(image, [*image.shape[:-3], height, width, channels])}
 
-    return load
+def is_batched(split: Split, codecs: Mapping[str, Codec]) -> bool:
+    """True where many rows of a split can be loaded and read at once."""
+    return split.batched and all(codec.takes_batches for codec in codecs.values())
 
 
 def describe(spec: Spec, splits: Mapping[str, Split]) -> DataInfo:
-    """Describe the data: the fields of an example, classes, counts; the first example of train is loaded for it."""
+    """Describe the data: which fields an example has, and what the feature of each learns of them."""
     train = splits["train"]
-    shape = (*_image_size(spec, train), spec["data.image.channels"] or train.image[2] or 3)
-    labels = train.columns.arrays.get("label")
-    counts: tuple[int, ...] = ()
-    if labels is not None and train.classes:
-        per_class = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=len(train.classes))
-        counts = tuple(int(n) for n in per_class)
-    sizes = {name: len(split) for name, split in splits.items()}
-    image = {"image": Field(shape, "uint8")}
-    info = DataInfo(image, spec["data.image.resize"], train.classes, counts, sizes, train.vocabulary)
-    one_by_one = replace(train, batched=False)
-    loaded = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).map(loader(one_by_one, info)).element_spec
-    return replace(info, fields={name: Field(tuple(s.shape.as_list()), s.dtype.name) for name, s in loaded.items()})
+    whole = spec.with_features(train.features)
+    nodes = whole["data.features"]
+    given = _given(whole, train)
+    for name in nodes:
+        if name not in given:
+            raise whole.error((*HERE, name), f"the source gives no field '{name}'{did_you_mean(name, given)}")
+    codecs, facts = {}, {}
+    for name, node in nodes.items():
+        codec = build(whole, node)
+        if not isinstance(codec, Codec):
+            raise TypeError(f"feature '{node.name}' returned {type(codec).__name__}, not a Codec")
+        try:
+            facts[name] = codec.learn(name, splits)
+        except SpecError as error:
+            problems = [p if p.where else whole.problem((*node.path, *p.path), p.message) for p in error.problems]
+            raise SpecError(problems) from error.__cause__
+        codecs[name] = codec.with_facts(facts[name])
+    fields = _fields(whole, train, codecs)
+    features = {name: plain(node) for name, node in nodes.items()}
+    info = DataInfo(fields, features, facts, {name: len(split) for name, split in splits.items()}, codecs)
+    label = label_of_task(spec["task"])
+    return info if label is None else info.naming(label)
 
 
-def _image_size(spec: Spec, split: Split) -> tuple[int, int]:
-    """Height and width as the spec says them, else the source, else as a sample of the pictures has them."""
-    if size := spec["data.image.size"]:
-        return size[0], size[1]
-    height, width, _ = split.image
-    if height is not None and width is not None:
-        return height, width
-    rows = np.unique(np.linspace(0, len(split) - 1, min(len(split), LOOKED_AT)).astype(np.int64))
-    try:
-        found = {decoding.size_of(split.load(tf.constant(row))["image"]) for row in rows}
-    except tf.errors.InvalidArgumentError as error:
-        raise unreadable(split, rows, error) from None
-    if len(found) == 1:
-        return found.pop()
-    few = ", ".join(f"{h}x{w}" for h, w in sorted(found)[:3])
-    message = f"the pictures differ in size ({few}, ...); say to which size they are brought, such as [224, 224]"
-    raise spec.error("data.image.size", message)
+def _given(spec: Spec, split: Split) -> list[str]:
+    """The fields that a split gives: its columns, and what it loads."""
+    load = placed(split.load, SOURCE, spec.where(SOURCE))
+    rows = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64))
+    with as_raised():  # the row itself is given too, since a dataset has at least one element
+        loaded, _ = rows.map(lambda row: (load(row), row)).element_spec
+    both = [name for name in loaded if name in split.columns]
+    if both:
+        raise SpecError(f"the source gives {listed(both)} twice, as a column and from `load`", SOURCE)
+    return [*loaded, *split.columns.arrays]
+
+
+def _fields(spec: Spec, split: Split, codecs: Mapping[str, Codec]) -> dict[str, Field]:
+    """The arrays of an example as a batch holds them; nothing is loaded for it.
+
+    Raises:
+        SpecError: one has no shape that all examples share, or is text that no feature reads.
+    """
+    one_by_one = replace(split, batched=False)
+    row = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64))
+    with as_raised():
+        found = row.map(placed(loader(one_by_one, codecs), SOURCE, spec.where(SOURCE))).element_spec
+    for name, array in found.items():
+        own = name if name in codecs else next((key for key in codecs if name.startswith(f"{key}_")), None)
+        if array.dtype == tf.string and own is None:
+            known = f"write its feature, such as data.features.{name}: {{type: text}}"
+            raise spec.error(HERE, f"which feature is '{name}'? The source gives text or files for it; {known}")
+        if not array.shape.is_fully_defined():
+            shape = array.shape.as_list() if array.shape.rank is not None else "none that is known"
+            message = f"'{name}' has no one shape that all examples share, but {shape}; a batch needs one"
+            raise spec.error("data.source" if own is None else (*HERE, own), message)
+    return {name: Field(tuple(array.shape.as_list()), array.dtype.name) for name, array in found.items()}

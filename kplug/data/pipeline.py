@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.augment import augment, fold_in
-from kplug.data.features import loader
+from kplug.data.augment import augment, fold_in, mend_of
+from kplug.data.cache import lookup, read_whole, splits_that_fit
+from kplug.data.features import is_batched, loader
+from kplug.data.readable import PREPARING, READING
+from kplug.data.staging import mapped, placed
+from kplug.data.tables import ALL, BatchSlices, Order, order_of, refuse_other_form, slices_of, whole_table
+from kplug.data.values import Arrays
 from kplug.errors import SpecError, listed
-from kplug.records import Columns, DataInfo, Learner, Split
+from kplug.records import Columns, DataInfo, Learner, Split, Table
 from kplug.spec import Spec
 from kplug.spec.build import build
 
-
-@dataclass(frozen=True)
-class BatchSlices:
-    """The replicas that this process feeds, `mine` of `count`: replica r has the r-th slice of every batch."""
-
-    mine: range
-    count: int
-
-
-ALL = BatchSlices(range(1), 1)
+# Batches of rows that are known: more than a pipeline reads ahead of the one that is wanted. Where an error is of one
+# that was forgotten, the whole split is looked through.
+MOST_ASKED = 256
 
 
 @dataclass(frozen=True)
@@ -38,42 +36,43 @@ class Data:
         spec: the experiment.
         splits: name to `Split`; a validation split taken from train among them.
         info: what the data is.
+        kept: splits that were read ahead, as a batch has them; `replace` shares them among stages of a training.
+        asked: the rows of the last batches that were read, `[b]` each, by split: an error is looked for among them.
     """
 
     spec: Spec
     splits: Mapping[str, Split]
     info: DataInfo
+    kept: dict[str, Arrays] = field(default_factory=dict, repr=False, compare=False)
+    asked: dict[str, deque[np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def steps(self) -> int:
         """The number of training steps in an epoch."""
-        return len(self._first_table)
+        return len(self._first_table.rows)
 
     @property
     def batch_size(self) -> int:
         """The number of examples in a training batch."""
-        return self._first_table.shape[1]
+        return self._first_table.rows.shape[1]
+
+    @property
+    def block(self) -> int:
+        """The number of adjacent examples of a training batch that are never cut apart."""
+        return self._first_table.block
 
     @cached_property
-    def _first_table(self) -> np.ndarray:
-        return self.table(0)
+    def _first_table(self) -> Table:
+        return self._sampler("data.sampler", "train")((self.spec["seed"], 0))
 
-    def table(self, epoch: int) -> np.ndarray:
-        """The rows of an epoch's batches, int64 `[steps, batch]`."""
-        return self._sampler("data.sampler", "train")((self.spec["seed"], epoch))
-
-    def _sampler(self, path: str, split: str) -> Callable[[Any], np.ndarray]:
-        """A function of a seed to rows of batches, int64 `[steps, batch]`, as the sampler at a path draws them."""
-        sampler = build(self.spec, self.spec[path], {Columns: self.split(split).columns, DataInfo: self.info})
-
-        def table(seed: Any) -> np.ndarray:
-            drawn = np.asarray(sampler(np.random.default_rng(seed)))
-            if drawn.ndim != 2 or drawn.dtype.kind not in "iu" or drawn.size == 0:
-                what = f"{path} must give int64 [steps, batch] with at least one row"
-                raise TypeError(f"{what}; received {drawn.dtype} {drawn.shape}")
-            return drawn.astype(np.int64)
-
-        return table
+    def _sampler(self, path: str, split: str) -> Callable[[Any], Table]:
+        """A function of a seed to the table of an epoch, as the sampler at a path draws it."""
+        columns, node = self.split(split).columns, self.spec[path]
+        sampler = build(self.spec, node, {Columns: columns, DataInfo: self.info})
+        gives = node.component.gives or ()
+        if twice := [name for name in gives if name in columns or name in self.info.fields]:
+            raise self.spec.error(path, f"the sampler gives {listed(twice)}, and so does the source; rename it there")
+        return lambda seed: whole_table(sampler(np.random.default_rng(seed)), gives, path)
 
     def training(
         self, learner: Learner, epochs: int, first_step: int = 0, shares: BatchSlices = ALL
@@ -86,22 +85,22 @@ class Data:
             first_step: the step of the first batch.
             shares: the slices of each batch that are given, one after the other.
         """
-        split, steps, seed = self.splits["train"], self.steps, self.spec["seed"]
+        first, steps, seed = self._first_table, self.steps, self.spec["seed"]
         first_epoch, skipped = divmod(first_step, steps)
-        augmentations = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
+        augmentations = self.augmentations
+        prepare = self._placed(learner.prepare, ("task",))
         sampler, size = self._sampler("data.sampler", "train"), self.batch_size // shares.count
 
-        def epoch_table(epoch: np.ndarray) -> np.ndarray:
+        def epoch_arrays(epoch: np.ndarray) -> list[np.ndarray]:
             table = sampler((seed, int(epoch)))
-            if len(table) != steps:
-                raise ValueError(f"data.sampler gave {len(table)} steps in epoch {epoch} and {steps} in epoch 0")
-            table = table[skipped:] if epoch == first_epoch else table
-            slices = table.reshape(len(table), shares.count, -1)[:, shares.mine.start : shares.mine.stop]
-            return slices.reshape(-1, slices.shape[-1])
+            refuse_other_form(table, first, int(epoch))
+            return slices_of(table, skipped if epoch == first_epoch else 0, first.columns, shares)
 
         def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
-            table = tf.numpy_function(epoch_table, [epoch], tf.int64, stateful=False)
-            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, [None, size]))
+            dtypes = [tf.int64, *(array.dtype for array in first.columns.values())]
+            arrays = tf.numpy_function(epoch_arrays, [epoch], dtypes, stateful=False)
+            rows, *columns = (tf.ensure_shape(array, [None, size]) for array in arrays)
+            return tf.data.Dataset.from_tensor_slices((rows, dict(zip(first.columns, columns, strict=True))))
 
         def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
             step = tf.cast(first_step + number // len(shares.mine), tf.int32)
@@ -109,64 +108,121 @@ class Data:
             if shares.count > 1:
                 replica = tf.cast(shares.mine.start + number % len(shares.mine), tf.int32)
                 step_seed = fold_in(step_seed, replica)
-            batch = augment(batch, augmentations, step_seed)
-            return learner.prepare(batch, fold_in(step_seed, len(augmentations)), True)
+            with tf.name_scope(PREPARING):
+                batch = augment(batch, augmentations, step_seed, self.mend)
+                return prepare(batch, fold_in(step_seed, len(augmentations)), True)
 
         rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_rows)
-        batches = self._load(split, rows, lambda examples: examples.batch(size)).enumerate()
-        batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = self._load("train", rows, lambda examples: examples.batch(size, drop_remainder=True)).enumerate()
+        batches = mapped(batches, finish)
         total = (steps * epochs - first_step) * len(shares.mine)
         return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
     def evaluation(self, learner: Learner, name: str, shares: BatchSlices = ALL) -> tf.data.Dataset:
         """Batches with every example of a split once, as `learner.prepare` gives them; slices as `shares` says."""
-        batches = self.examples(name, shares)
-        seed = tf.constant([0, 0])
-        batches = batches.map(lambda batch: learner.prepare(batch, seed, False), num_parallel_calls=tf.data.AUTOTUNE)
-        return batches.prefetch(tf.data.AUTOTUNE)
+
+        prepare = self._placed(learner.prepare, ("task",))
+
+        def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
+            # (seed, 0) is training's and (seed, 1) that of views; each slice of a batch has a number of its own
+            first, count = tf.constant([self.spec["seed"], 2]), len(shares.mine)
+            seed = fold_in(first, tf.cast(number // count, tf.int32))
+            if shares.count > 1:
+                seed = fold_in(seed, tf.cast(shares.mine.start + number % count, tf.int32))
+            with tf.name_scope(PREPARING):
+                return prepare(batch, seed, False)
+
+        return mapped(self.examples(name, shares).enumerate(), finish).prefetch(tf.data.AUTOTUNE)
 
     def examples(self, name: str, shares: BatchSlices = ALL) -> tf.data.Dataset:
         """Batches with every example of a split once, as `data.evaluate_with` says."""
-        split = self.split(name)
-        rows, sizes = self._evaluated(name, shares)
+        order = self.order(name, shares)
+        sizes = order.sizes
         even = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
 
         def group(examples: tf.data.Dataset) -> tf.data.Dataset:
             batches = examples.batch(sizes[0])
             return batches if even else batches.rebatch(sizes)
 
-        batches = self._load(split, tf.data.Dataset.from_tensor_slices(rows).apply(group), group)
+        rows = tf.data.Dataset.from_tensor_slices((order.rows, dict(order.columns)))
+        batches = self._load(name, rows.apply(group), group)
         return batches.apply(tf.data.experimental.assert_cardinality(len(sizes)))
+
+    def order(self, name: str, shares: BatchSlices = ALL) -> Order:
+        """The examples of `examples` one after the other: their rows, and the columns that the sampler gives."""
+        return order_of(self._sampler("data.evaluate_with", name)(self.spec["seed"]), name, shares)
+
+    def columns(self, name: str) -> Columns:
+        """The table of the examples of `examples`, in their order: the columns of the split and of the sampler."""
+        order = self.order(name)
+        return Columns(len(order.rows), {**self.split(name).columns.at(order.rows).arrays, **order.columns})
+
+    def evaluation_size(self, name: str) -> int:
+        """The number of examples in the largest batch of a split's evaluation."""
+        return max(self.order(name).sizes)
 
     def evaluation_steps(self, name: str, shares: BatchSlices) -> int:
         """The number of batches of a split, of which `shares` says who has which slice."""
-        return len(self._evaluated(name, shares)[1]) // len(shares.mine)
+        return len(self.order(name, shares).sizes) // len(shares.mine)
 
-    def _evaluated(self, name: str, shares: BatchSlices) -> tuple[np.ndarray, list[int]]:
-        """The rows of a split in the order in which these shares evaluate them, and how many at a time."""
-        table = self._sampler("data.evaluate_with", name)(self.spec["seed"])
-        batch_size, rows = table.shape[1], table[table >= 0]
-        if shares.count == 1:
-            full, rest = divmod(len(rows), batch_size)
-            return rows, [batch_size] * full + [rest] * bool(rest)
-        if len(rows) < shares.count:
-            raise SpecError(f"{len(rows)} examples of {name} cannot be shared by {shares.count} replicas")
-        # as even as can be: a replica without an example would have to compute on an empty batch
-        steps = min(-(-len(rows) // batch_size), len(rows) // shares.count)
-        parts = np.array_split(rows, shares.count)[shares.mine.start : shares.mine.stop]
-        slices = list(itertools.chain(*zip(*(np.array_split(part, steps) for part in parts), strict=True)))
-        return np.concatenate(slices), [len(piece) for piece in slices]
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The names of what a batch of an evaluation holds: the fields, and what its sampler gives."""
+        return (*self.info.fields, *(self.spec["data.evaluate_with"].component.gives or ()))
+
+    @property
+    def mend(self) -> dict[str, Callable[[Any], Any]]:
+        """Field to the function that brings what an augmentation made of it back into its form."""
+        return mend_of(self.info.codecs)
 
     def split(self, name: str) -> Split:
         if name not in self.splits:
             raise SpecError(f"there is no split '{name}'; the source has {listed(self.splits)}")
         return self.splits[name]
 
+    @property
+    def augmentations(self) -> list[Callable[..., Any]]:
+        """The augmentations of the spec."""
+        made = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
+        return [self._placed(change, ("data", "augment", position)) for position, change in enumerate(made)]
+
+    def _placed(self, function: Callable[..., Any], path: tuple[str | int, ...]) -> Callable[..., Any]:
+        return placed(function, path, self.spec.where(path))
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def read_ahead(self, name: str) -> None:
+        """Keep a split in memory from now on, where its source's `cache_mb` has room for it."""
+        if name not in self.kept and name in splits_that_fit(self.splits, self.info):
+            self.kept[name] = read_whole(name, self.split(name), self.info)
+
     def _load(
-        self, split: Split, rows: tf.data.Dataset, group: Callable[[tf.data.Dataset], tf.data.Dataset]
+        self, name: str, rows: tf.data.Dataset, group: Callable[[tf.data.Dataset], tf.data.Dataset]
     ) -> tf.data.Dataset:
-        """Make batches of fields from batches of rows; `group` makes batches of examples."""
-        load = loader(split, self.info)
-        if split.batched:
-            return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        return rows.unbatch().map(load, num_parallel_calls=tf.data.AUTOTUNE).apply(group)
+        """Make batches of fields from batches of rows and the sampler's columns; `group` makes batches of examples."""
+        split = self.split(name)
+        if name in self.kept:
+            kept = lookup(self.kept[name], self.info)
+            return mapped(rows, lambda row, columns: {**kept(row), **columns})
+        load = self._placed(loader(split, self.info.codecs), ("data", "source"))
+
+        def read(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+            with tf.name_scope(READING):
+                return {**load(row), **columns}
+
+        if is_batched(split, self.info.codecs):
+            return mapped(rows, read)
+        return mapped(self._noted(name, rows).unbatch(), read).apply(group)
+
+    def _noted(self, name: str, rows: tf.data.Dataset) -> tf.data.Dataset:
+        """The same batches of rows, the last of which are known in `asked`."""
+        asked = self.asked.setdefault(name, deque(maxlen=MOST_ASKED))
+
+        def note(batch: np.ndarray) -> np.ndarray:
+            asked.append(batch.copy())
+            return batch
+
+        def noted(batch: Any, columns: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+            return tf.ensure_shape(tf.numpy_function(note, [batch], tf.int64), batch.shape), columns
+
+        return rows.map(noted)

@@ -2,6 +2,7 @@
 
 PLUGINS = [
     "classification",
+    "features",
     "networks",
     "images",
     "sources",

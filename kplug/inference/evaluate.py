@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kplug.console import log
@@ -11,10 +11,12 @@ from kplug.data.pipeline import Data
 from kplug.data.readable import explained
 from kplug.data.splits import open_data
 from kplug.errors import SpecError, listed
-from kplug.inference.endpoints import predictor
-from kplug.inference.views import Predictions
+from kplug.inference.endpoints import signature_name
+from kplug.inference.evaluators import Showing, evaluation_of, evaluators_of, usable
+from kplug.inference.views import Asked, Predictions, Views
+from kplug.model.from_run import rebuild_of
 from kplug.model.learner import restored_learner
-from kplug.model.memory import out_of_memory
+from kplug.model.memory import out_of_memory, refuse_large_evaluation
 from kplug.records import Learner
 from kplug.spec.plugins import host
 from kplug.storage.metrics import in_order
@@ -22,8 +24,10 @@ from kplug.storage.metrics import in_order
 if TYPE_CHECKING:
     from kplug.inference.run import Run
 
-# what an evaluation may change of the run's spec: which pictures it sees, not what the run is
-CHANGEABLE = ("data.source", "data.validation", "data.evaluate_with", "data.augment")
+# what an evaluation may change of the run's spec: which examples it sees and who looks at them, not what the run is
+CHANGEABLE = ("data.source", "data.validation", "data.evaluate_with", "data.augment", "evaluators")
+
+FEW = 12  # names that are told one by one
 
 
 def evaluate_run(
@@ -35,24 +39,22 @@ def evaluate_run(
         run: that finished.
         split: of its source.
         name: of this evaluation; needed where it is not that of the run's own data.
-        views: test-time augmentation: how many views of a picture, itself and others under `data.augment`, are asked
-            about; predictions are their mean, and metrics those of the plugins that report on predictions.
-        changes: path to value, below `data`.
+        views: test-time augmentation: how many views of an example, itself and others under `data.augment`, are asked
+            about; answers are their mean, and metrics those of evaluators and plugins.
+        changes: path to value, below `data` or `evaluators`.
     """
     changes = changes or {}
     _refuse_evaluation(name, views, changes)
     learner = restored_learner(run)
     data = open_data(run.spec.at(changes) if changes else run.spec)
-    if data.info.classes != run.info.classes:
-        now, then = listed(data.info.classes), listed(run.info.classes)
-        message = f"the source's classes are not those of the run; now {now}; then {then}"
-        raise SpecError(message, ("data", "source"), str(run.path))
+    _refuse_other_facts(run, data)
     data = Data(data.spec, data.splits, run.info)
-    examples = data.split(split)
     full_name = f"{split}-{name}" if name else split
     over = f", {views} views of each" if views > 1 else ""
-    log(f"evaluating {run.path} on {len(examples):,} examples of {split}{over}")
+    log(f"evaluating {run.path} on {len(data.order(split).rows):,} examples of {split}{over}")
+    refuse_large_evaluation(data, learner, split)
     with explained(data, split, out_of_memory):
+        data.read_ahead(split)  # what follows reads it more than once
         metrics: dict[str, float] = {}
         if views == 1:
             metrics = in_order(learner.model.evaluate(data.evaluation(learner, split), verbose=0, return_dict=True))
@@ -64,7 +66,7 @@ def evaluate_run(
 
 def _refuse_evaluation(name: str | None, views: int, changes: Mapping[str, Any]) -> None:
     if views < 1:
-        raise SpecError(f"there is at least 1 view, the picture itself; received {views}")
+        raise SpecError(f"there is at least 1 view, the example itself; received {views}")
     other = [path for path in changes if not any(f"{path}.".startswith(f"{head}.") for head in CHANGEABLE)]
     if other:
         raise SpecError(f"an evaluation cannot change {listed(other)}; it may change {listed(CHANGEABLE)}")
@@ -75,14 +77,52 @@ def _refuse_evaluation(name: str | None, views: int, changes: Mapping[str, Any])
         raise SpecError(f"a name is letters, digits, '.', '_' and '-'; received {name!r}")
 
 
+def _refuse_other_facts(run: Run, data: Data) -> None:
+    """Refuse data whose fields have other classes or another vocabulary than those that the run was trained on."""
+    for name, codec in run.info.codecs.items():
+        if name not in data.info.codecs:
+            raise SpecError(f"the source has no field '{name}'", ("data", "source"), str(run.path))
+        now, then = data.info.facts[name], run.info.facts.get(name, {})
+        for fact in codec.must_match:
+            if tuple(now.get(fact, ())) != tuple(then.get(fact, ())):
+                message = f"the {fact} of '{name}' are not those of the run"
+                said = f"{message}; {_difference(now.get(fact, ()), then.get(fact, ()))}"
+                raise SpecError(said, ("data", "source"), str(run.path))
+
+
+def _difference(now: Sequence[Any], then: Sequence[Any]) -> str:
+    """The difference between two lists of names, in words; long ones are told by what one alone has."""
+    if max(len(now), len(then)) <= FEW:
+        return f"now {listed(now)}; then {listed(then)}"
+    new, gone = [name for name in now if name not in {*then}], [name for name in then if name not in {*now}]
+    return f"now alone {listed(new)}; then alone {listed(gone)}" if new or gone else "they are in another order"
+
+
 def _further_metrics(run: Run, learner: Learner, data: Data, split: str, name: str, views: int) -> dict[str, float]:
-    """The metrics that plugins make of the predictions, which are computed once one of them is looked at."""
-    found: list[Mapping[str, float] | None] = []
-    if "images" in learner.serve:
-        ask, names = predictor(learner, run.info), learner.serve["images"].outputs
-        predictions, columns = Predictions(ask, names, data, split, views), data.split(split).columns
-        hook = host().manager.hook.evaluated
-        found = hook(run=run, split=split, name=name, predictions=predictions, columns=columns)
-    if views > 1 and not any(found):
-        raise SpecError("no plugin reports on the predictions of this task, so that views have no metrics")
-    return {key: float(value) for metrics in found if metrics for key, value in metrics.items()}
+    """The figures of evaluators, then those that plugins make of the answers, which are computed once looked at."""
+    found: dict[str, float] = {}
+    evaluators = usable(evaluators_of(data, learner, rebuild_of(run)), learner, data, views)
+    Showing(learner, evaluators).show(data, evaluation_of(learner, data, split, name), views)
+    for evaluator in evaluators:
+        figures, files = evaluator.end(run)
+        found |= figures
+        for file, content in files.items():
+            run.write(file, content) if isinstance(content, str | bytes) else run.write_json(file, content)
+    reported = _plugins_metrics(run, learner, data, split, name, views)
+    if views > 1 and not found and not reported:
+        raise SpecError("nobody reports on answers of this task that may be averaged, so that views have no metrics")
+    return {key: float(value) for key, value in (found | reported).items()}
+
+
+def _plugins_metrics(run: Run, learner: Learner, data: Data, split: str, name: str, views: int) -> dict[str, float]:
+    """The figures of the hook `evaluated`; where the main endpoint cannot be asked about the data, it is not called."""
+    hook = host().manager.hook.evaluated
+    if not learner.serve or not hook.get_hookimpls():
+        return {}
+    asked = Asked(learner, signature_name(learner, None))
+    if lacking := asked.lacking(data.arrays):
+        log(f"plugins are not asked: no field of the data fills {listed(lacking)} of endpoint '{asked.endpoint}'")
+        return {}
+    predictions = Predictions(asked, Views(data, split, asked.inputs, views))
+    found = hook(run=run, split=split, name=name, predictions=predictions, columns=data.columns(split))
+    return {key: value for metrics in found if metrics for key, value in metrics.items()}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import functools
+import gc
 import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from kplug.errors import listed
+from kplug.console import log
+from kplug.errors import did_you_mean, listed
 from kplug.inference.endpoints import Endpoint, endpoints
-from kplug.inference.verification import live_cases, verify
+from kplug.inference.samples import open_samples
+from kplug.inference.verification import ExportError, live_cases, verify
 from kplug.model.learner import restored_learner
 from kplug.records import DataInfo, Learner
 from kplug.spec.plugins import host
@@ -31,16 +34,9 @@ ADVICE = "no version was added; make room there or choose another directory"
 
 
 def export_run(run: Run, directory: Path) -> Path:
-    """Write a new version below `directory`, verified on the run's sample pictures."""
-    learner = restored_learner(run)
-    wanted = run.spec["export.signatures"]
-    if wanted != "all":
-        unknown = [name for name in wanted if name not in learner.serve]
-        if unknown:
-            message = f"'{unknown[0]}' is not a signature of the task; it has {listed(learner.serve)}"
-            raise run.spec.error("export.signatures", message)
-        learner = replace(learner, serve={name: learner.serve[name] for name in wanted})
-    samples = np.stack([tf.io.decode_png(p.read_bytes()).numpy() for p in sorted((run.path / "samples").glob("*.png"))])
+    """Write a new version below `directory`, verified on the run's samples."""
+    learner = exported_learner(run)
+    samples = open_samples(run)
 
     def before_rename(path: Path) -> None:
         host().manager.hook.exported(run=run, path=path)
@@ -48,11 +44,24 @@ def export_run(run: Run, directory: Path) -> Path:
     return export_saved_model(learner, run.info, directory, samples, name=str(run.path), before_rename=before_rename)
 
 
+def exported_learner(run: Run) -> Learner:
+    """A run's learner with the signatures that `export.signatures` names, in the task's order."""
+    learner, wanted = restored_learner(run), run.spec["export.signatures"]
+    if wanted == "all":
+        return learner
+    for position, name in enumerate(wanted):
+        if name not in learner.serve:
+            known = f"{did_you_mean(name, learner.serve)} (signatures: {listed(learner.serve)})"
+            message = f"the task has no signature '{name}'{known}"
+            raise run.spec.error(("export", "signatures", position), message)
+    return replace(learner, serve={name: one for name, one in learner.serve.items() if name in wanted})
+
+
 def export_saved_model(
     learner: Learner,
     info: DataInfo,
     directory: str | os.PathLike[str],
-    samples: np.ndarray,
+    samples: Mapping[str, np.ndarray],
     *,
     name: str = "",
     before_rename: Callable[[Path], None] | None = None,
@@ -63,32 +72,63 @@ def export_saved_model(
         learner: what the task made, in float32.
         info: of the data that it was trained on.
         directory: of all versions of this model; made where missing.
-        samples: real pictures, uint8 `[n, height, width, channels]`, on which saved and live model must agree.
+        samples: real examples, arrays `[n, ...]` by the names of a batch, on which saved and live model must agree.
         name: of the run.
         before_rename: called with the verified export, before it gets its name.
     """
     directory = Path(directory)
     refused = (OSError, tf.errors.OpError)
     written = functools.partial(naming_errors, None, ADVICE, f"cannot write an export to {directory}", refused)
-    offered = endpoints(learner, info)
+    offered = endpoints(learner)
     traced = {endpoint: offered[endpoint].traced for endpoint in offered}
+    for endpoint, function in traced.items():
+        refuse_python(endpoint, function.graph)
     with written():
         directory.mkdir(parents=True, exist_ok=True)
         hidden = f".{next_version(directory)}.tmp-{os.getpid()}-"
         scratch = tempfile.TemporaryDirectory(prefix=hidden, dir=directory, ignore_cleanup_errors=True)
     with scratch:
         export, cases = Path(scratch.name, "export"), Path(scratch.name, "cases.npz")
-        arrays = live_cases(learner, info, offered, samples)
+        seen = live_cases(endpoints(learner), samples)  # traced anew, as `predict` traces them
+        for endpoint, inputs in seen.noise.items():
+            log(f"endpoint '{endpoint}' is compared on noise in place of {listed(inputs)}, of which no sample is kept")
         with written():
             _save(traced, export)
-            np.savez(cases, **arrays)  # type: ignore[arg-type]
-        verified = {"examples": len(samples), **verify(export, cases)}
+            np.savez(cases, **seen.arrays)  # type: ignore[arg-type]
+        verified = {"examples": seen.examples, "noise": seen.noise, **verify(export, cases)}
         with written():
             _describe(export, offered, info, {"run": name, "verified": verified})
         if before_rename:
             before_rename(export)
         with written():
             return _take_version(export, directory)
+
+
+# --- what can be served ---------------------------------------------------------------------------------------------
+
+PYTHON = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
+
+
+def refuse_python(endpoint: str, graph: tf.Graph) -> None:
+    """Refuse a graph that calls Python (`tf.py_function`), which is not in a saved model."""
+    nodes = [node for function in graph.as_graph_def().library.function for node in function.node_def]
+    for node in [*graph.as_graph_def().node, *nodes]:
+        if node.op in PYTHON:
+            message = f"endpoint '{endpoint}' calls Python in {node.name} (tf.py_function or tf.numpy_function)"
+            raise ExportError(f"{message}, which is not saved with a model; compute it with TensorFlow's operations")
+
+
+def resources_of(graphs: Sequence[tf.Graph]) -> list[Any]:
+    """The tables and other resources that graphs read beside variables; what is saved must hold them.
+
+    A graph knows their handles alone, so that the objects are looked for among all that there are.
+    """
+    handles = {id(captured) for graph in graphs for captured, _ in graph.captures if captured.dtype == tf.resource}
+    variables = {id(variable.handle) for graph in graphs for variable in graph.variables}
+    if not handles - variables:
+        return []
+    kind = tf.saved_model.experimental.TrackableResource
+    return [thing for thing in gc.get_objects() if isinstance(thing, kind) and id(thing.resource_handle) in handles]
 
 
 # --- the saved model -----------------------------------------------------------------------------------------------
@@ -98,6 +138,7 @@ def _save(traced: Mapping[str, Any], export: Path) -> None:
     module = tf.Module()
     # what the functions read, each once: the model's variables without the optimizer's
     module.read = list({id(v): v for function in traced.values() for v in function.graph.variables}.values())
+    module.tables = resources_of([function.graph for function in traced.values()])
     tf.saved_model.save(module, str(export), signatures=dict(traced))
 
 
@@ -105,7 +146,9 @@ def _describe(export: Path, offered: Mapping[str, Endpoint], info: DataInfo, fac
     """Write `assets.extra/`, which a server leaves alone: class names, endpoints, the data."""
     extra = export / "assets.extra"
     extra.mkdir(exist_ok=True)
-    (extra / "classes.txt").write_text("".join(f"{name}\n" for name in info.classes), encoding="utf-8")
+    for field, codec in info.codecs.items():
+        for name, content in codec.assets(field).items():
+            (extra / name).write_text(content, encoding="utf-8")
     record = {**facts, "endpoints": {name: _document(one) for name, one in offered.items()}, "data": info.to_json()}
     (extra / "kplug.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -113,7 +156,7 @@ def _describe(export: Path, offered: Mapping[str, Endpoint], info: DataInfo, fac
 def _document(endpoint: Endpoint) -> dict[str, Any]:
     """The inputs and outputs of an endpoint, for a person who asks it."""
     inputs = {name: {"shape": [None, *field.shape], "dtype": field.dtype} for name, field in endpoint.inputs.items()}
-    return {"inputs": inputs, "outputs": dict(endpoint.outputs)}
+    return {"inputs": inputs, "outputs": {name: field.about for name, field in endpoint.outputs.items()}}
 
 
 # --- versions ------------------------------------------------------------------------------------------------------

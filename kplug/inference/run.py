@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,18 +27,59 @@ class Run(RunDirectory):
         Args:
             split: of the run's source.
             name: of this evaluation, needed with what follows.
-            views: predictions are the mean over the picture and `views - 1` augmented ones, as `data.augment` says.
-            changes: path to value, of `data`: other pictures, other augmentation.
+            views: answers are the mean over the example and `views - 1` augmented ones, as `data.augment` says.
+            changes: path to value, of `data` or `evaluators`: other examples, other augmentation, other figures.
         """
         from kplug.inference.evaluate import evaluate_run
 
         return evaluate_run(self, split, name, views, changes)
 
-    def predict(self, files: Iterable[str | os.PathLike[str]], top: int = 5) -> list[dict[str, Any]]:
-        """Predict with the kept weights for picture files: a mapping for each."""
+    def predict(
+        self,
+        files: Iterable[str | os.PathLike[str]] = (),
+        top: int = 5,
+        endpoint: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        rows: str | os.PathLike[str] | None = None,
+        to: str | os.PathLike[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Answer with the kept weights, as a person reads it: a mapping for each file, or row.
+
+        Args:
+            files: fill the first input that takes files.
+            top: how many classes an answer names.
+            endpoint: that is asked; None is the task's main one.
+            values: further inputs by name, the same for all.
+            rows: a JSONL file with a row of inputs in each line.
+            to: a folder into which outputs are written as files.
+        """
         from kplug.inference.predict import predict_files
 
-        return predict_files(self, [Path(file) for file in files], top)
+        paths = [Path(file) for file in files]
+        return predict_files(self, paths, top, endpoint, values, Path(rows) if rows else None, Path(to) if to else None)
+
+    def ask(self, endpoint: str | None = None, **inputs: Any) -> dict[str, Any]:
+        """Ask an endpoint about arrays: outputs by name, a row for each.
+
+        Args:
+            endpoint: one of the task's; None is the main one.
+            inputs: by name, `[n, ...]`; raw forms (`FIELD_bytes`: contents of files) in the place of an input.
+        """
+        return self._asked(endpoint)(**inputs)
+
+    @functools.cached_property
+    def _learner(self) -> Any:
+        from kplug.model.learner import restored_learner
+
+        return restored_learner(self)
+
+    def _asked(self, endpoint: str | None) -> Any:
+        from kplug.inference.endpoints import predictor
+
+        asked = self.__dict__.setdefault("_predictors", {})
+        if endpoint not in asked:
+            asked[endpoint] = predictor(self._learner, endpoint)
+        return asked[endpoint]
 
     def export(self, directory: str | os.PathLike[str] | None = None) -> Path:
         """Write a SavedModel for TensorFlow Serving, compared with `predict` before it gets its name."""

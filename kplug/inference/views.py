@@ -1,8 +1,9 @@
-"""A run's predictions for every example of a split: once, or as the mean over views that augmentation makes of it."""
+"""A run's answers for every example of a split, batch after batch: once, or as the mean over augmented views."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,40 +12,145 @@ import tensorflow as tf
 
 from kplug.data.augment import Augment, Batch, augment, fold_in
 from kplug.data.pipeline import Data
-from kplug.errors import Path, listed
-from kplug.records import DataInfo
+from kplug.data.values import Arrays
+from kplug.errors import Path, SpecError, listed
+from kplug.inference.endpoints import from_arrays, predictor
+from kplug.records import Columns, DataInfo, Learner
 from kplug.spec import Spec
 from kplug.spec.build import build
 
 AUGMENT: Path = ("data", "augment")
+Answers = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An endpoint that is asked about batches of the data.
+
+    Args:
+        learner: whose endpoint it is.
+        endpoint: its name.
+    """
+
+    learner: Learner
+    endpoint: str
+
+    @cached_property
+    def _entry(self) -> Any:
+        return from_arrays(self.endpoint, self.learner.serve[self.endpoint])
+
+    @cached_property
+    def _ask(self) -> Callable[..., Arrays]:
+        return predictor(self.learner, self.endpoint)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(self._entry.outputs)
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The arrays of a batch that it is asked about."""
+        return frozenset(self._entry.inputs)
+
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """The outputs of which the mean over views makes sense."""
+        return tuple(name for name, output in self._entry.outputs.items() if output.averaged)
+
+    def lacking(self, names: Container[str]) -> list[str]:
+        """The inputs that no array of a batch fills."""
+        return [name for name in self._entry.inputs if name not in names]
+
+    def about(self, batch: Mapping[str, np.ndarray]) -> Arrays:
+        return self._ask(**{name: batch[name] for name in self._entry.inputs})
+
+
+@dataclass(frozen=True)
+class Views:
+    """The views of a split that are asked about.
+
+    Args:
+        data: whose spec says how they are made.
+        split: its name.
+        asked: what the answers go by: arrays that a view may change.
+        count: 1 is the examples as they are; more are themselves and others under `data.augment`.
+    """
+
+    data: Data
+    split: str
+    asked: frozenset[str] = frozenset()
+    count: int = 1
+
+    @cached_property
+    def _augmentations(self) -> list[Augment]:
+        """The augmentations of the spec.
+
+        Raises:
+            SpecError: there is none, or one changes what the answers do not go by, such as the truth.
+        """
+        spec = self.data.spec
+        made = build(spec, spec["data.augment"], {DataInfo: self.data.info})
+        if not made:
+            raise spec.error(AUGMENT, "it is empty, so that views would not differ; give it random_flip, for example")
+        return [_only_asked(spec, position, change, self.asked) for position, change in enumerate(made)]
+
+    def refuse(self) -> None:
+        """Refuse what no view can be made with; it is seen with the first batch."""
+        if self.count > 1:
+            for batch in self.data.examples(self.split).take(1):
+                self._changed(1, 0, batch)
+
+    def _changed(self, number: int, step: int, batch: Batch) -> Batch:
+        # training folds its seeds from (seed, 0)
+        seed = fold_in(fold_in(tf.constant([self.data.spec["seed"], 1]), number), tf.cast(step, tf.int32))
+        return augment(batch, self._augmentations, seed, self.data.mend)
+
+    def batches(self) -> Iterator[tuple[np.ndarray, Columns, list[Arrays]]]:
+        """Yield (rows, columns, views) of each batch, in the sampler's order.
+
+        They are the numbers of its rows in the split, what the split and the sampler say of them, and the views.
+        """
+        begin = 0
+        changed = tf.function(self._changed, autograph=False, reduce_retracing=True) if self.count > 1 else None
+        rows, columns = self.data.order(self.split).rows, self.data.columns(self.split)
+        for step, batch in enumerate(self.data.examples(self.split)):
+            views = [batch]
+            if changed is not None:
+                step_number = tf.constant(step, tf.int32)
+                views += [changed(tf.constant(n, tf.int32), step_number, batch) for n in range(1, self.count)]
+            found = [{name: values.numpy() for name, values in view.items()} for view in views]
+            size = len(next(iter(found[0].values())))
+            now = slice(begin, begin + size)
+            yield rows[now], columns.at(np.arange(len(rows))[now]), found
+            begin += size
+
+
+def mean_answer(asked: Asked, views: list[Arrays]) -> Arrays:
+    """An endpoint's outputs for a batch: all of one view, of more the mean of those that may be averaged."""
+    found = asked.about(views[0])
+    if len(views) == 1:
+        return found
+    found = {name: found[name] for name in asked.averaged}
+    for view in views[1:]:
+        more = asked.about(view)
+        found = {name: value + more[name] for name, value in found.items()}
+    return {name: value / len(views) for name, value in found.items()}
 
 
 class Predictions(Mapping[str, np.ndarray]):
-    """The outputs of a task's signature for images, a row for each example, computed when the first is looked at.
+    """The outputs of the main endpoint, a row for each example, computed when the first is looked at, and then kept."""
 
-    Args:
-        ask: keyword `images`, uint8 `[b, h, w, c]`, to the outputs by name.
-        names: of the outputs.
-        data: whose spec says how the views are made.
-        split: that is asked about.
-        views: how many; 1 is the pictures as they are. Of more, numbers are the mean, and text cannot be had.
-    """
-
-    def __init__(
-        self, ask: Callable[..., dict[str, np.ndarray]], names: Mapping[str, str], data: Data, split: str, views: int
-    ) -> None:
-        self.ask, self.data, self.split, self.views = ask, data, split, views
-        self.names = tuple(names) if views == 1 else tuple(self._numbers())
+    def __init__(self, asked: Asked, views: Views) -> None:
+        self._asked, self._views = asked, views
+        self.names = asked.outputs if views.count == 1 else asked.averaged
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.names:
             raise KeyError(name)
         return self._found[name]
 
-    def _numbers(self) -> list[str]:
-        """The outputs that a mean can be taken of; the first view is made for it, so that a bad one is refused here."""
-        batch = next(iter(view(self.data, self.split, 1)))
-        return [name for name, value in self.ask(images=batch["image"].numpy()).items() if value.dtype.kind == "f"]
+    def __contains__(self, name: object) -> bool:  # without computing anything, as `Mapping` would
+        return name in self.names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -53,51 +159,20 @@ class Predictions(Mapping[str, np.ndarray]):
         return len(self.names)
 
     @cached_property
-    def _found(self) -> dict[str, np.ndarray]:
-        found = self._of_view(0)
-        for number in range(1, self.views):
-            more = self._of_view(number)
-            found = {name: found[name] + more[name] for name in self.names}
-        return found if self.views == 1 else {name: value / self.views for name, value in found.items()}
-
-    def _of_view(self, number: int) -> dict[str, np.ndarray]:
-        parts = [self.ask(images=batch["image"].numpy()) for batch in view(self.data, self.split, number)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    def _found(self) -> Arrays:
+        parts = [mean_answer(self._asked, views) for _, _, views in self._views.batches()]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.names}
 
 
-def view(data: Data, split: str, number: int) -> tf.data.Dataset:
-    """The batches of a split under `data.augment`; in view 0 the pictures are as they are.
-
-    Raises:
-        SpecError: there is no augmentation, or one that changes more than pictures.
-    """
-    batches = data.examples(split)
-    if number == 0:
-        return batches
-    augmentations = build(data.spec, data.spec["data.augment"], {DataInfo: data.info})
-    if not augmentations:
-        raise data.spec.error(AUGMENT, "it is empty, so that views would not differ; give it random_flip, for example")
-    only_pixels = [_only_pixels(data.spec, position, change) for position, change in enumerate(augmentations)]
-    seed = fold_in(tf.constant([data.spec["seed"], 1]), number)  # training folds its seeds from (seed, 0)
-
-    def changed(step: Any, batch: Batch) -> Batch:
-        return augment(batch, only_pixels, fold_in(seed, tf.cast(step, tf.int32)))
-
-    for batch in batches.take(1):
-        changed(0, batch)  # where it is refused, it says so here, out of the graph
-    batches = batches.enumerate().map(changed, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.prefetch(tf.data.AUTOTUNE)
-
-
-def _only_pixels(spec: Spec, position: int, change: Augment) -> Augment:
-    """An augmentation that is refused where it changes other fields than the picture."""
+def _only_asked(spec: Spec, position: int, change: Augment, asked: frozenset[str]) -> Augment:
+    """An augmentation that is refused where it changes other arrays than those that are asked about."""
 
     def checked(batch: Batch, seed: Any) -> Batch:
         after = change(batch, seed)
-        others = [name for name in after if name != "image" and after[name] is not batch.get(name)]
+        others = [name for name in after if name not in asked and after[name] is not batch.get(name)]
         if others:
-            message = f"it changes {listed(others)}; a view differs from its picture in the pixels alone"
-            raise spec.error((*AUGMENT, position), message)
+            message = f"it changes {listed(others)}; a view differs from its example in {listed(sorted(asked))} alone"
+            raise SpecError([spec.problem((*AUGMENT, position), message)])
         return after
 
     return checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import keras
 from kplug.model.from_run import rebuild_of
 from kplug.model.network import dtype_policy
 from kplug.model.patches import fuse_batch_normalization
+from kplug.model.variables import optimizers_of
 from kplug.model.weights import load_kept_weights, refuse_without_weights
 from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
@@ -37,6 +39,9 @@ def build_learner(
         learner = build(spec, spec["task"], {DataInfo: info, FitInfo: fit, Rebuild: rebuild or Rebuild()})
     if not isinstance(learner, Learner):
         raise TypeError(f"task '{spec['task'].name}' returned {type(learner).__name__}, not a Learner")
+    for state in ("built", "compiled"):
+        if not getattr(learner.model, state):
+            raise TypeError(f"task '{spec['task'].name}' returned a model that is not {state}; a Learner's is")
     return learner
 
 
@@ -50,12 +55,54 @@ def restored_learner(run: RunDirectory) -> Learner:
     return learner
 
 
-def build_optimizer(model: keras.Model) -> None:
-    """Make the optimizer's variables before `fit` does, once it is settled which weights are trained.
+def optimizers_by_name(learner: Learner) -> dict[str, tuple[Any, list[Any]]]:
+    """Return each optimizer of a learner with the weights that it trains; the compiled one has the name "".
+
+    Only what is trained is among the weights: `fit.trainable` may freeze some that a task trains.
+    """
+    given = learner.optimizers
+    if not given and learner.model.optimizer is not None:
+        given = {"": (learner.model.optimizer, learner.model.trainable_variables)}
+    return {name: (one, [weight for weight in weights if weight.trainable]) for name, (one, weights) in given.items()}
+
+
+def build_optimizers(learner: Learner) -> None:
+    """Make the variables of all optimizers before `fit` does, once it is settled which weights are trained.
 
     ScheduleFreeAdamW of Keras 3.15 copies the weights when it is built, and under `fit` that is a trace which never
-    runs: its first step would set all weights to nearly 0.
+    runs: its first step would set all weights to nearly 0. One that is first built in its first step is missing from
+    the model that a finished training is loaded into.
+
+    Raises:
+        TypeError: the model has an optimizer that the learner does not name.
     """
-    if model.optimizer is not None and not model.optimizer.built:
-        with model.distribute_strategy.scope():
-            model.optimizer.build(model.trainable_variables)
+    model, named = learner.model, optimizers_by_name(learner)
+    with model.distribute_strategy.scope():
+        for optimizer, weights in named.values():
+            if not optimizer.built:
+                optimizer.build(weights)
+    known = {id(inner) for optimizer, _ in named.values() for inner in with_inner(optimizer)}
+    for optimizer in optimizers_of(model):
+        if id(optimizer) not in known and not optimizer.built:
+            what = f"the optimizer '{optimizer.name}' belongs to the model, and nobody has built it"
+            raise TypeError(f"{what}: name it in Learner.optimizers, with the weights that it trains")
+    left = [name for name, (optimizer, _) in named.items() if all(optimizer is not one for one in optimizers_of(model))]
+    if left:
+        raise TypeError(f"the optimizer '{left[0]}' cannot be reached from the model: checkpoints would not keep it")
+
+
+def with_inner(optimizer: Any) -> Iterator[Any]:
+    """Yield an optimizer and those that it wraps."""
+    while optimizer is not None:
+        yield optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", None)
+
+
+def learning_rates(learner: Learner) -> dict[str, float]:
+    """Return the rate of the step just made: `learning_rate`, or `NAME/learning_rate` of each of several optimizers."""
+    found = {}
+    for name, (optimizer, _) in optimizers_by_name(learner).items():
+        *_, inner = with_inner(optimizer)
+        rate = float(keras.ops.convert_to_numpy(inner.learning_rate))
+        found[f"{name}/learning_rate" if name else "learning_rate"] = rate
+    return found

@@ -72,6 +72,32 @@ def refuse_too_large(data: Data, learner: Learner, replicas: int = 1) -> None:
         log(f"warning: {_comparison(data, need, free, where)}; it may not fit{instead}")
 
 
+def refuse_large_evaluation(data: Data, learner: Learner, split: str) -> None:
+    """Refuse an evaluation whose batches cannot fit into the memory that is free.
+
+    Args:
+        data: gives the batches.
+        learner: compiled.
+        split: that is evaluated.
+
+    Raises:
+        SpecError: a batch cannot fit.
+    """
+    free, where = free_memory()
+    batch = data.evaluation(learner, split).element_spec
+    size = data.evaluation_size(split)
+    if rough_need(learner.model, size) < NEAR * free:
+        return
+    known = tf.nest.map_structure(lambda item: tf.TensorSpec([size, *item.shape[1:]], item.dtype), batch)
+    inputs = sum(_bytes(item.shape, item.dtype) for item in tf.nest.flatten(known))
+    step = tf.function(lambda batch: learner.model.test_step(batch), autograph=False)
+    need = OVERHEAD * graph_peak(step.get_concrete_function(known).graph) + BUFFERED * inputs
+    learner.model.reset_metrics()
+    if CERTAIN * need > free:
+        said = f"a batch of {size:,} needs about {in_words(need)} by estimate, and {where} has {in_words(free)} free"
+        raise NoMemory([data.spec.problem("data.evaluate_with", f"evaluating {said}; take a smaller batch_size")])
+
+
 def out_of_memory(data: Data, split: str, error: Exception, learner: Learner | None = None) -> SpecError:
     """Make the error that takes the place of TensorFlow's own where memory was not enough.
 
@@ -107,7 +133,7 @@ def _comparison(data: Data, need: float, free: float, where: str) -> str:
 def _instead(data: Data, learner: Learner, need: float, free: float, memories: int) -> str:
     size = batch_size_that_fits(learner.model, data.batch_size, need, free, memories)
     if not size:
-        return "; not even one picture should fit: take a smaller model or smaller pictures (data.image.size)"
+        return "; not even one example should fit: take a smaller model or smaller examples (data.features)"
     return f"; a batch of {size:,} should fit"
 
 
@@ -138,6 +164,24 @@ def rough_need(model: keras.Model, batch_size: int) -> float:
     It is seldom too few: layers whose outputs nobody keeps are counted too, and a layer with others inside that Keras
     did not see called counts as if each of those gave its output.
     """
+    weights = sum(_bytes(weight.shape, weight.dtype) for weight in model.trainable_weights)
+    return _given_by_layers(model) * batch_size + 3 * weights
+
+
+def rows_at_once(model: Any, most: int) -> int:
+    """Return how many examples to ask a model about at once: a power of two, so that what its layers give fits.
+
+    Args:
+        model: of a learner; what is none is asked about as many as may be.
+        most: a power of two that is not exceeded.
+    """
+    each = _given_by_layers(model) if isinstance(model, keras.Model) else 0.0
+    fits = ROOM * free_memory()[0] / each if each else most
+    return most if fits >= most else 2 ** int(math.log2(max(fits, 1)))
+
+
+def _given_by_layers(model: keras.Model) -> float:
+    """The bytes of all that the layers of a model give for one example."""
     each = 0.0
     for layer in {id(x): x for x in _operations(model)}.values():
         calls = calls_of(layer)
@@ -147,8 +191,7 @@ def rough_need(model: keras.Model, batch_size: int) -> float:
         inner = sum(not calls_of(part) for part in inside)  # those that Keras did not see called
         for output in calls[-1].output_tensors:
             each += (1 + inner) * _bytes([size for size in output.shape if size is not None], output.dtype)
-    weights = sum(_bytes(weight.shape, weight.dtype) for weight in model.trainable_weights)
-    return each * batch_size + 3 * weights
+    return each
 
 
 def _operations(model: keras.Model) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from kplug.errors import Path, SpecError
+from kplug.model.patches import has_mask
 
 
 def is_of_keras(error: Exception) -> bool:
@@ -29,16 +30,23 @@ class Network(keras.Layer):
         name: the layer's name, the first part of its weights' paths; a second network of the name becomes `name_1`.
     """
 
+    given: str | None = None  # the dtype of whole numbers that it was first called with
     spec_place: tuple[Path, str] = ((), "")  # where the spec has it, which `build` says once the layer is made
 
     def __init__(self, function: Callable[[Any], Any], name: str) -> None:
         count = keras.backend.get_uid(name)  # afresh in each build; a network with two of a name is refused by Keras
         super().__init__(name=name if count == 1 else f"{name}_{count - 1}")
         self.function = function
+        self.supports_masking = True
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.built:  # Keras tells `build` shapes alone
+            self.given = integers_of(inputs)
+        return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         with dtype_policy(self.dtype_policy):
-            inputs = keras.Input(input_shape[1:], dtype=self.compute_dtype)
+            inputs = keras.Input(input_shape[1:], dtype=self.given or self.compute_dtype)
             try:
                 outputs = self.function(inputs)
             except SpecError as error:
@@ -52,7 +60,14 @@ class Network(keras.Layer):
             self.pyramid_outputs = pyramid
         self.built = True
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Keras's hook: a mask goes with its inputs through the layers of the network, which say what comes out."""
+        return None
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        refuse_rounding(self, inputs)
+        if has_mask(inputs):  # the model as a layer would lose the mask: it saw none when it was built
+            return self.network.call(inputs, training=training)
         return self.network(inputs, training=training)
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
@@ -60,6 +75,23 @@ class Network(keras.Layer):
             return super().compute_output_spec(inputs, training=training)
         output = self.network.outputs[0]  # known, where Keras would go through every layer again
         return keras.KerasTensor((inputs.shape[0], *output.shape[1:]), output.dtype)
+
+
+def integers_of(tensor: Any) -> str | None:
+    """The dtype of whole numbers, which no precision changes; None of others.
+
+    Keras converts what a model gets to the dtype of its input: the token 257 would be 256 in bfloat16.
+    """
+    dtype = keras.backend.standardize_dtype(tensor.dtype) if hasattr(tensor, "dtype") else ""
+    return dtype if "int" in dtype else None
+
+
+def refuse_rounding(network: Any, inputs: Any) -> None:
+    """Refuse whole numbers that a network would round, since it was built without being called with any."""
+    expected = network.network.inputs[0].dtype
+    if integers_of(inputs) and expected in ("float16", "bfloat16"):
+        message = f"'{network.name}' was built for {expected} and is given {inputs.dtype}, which that would round"
+        raise TypeError(f"{message}; call it before a layer builds it that looks at shapes alone (TimeDistributed)")
 
 
 @contextlib.contextmanager

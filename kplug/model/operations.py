@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kplug.errors import SpecError
@@ -42,7 +43,7 @@ def forward_operations(model: keras.Model, inputs: Any) -> int:
     """
     specs = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), inputs)
     traced = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(specs)
-    return 2 * sum(map(_multiplications, _operations_of(traced.graph)))
+    return 2 * _multiplications_of(traced.graph)
 
 
 def training_operations(model: keras.Model) -> float:
@@ -61,16 +62,45 @@ def training_operations(model: keras.Model) -> float:
     return 2.0 * TRAINING * products
 
 
-def _operations_of(graph: Any) -> Iterator[Any]:
-    """Yield the operations of a graph and of the functions that it calls: of a loop's body once.
+def _multiplications_of(graph: Any) -> int:
+    """Count the multiplications of what a graph's outputs need, and of the functions that it calls.
 
     Of a condition one branch is computed. The first stands for both: a graph does not say which one it will be.
     """
-    for operation in graph.get_operations():
-        yield operation
+    found = 0
+    for operation in _needed(graph):
+        found += _multiplications(operation)
         for attribute in ("f", "then_branch", "body"):
             if attribute in operation.node_def.attr and operation.node_def.attr[attribute].HasField("func"):
-                yield from _operations_of(function_in(graph, operation.node_def.attr[attribute].func.name).graph)
+                inner = _multiplications_of(function_in(graph, operation.node_def.attr[attribute].func.name).graph)
+                found += inner * (_rounds(operation) if inner and attribute == "body" else 1)
+    return found
+
+
+def _needed(graph: Any) -> Iterator[Any]:
+    """Yield the operations that the outputs of a graph come from; Keras makes others to learn the shape of a cell."""
+    waiting, seen = [tensor.op for tensor in graph.outputs], set()
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in seen:
+            seen.add(operation.name)
+            yield operation
+            waiting += [tensor.op for tensor in operation.inputs]
+
+
+def _rounds(loop: Any) -> int:
+    """Tell how often the body of a loop is gone through: the second of its inputs is the most that it may be.
+
+    Raises:
+        SpecError: the graph does not say it.
+    """
+    most = loop.inputs[1]
+    value = tf.get_static_value(most)
+    if value is None and most.op.type in ("Max", "Identity"):  # the length of a sequence, as Keras's layers give it
+        value = tf.get_static_value(most.op.inputs[0])
+    if value is None:
+        raise SpecError("the operations of this model cannot be counted: it has a loop whose length is not known")
+    return int(np.max(value))
 
 
 def _multiplications(operation: Any) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import keras
@@ -48,6 +48,38 @@ def steps_of(model: keras.Model) -> list[Any]:
     A call has `operation`, `input_tensors` and `outputs`. `Model.layers` does not say which layer feeds which.
     """
     return [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
+
+
+def graph_of(layer: Any) -> Any:
+    """Return the functional model that a layer is, or is computed by, as a sequential one is; None of other layers."""
+    layer = getattr(layer, "_functional", None) if isinstance(layer, keras.Sequential) else layer
+    return layer if isinstance(layer, keras.Model) and hasattr(layer, "_run_through_graph") else None
+
+
+def run_graph(model: Any, inputs: Any, function_of: Callable[[Any], Callable[..., Any]]) -> Any:
+    """Compute a functional model with a function in the place of each operation; Keras has no public way to do so."""
+    output = model._run_through_graph(inputs, operation_fn=function_of)
+    return output[0] if isinstance(output, list | tuple) and len(output) == 1 else output
+
+
+def has_mask(tensor: Any) -> bool:
+    """Return True where Keras has attached a mask to a tensor, as `Embedding(mask_zero=True)` does."""
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+def loss_tracker_of(model: keras.Model) -> Any:
+    """Return the metric that reports the compiled loss of a model as `loss`; it is made though there is none."""
+    return getattr(model, "_loss_tracker", None)
+
+
+def is_written(graph: tf.Graph, metric: Any) -> bool:
+    """Return True where a graph writes a variable of a metric, or may do so in a function that it calls."""
+    if metric is None:
+        return True
+    handles = {id(variable.value.handle) for variable in metric.variables if hasattr(variable.value, "handle")}
+    inside = {id(placeholder) for captured, placeholder in graph.captures if id(captured) in handles}
+    users = [op for op in graph.get_operations() if any(id(tensor) in inside for tensor in op.inputs)]
+    return not handles or any(op.type.startswith("Assign") or "Call" in op.type for op in users)
 
 
 def name_counts() -> MutableMapping[str, int]:

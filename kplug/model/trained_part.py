@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from kplug.errors import SpecError
-from kplug.model.network import dtype_policy
+from kplug.model.network import dtype_policy, integers_of
 from kplug.model.patches import layers_of, name_counts
 
 AROUND = ("Exception encountered when calling", "Could not automatically infer")  # how Keras begins a message
@@ -31,13 +31,20 @@ class TrainedPart(keras.Layer):
     def __init__(self, part: keras.Layer, title: str) -> None:
         super().__init__(name=part.name)
         self.part, self.title = part, title
+        self.given: tuple[str | None, ...] = ()  # dtypes of whole numbers among what it was first called with
         self.trained_on = _shape_of_input(part)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.built:  # Keras tells `build` shapes alone
+            self.given = tuple(integers_of(tensor) for tensor in keras.tree.flatten(inputs))
+        return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         with dtype_policy(self.dtype_policy):
             _allow_other_sizes(self.part)
+            given = iter(self.given)
             inputs = keras.tree.map_shape_structure(
-                lambda shape: keras.Input(shape[1:], dtype=self.compute_dtype), input_shape
+                lambda shape: keras.Input(shape[1:], dtype=next(given, None) or self.compute_dtype), input_shape
             )
             outputs = self._fitting(lambda: self.part(inputs), input_shape)
             if self.trained_on != _without_batch(input_shape):

@@ -30,7 +30,8 @@ def freeze(spec: Spec, model: keras.Model) -> None:
             message = f"'{pattern}' matches no layer; there are {listed(sorted(layers), 40)}"
             raise spec.error(("fit", "trainable", position), message)
     for path, layer in layers.items():
-        layer.trainable = any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+        # what a task froze, a momentum copy say, is never thawed; each stage is built anew, so that nothing is lost
+        layer.trainable = layer.trainable and any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
 def leaf_layers(model: keras.Model) -> list[keras.Layer]:
@@ -66,12 +67,27 @@ def finalize(model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def weights_only(model: keras.Model) -> Iterator[None]:
-    """Take a model's optimizer away meanwhile: Keras would write and read its variables too, twice the size again."""
-    optimizer, model.optimizer = model.optimizer, None
+    """Take a model's optimizers away meanwhile: Keras would write and read their variables too, twice the size again.
+
+    They are looked for in all attributes, wherever a task has put them: a file that has an optimizer's variables does
+    not fit the model of an evaluation, whose second optimizer nobody has built.
+    """
+    places = [(layer, name) for layer in layers_of(model) for name, value in vars(layer).items() if _optimizes(value)]
+    kept = [(layer, name, vars(layer)[name]) for layer, name in places]
+    for layer, name, _ in kept:
+        vars(layer)[name] = None
     try:
         yield
     finally:
-        model.optimizer = optimizer
+        for layer, name, value in kept:
+            vars(layer)[name] = value
+
+
+def _optimizes(value: Any) -> bool:
+    """True of an optimizer, and of a container with one."""
+    if isinstance(value, dict | list | tuple):
+        return any(map(_optimizes, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, keras.optimizers.Optimizer)
 
 
 def taken_over_from(by_path: Mapping[str, Any]) -> Callable[[Iterable[Any]], bool]:

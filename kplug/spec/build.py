@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from kplug.errors import SpecError, dotted
+from kplug.records import DataInfo
 from kplug.spec import Spec
+from kplug.spec.check import Checker, Problems
+from kplug.spec.component import form_of
+from kplug.spec.data_rules import label_of
 from kplug.spec.forms import Form, OfKind, item_of, members_of
-from kplug.spec.tree import ANYTHING, Node
+from kplug.spec.plugins import host
+from kplug.spec.tree import ANYTHING, Node, plain
+from kplug.spec.yaml12 import Marks
 
 
 def build(spec: Spec, tree: Any, given: Mapping[type, Any] | None = None) -> Any:
@@ -35,9 +41,30 @@ def _made(spec: Spec, tree: Any, form: Form, given: Mapping[type, Any]) -> Any:
         return tree
     if tree.component.kind and any(isinstance(member, OfKind) and member.is_maker for member in members_of(form)):
         return lambda: build(spec, tree, given)
+    given = _naming_classes(tree, given)
     parameters = tree.component.parameters
     arguments = {name: _made(spec, value, parameters[name].form, given) for name, value in tree.arguments.items()}
     return _call(spec, tree, arguments, given)
+
+
+def _naming_classes(node: Node, given: Mapping[type, Any]) -> Mapping[type, Any]:
+    """The records for a node and all below it, which may name the field of classes that they go by."""
+    label = label_of(node.component, node.arguments)
+    return given if label is None or DataInfo not in given else {**given, DataInfo: given[DataInfo].naming(label)}
+
+
+def build_plain(kind: Any, value: Any) -> Any:
+    """The object that a node as YAML has it stands for, outside of a spec: `build_plain(Feature, {"type": "label"})`.
+
+    Raises:
+        SpecError: nothing of that name is installed, or an argument does not fit.
+    """
+    problems = Problems(Marks("data.json"))
+    node = Checker(host().registry, problems).check(form_of(kind), value, ())
+    if problems.found:
+        raise SpecError(problems.found)
+    arguments = {name: plain(argument) for name, argument in node.arguments.items()}
+    return node.component.function(**arguments)
 
 
 def _call(spec: Spec, node: Node, arguments: dict[str, Any], given: Mapping[type, Any]) -> Any:

@@ -65,8 +65,7 @@ class Checker:
             read, problems = read_leaf(one_of(plain_ones), value)
             if not problems:
                 return read
-        sections_first = sorted(members, key=lambda member: isinstance(member, OfKind))  # they have no type
-        for member in sections_first:
+        for member in sorted(members, key=lambda member: _likeness(member, value)):
             match member, value:
                 case OfKind(kind=kind), str() | dict():
                     return self._node(kind, value, path, [wanted(other) for other in plain_ones])
@@ -127,6 +126,13 @@ class Checker:
         required = "".join(f", {name}: ..." for name in component.required)
         hint = f"; write {{type: {bare_name}{required}}}" if bare_name else ""
         self.problems.note(f"missing{': ' if said else ''}{said}{hint}", (*path, parameter))
+
+
+def _likeness(member: Form, value: Any) -> int:
+    """The place of an alternative of a union: sections, which have no type, by the keys of the value they know."""
+    if isinstance(member, Section) and isinstance(value, dict):
+        return -len(value.keys() & member.component.parameters.keys())
+    return int(isinstance(member, OfKind))
 
 
 class Problems:

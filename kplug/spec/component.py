@@ -21,6 +21,7 @@ from kplug.spec.forms import Form, Leaf, ListOf, MapOf, OfKind, OneOf, Section, 
 
 REQUIRED = inspect.Parameter.empty
 KPLUG = "kplug"  # the distribution whose names win
+MARKED = {"gives": ("sampler", "task"), "needs": ("task", "evaluator")}  # marks that kinds alone may have
 
 
 class BadComponent(Exception):
@@ -71,6 +72,8 @@ class Component:
         known: what `@known` was given: it tells what a source knows of its data unopened.
         canonical: what `@canonical` was given: equal calls have equal answers of it.
         by_epochs: `@by_epochs`: an oracle that compares trials at equal numbers of epochs.
+        gives: what `@gives` was given: columns of a sampler, outputs of a task; None where nothing is said.
+        needs: what `@needs` was given: arrays of a batch, or outputs for an evaluator.
     """
 
     function: Callable[..., Any]
@@ -84,6 +87,8 @@ class Component:
     known: Told | None = None
     canonical: Told | None = None
     by_epochs: bool = False
+    gives: tuple[str, ...] | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def required(self) -> list[str]:
@@ -122,6 +127,7 @@ def read_component(function: Callable[..., Any], distribution: str = KPLUG, vers
             injected[p.name] = hints[p.name]
         else:
             parameters[p.name] = Parameter(p.name, _form(hints[p.name], p.name, name), _default(function, p))
+    _refuse_marks_of_others(function, kind, name)
     marks = {mark: _told(name, parameters, said) for mark, said in getattr(function, "kplug_marks", {}).items()}
     return Component(function, name, kind, parameters, injected, distribution, version, **marks)
 
@@ -174,7 +180,7 @@ def _read_form(annotation: Any) -> Form:
             if sum(isinstance(member, OfKind) for member in members) < 2:
                 return OneOf(annotation=annotation, members=members)
         case abc.Callable, (_, made) if kind := _kind_named(made):
-            return OfKind(annotation=annotation, kind=kind, is_maker=True)
+            return OfKind(annotation=annotation, marks=made.__metadata__, kind=kind, is_maker=True)
         case builtins.dict, (words, item) if not holds_nodes(key := form_of(words)):
             return MapOf(annotation=annotation, key=key, item=form_of(item))
         case (builtins.list, (item,)) | (builtins.tuple, (item, builtins.Ellipsis)):
@@ -244,8 +250,14 @@ def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
     return p.default
 
 
+def _refuse_marks_of_others(function: Callable[..., Any], kind: Kind | None, name: str) -> None:
+    for mark, kinds in MARKED.items():
+        if mark in getattr(function, "kplug_marks", {}) and (kind is None or kind.name not in kinds):
+            raise BadComponent(f"{name}: @{mark} says something of a {' or '.join(kinds)}")
+
+
 def _told(name: str, known: Mapping[str, Parameter], said: Any) -> Any:
-    """Read what a decorator (`rule`, `known`, `canonical`, `by_epochs`) said: each function becomes a `Told`."""
+    """Read what a decorator (`rule`, `known`, `canonical`, ...) said: each function becomes a `Told`."""
     if isinstance(said, tuple):
         return tuple(_told(name, known, function) for function in said)
     if not callable(said):

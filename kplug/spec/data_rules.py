@@ -2,45 +2,139 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from kplug.kinds import Known, SeesImages
+from kplug.errors import Path, did_you_mean, listed
+from kplug.kinds import Known, NamesField, Sees
 from kplug.spec.check import Problems
-from kplug.spec.tree import Node, plain, walk
+from kplug.spec.component import Component
+from kplug.spec.features import known_of_source
+from kplug.spec.forms import Form, item_of, members_of
+from kplug.spec.tree import Node, nodes, plain
+
+Shape = tuple[int | None, ...]
 
 
 def check_against_data(root: Node, problems: Problems) -> None:
-    """Note what the rules of a spec's nodes find wrong with what is known of its data."""
-    waiting = [
-        (node, rule, SeesImages() in form.marks)
-        for _, form, node in walk(root)
-        if isinstance(node, Node)
-        for rule in node.component.rules
-        if rule.of_the_data
-    ]
-    if not waiting:
-        return
-    data = known_data(root.arguments["data"])
-    unseen = replace(data, image=Known().image)
-    for node, rule, sees_images in waiting:
-        problems.note_rule(rule, node.component, node.arguments, node.path, data if sees_images else unseen)
+    """Note what a spec says that does not fit what is known of its data: names of fields, and what rules find wrong."""
+    _check_answers(root, problems)
+    _check_needs(root, known_of_source(root.arguments["data"].arguments["source"]).features, problems)
+    if any(rule.of_the_data for node in nodes(root) for rule in node.component.rules) or any(
+        _marks(p.form, NamesField) for node in nodes(root) for p in node.component.parameters.values()
+    ):
+        known = known_data(root.arguments["data"])
+        _check(root, replace(known, label=label_of_task(root.arguments["task"]) or known.label), problems)
+
+
+def _check_answers(root: Node, problems: Problems) -> None:
+    """Note evaluators that look at outputs which the task is marked not to give."""
+    task = root.arguments["task"]
+    answered = task.component.gives
+    for node in nodes(root) if answered is not None else ():
+        for name in node.component.needs if node.component.kind and node.component.kind.name == "evaluator" else ():
+            if name not in answered:
+                known = f"{did_you_mean(name, answered)} (outputs: {listed(answered) or 'none'})"
+                problems.note(f"it looks at '{name}', which task '{task.name}' does not answer{known}", node.path)
+
+
+def _check_needs(root: Node, fields: Container[str] | None, problems: Problems) -> None:
+    """Note samplers that lack what the task needs; where the fields of the source are not known, nothing is said."""
+    if fields is not None:
+        for path, message in lacking(root, fields):
+            problems.note(message, path)
+
+
+def lacking(root: Node, fields: Container[str]) -> list[tuple[Path, str]]:
+    """The places of samplers, and what the task needs that neither they nor the source give.
+
+    Args:
+        root: of a spec.
+        fields: arrays of a batch that the source gives.
+    """
+    task, found = root.arguments["task"], []
+    wanted = [field_of(name, task.arguments) for name in task.component.needs]
+    for place in ("sampler", "evaluate_with"):
+        node = root.arguments["data"].arguments[place]
+        given = node.component.gives or ()
+        for name in wanted:
+            if name not in fields and name not in given:
+                what = f"task '{task.name}' needs '{name}', which neither the source nor sampler '{node.name}' gives"
+                found.append((node.path, f"{what}{did_you_mean(name, given)} (it gives: {listed(given) or 'nothing'})"))
+    return found
+
+
+def label_of_task(task: Node) -> str | None:
+    """The field of classes that a task names, by which samplers and evaluators go too; None where it names none."""
+    return label_of(task.component, task.arguments)
+
+
+def _check(node: Node, data: Known, problems: Problems, sees: Shape | None = None) -> None:
+    component = node.component
+    if label := label_of(component, node.arguments):
+        data = replace(data, label=label)
+    for name, parameter in component.parameters.items():
+        value = node.arguments.get(name)
+        named = _marks(parameter.form, NamesField) and isinstance(value, str)
+        if named and data.features is not None and value not in data.features:
+            known = f"{did_you_mean(value, data.features)} (fields: {listed(data.features)})"
+            problems.note(f"the source has no field '{value}'{known}", (*node.path, name))
+    for rule in component.rules:
+        if rule.of_the_data:
+            problems.note_rule(rule, component, node.arguments, node.path, replace(data, sees=sees))
+    for child, form in _inner(node):
+        seen = next((mark.field for mark in _marks(form, Sees)), None)
+        _check(child, data, problems, None if seen is None else data.shapes.get(field_of(seen, node.arguments)))
+
+
+def label_of(component: Component, arguments: Mapping[str, Any]) -> str | None:
+    """The field of classes that a component names, by a parameter that is marked so; None where it names none."""
+    for name, parameter in component.parameters.items():
+        if any(mark.has_classes for mark in _marks(parameter.form, NamesField)) and arguments.get(name) is not None:
+            return arguments[name]
+    return None
+
+
+def field_of(seen: str, arguments: Mapping[str, Any]) -> str:
+    """The field that `Sees` means: its name, or the value of the parameter in braces."""
+    return str(arguments.get(seen[1:-1])) if seen.startswith("{") else seen
+
+
+def _marks(form: Form, of: type) -> list[Any]:
+    return [mark for member in members_of(form) for mark in member.marks if isinstance(mark, of)]
+
+
+def _inner(node: Node) -> Iterator[tuple[Node, Form]]:
+    """Yield the nodes that stand in a node's arguments, each with the form of its place."""
+    for name, value in node.arguments.items():
+        parameter = node.component.parameters.get(name)
+        if parameter is not None:
+            yield from _nodes_in(value, parameter.form)
+
+
+def _nodes_in(value: Any, form: Form) -> Iterator[tuple[Node, Form]]:
+    if isinstance(value, Node):
+        yield value, form
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _nodes_in(item, item_of(form))
 
 
 def known_data(section: Node) -> Known:
-    """The facts that the section `data` of a spec tells: its source's, in the form that it gives the images."""
-    found = _of_source(section.arguments["source"])
-    wanted = plain(section.arguments["image"])
-    height, width, channels = found.image
-    if wanted["size"] is not None:
-        height, width = wanted["size"]
-    return replace(found, image=(height, width, wanted["channels"] or channels))
+    """The facts that the section `data` of a spec tells: its source's, in the form that its features give them."""
+    found = known_of_source(section.arguments["source"])
+    features = section.arguments["features"]
+    shapes = {name: _shape(node, found.facts.get(name, {})) for name, node in features.items()}
+    return replace(found, shapes={name: shape for name, shape in shapes.items() if shape is not None})
 
 
-def _of_source(source: Node) -> Known:
-    tell = source.component.known
-    if tell is None:
-        return Known()
-    values = {name: source.arguments[name] for name in tell.parameters}
-    told = {name: _of_source(v) if isinstance(v, Node) else plain(v) for name, v in values.items()}
-    found: Known = tell.function(**told)
-    return found if found.classes else replace(found, classes=None)
+def _shape(node: Any, facts: Mapping[str, Any]) -> Shape | None:
+    """The shape of a field in a batch, as far as its feature can tell without the data."""
+    if not isinstance(node, Node):
+        return None
+    try:
+        codec = node.component.function(**{name: plain(value) for name, value in node.arguments.items()})
+        return codec.with_facts(facts).field.shape
+    except Exception:  # the feature says so itself when the data is opened
+        return None

@@ -20,7 +20,8 @@ from kplug.errors import INPUT_IS_WRONG, did_you_mean
 from kplug.spec.component import KPLUG, BadComponent
 from kplug.spec.registry import Registry
 
-API = 1
+API = 2
+CHANGES = "docs/plugin-api.md"  # the page that tells what a plugin of an earlier API changes
 HEAVY = ("tensorflow", "keras", "tensorflow_datasets", "keras_tuner", "keras_hub", "torch", "jax")
 BUILT_IN = "kplug.default_plugins"
 
@@ -83,15 +84,16 @@ class Host:
     def add(self, plugin: Any, described: Plugin) -> None:
         """Register a plugin's hooks and components: all of them or, where anything fails, none."""
         if getattr(plugin, "kplug_api", API) != API:
-            raise _Refused(f"it asks for host API {plugin.kplug_api}; this kplug has {API}")
+            raise _Refused(f"it asks for host API {plugin.kplug_api}; this kplug has {API}; see {CHANGES}")
         name = f"{described.distribution}:{described.name}"
         if self.manager.has_plugin(name):
             raise _Refused("another entry point of its distribution has the same name")
         self.manager.register(plugin, name=name)
         try:
             self.manager.check_pending()
-            hooks = [hook for hook in self.manager.hook.components.get_hookimpls() if hook.plugin is plugin]
-            functions: list[Any] = [function for hook in hooks for function in hook.function() or ()]  # type: ignore[attr-defined]
+            declared = _given(self.manager.hook.kinds, plugin)
+            self.registry.declare(declared)
+            functions = _given(self.manager.hook.components, plugin)
             self.registry.add(functions, described.distribution, described.version)
         except BaseException:
             self.manager.unregister(plugin)
@@ -117,6 +119,12 @@ class Host:
             except (Exception, SystemExit) as error:
                 cli.commands = before
                 _report(described[hook.plugin_name], "adds no commands", error)
+
+
+def _given(hook: Any, plugin: Any) -> list[Any]:
+    """The things that one plugin gives by a hook that takes nothing and returns a list."""
+    own = [one for one in hook.get_hookimpls() if one.plugin is plugin]
+    return [thing for one in own for thing in one.function() or ()]
 
 
 def _report(plugin: Plugin, what: str, error: BaseException) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from kplug.errors import SpecError, did_you_mean, listed, shown_value, with_article
-from kplug.kinds import KINDS
+from kplug.kinds import KINDS, Kind
 from kplug.spec.component import KPLUG, BadComponent, Component, read_component
 
 
@@ -17,12 +17,31 @@ class Registry:
     """All components, found by kind and name; those of a plugin come together or not at all."""
 
     components: list[Component] = field(default_factory=list)
+    kinds: dict[str, Kind] = field(default_factory=lambda: dict(KINDS))
+
+    def declare(self, kinds: Iterable[Kind]) -> None:
+        """Take the kinds that a plugin declares.
+
+        Raises:
+            BadComponent: one has the name of another.
+        """
+        kinds = list(kinds)
+        for kind in kinds:
+            if kind.name in self.kinds and self.kinds[kind.name] != kind:
+                raise BadComponent(f"the kind '{kind.name}' is there already: {self.kinds[kind.name].promise}")
+        self.kinds |= {kind.name: kind for kind in kinds}
+        self.__dict__.pop("_by_kind", None)
 
     def add(self, functions: Iterable[Callable[..., Any]], distribution: str = KPLUG, version: str = "") -> None:
         """Register the functions of one plugin: all of them or, where one is bad, none."""
         new = [read_component(function, distribution, version) for function in functions]
         if strange := [component.name for component in new if component.kind is None]:
             raise BadComponent(f"{strange[0]} is a class; a component is a function that returns what it makes")
+        for component in new:
+            kind = component.kind
+            if kind is not None and self.kinds.get(kind.name) != kind:
+                declared = "is declared otherwise by another plugin" if kind.name in self.kinds else "nobody declares"
+                raise BadComponent(f"{component.name} is of the kind '{kind.name}', which {declared} (hook `kinds`)")
         seen = {(c.kind, c.name) for c in self.components if c.distribution == distribution}
         for component in new:
             if (component.kind, component.name) in seen:
@@ -34,7 +53,7 @@ class Registry:
 
     @cached_property
     def _by_kind(self) -> dict[str, dict[str, list[Component]]]:
-        table: dict[str, dict[str, list[Component]]] = {kind: {} for kind in KINDS}
+        table: dict[str, dict[str, list[Component]]] = {kind: {} for kind in self.kinds}
         for component in self.components:
             assert component.kind is not None
             names = table[component.kind.name]
@@ -69,7 +88,7 @@ class Registry:
 
     def _instead(self, kind: str, name: str) -> str:
         """A hint at what may stand in the place of an unknown name."""
-        others = [with_article(other) for other in KINDS if self.has(other, name)]
+        others = [with_article(other) for other in self.kinds if self.has(other, name)]
         hint = f", which is {' and '.join(others)}" if others else did_you_mean(name, self._names(kind))
         return f"{hint} ({self.installed(kind)})"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kplug.kinds import KINDS, Call
+from kplug.kinds import Call
 from kplug.spec.component import KPLUG, Component, section
 from kplug.spec.forms import Form, MapOf, OfKind, OneOf, Section, holds_nodes, item_of
 from kplug.spec.registry import Registry
@@ -16,18 +16,26 @@ from kplug.spec.values import adapter
 def schema(registry: Registry) -> dict[str, Any]:
     """A spec's schema: what an editor completes and underlines."""
     definitions: dict[str, Any] = {}
-    for kind in KINDS:
+    for kind in registry.kinds:
         components = dict(registry.of_kind(kind))
         definitions |= {f"{kind}.{name}": _component(c, name) for name, c in components.items()}
         bare = [written for name, c in components.items() if not c.required for written in _names(c, name)]
         calls = [{"$ref": f"#/definitions/{kind}.{name.replace('/', '~1')}"} for name in components]
         definitions[kind] = {"anyOf": [*([{"enum": bare}] if bare else []), *calls]} if components else {"not": {}}
+    whole = _component(section(SpecSection))
+    whole["properties"]["data"]["properties"]["features"]["additionalProperties"] = _feature_of_a_field(registry)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A kplug spec",
-        **_component(section(SpecSection)),
+        **whole,
         "definitions": definitions,
     }
+
+
+def _feature_of_a_field(registry: Registry) -> dict[str, Any]:
+    """A feature; or parameters of one alone, which change those of the feature that the source names."""
+    without_type = [_component(component) | {"required": []} for _, component in registry.of_kind("feature")]
+    return {"anyOf": [{"$ref": "#/definitions/feature"}, *without_type]}
 
 
 def _names(component: Component, name: str) -> list[str]:

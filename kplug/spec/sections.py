@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Len, MinLen
 
 from kplug.kinds import (
     Augmentation,
     Callback,
     Count,
+    Evaluator,
     Executor,
+    Feature,
+    FieldName,
     Fraction,
+    Known,
     Name,
     Natural,
     NonNegative,
@@ -19,7 +23,6 @@ from kplug.kinds import (
     Pruner,
     Sampler,
     Seed,
-    Size,
     Source,
     Strategy,
     Task,
@@ -30,23 +33,8 @@ from kplug.kinds import (
 
 # Sections are declared, hardly made, and never compared or printed: eq and repr would cost each start of the command
 # line 8 ms, as every method of a dataclass is compiled when its class is.
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class ImageSection:
-    """The size that pictures are brought to, in training and in what is served.
-
-    Args:
-        size: [height, width] in pixels; null: as the source has it.
-        resize: pad keeps the whole picture and adds black, crop fills the size and cuts, stretch does neither.
-        channels: 1 (grey) or 3 (red, green, blue); null: as the source has it.
-    """
-
-    size: Size | None = None
-    resize: Literal["pad", "crop", "stretch"] = "pad"
-    channels: Literal[1, 3] | None = None
 
 
 def _fold_is_there(fold: int, of: int) -> None:
@@ -54,6 +42,28 @@ def _fold_is_there(fold: int, of: int) -> None:
         raise ValueError(f"fold {fold} is not there: {of} folds are numbered 0 to {of - 1}")
 
 
+def refuse_few_groups(of: int, by: str | None, data: Known) -> None:
+    """The rule of folds by a column whose values are known before the data is opened: classes."""
+    classes = data.facts.get(by or "", {}).get("classes") or ()
+    if classes and len(classes) < of:
+        raise ValueError(f"'{by}' has {len(classes)} classes, which cannot be cut into {of} folds")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ShareSection:
+    """A share of the training examples, which validates.
+
+    Args:
+        share: of the examples; exact to within one group.
+        by: the column that says which examples belong together (a patient, a recording; the label: classes that
+            training never sees), of which none is cut; null: the group that the source names, else each by itself.
+    """
+
+    share: Fraction
+    by: FieldName | None = None
+
+
+@rule(refuse_few_groups)
 @rule(_fold_is_there)
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FoldSection:
@@ -61,30 +71,34 @@ class FoldSection:
 
     Args:
         fold: its number, counted from 0.
-        of: how many parts there are, equal in size but for one example.
+        of: how many parts there are, equal in size but for one example, or one group.
+        by: the column that says which examples belong together, of which none is cut; null: the group that the source
+            names, else each by itself.
     """
 
     fold: Natural
     of: Annotated[int, Ge(2)]
+    by: FieldName | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DataSection:
-    """The data: where pictures come from, and in which order and form they reach the model.
+    """The data: where examples come from, and in which order and form they reach the model.
 
     Args:
-        source: where the pictures come from.
-        image: how they are brought to one size.
+        source: where the examples come from.
+        features: field to the feature that reads it, {image: {size: [96, 96], resize: crop}}; without a type, it is
+            that of the source, or that of the field's name.
         validation: the share of train that validates where the source has no validation split, 0 is none; or one fold
-            of several, {fold: 0, of: 5}.
+            of several, {fold: 0, of: 5}; with {share: 0.1, by: COLUMN} and {fold: 0, of: 5, by: COLUMN} whole groups.
         sampler: which examples stand in which training batch.
         evaluate_with: the same for validation and evaluation: every example once.
-        augment: what changes training pictures, in this order.
+        augment: what changes training examples, in this order.
     """
 
     source: Source
-    image: ImageSection = call()
-    validation: Fraction | FoldSection = 0.1
+    features: dict[Text, Feature] = call()
+    validation: Fraction | ShareSection | FoldSection = 0.1
     sampler: Sampler = call("shuffled", batch_size=64)
     evaluate_with: Sampler = call("sequential", batch_size=256)
     augment: list[Augmentation] = ()  # type: ignore[assignment]
@@ -124,7 +138,8 @@ class FitSection:
 
     Args:
         epochs: how often every training example is seen; 0 makes a run of the initial weights.
-        best: which epoch's weights the run keeps: that of {minimize: METRIC}, of {maximize: METRIC}, or the last.
+        best: which epoch's weights the run keeps: that of {minimize: METRIC}, of {maximize: METRIC}, or the last; auto
+            is what the task says, and {minimize: val_loss} where it says nothing.
         trainable: patterns of layer paths; layers that match none are frozen.
         threads: how many TensorFlow computes with; null: as many as the machine has.
         callbacks: what else happens during training.
@@ -137,9 +152,7 @@ class FitSection:
     """
 
     epochs: Natural = 10
-    best: Literal["last"] | Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = call(
-        minimize="val_loss"
-    )
+    best: Literal["auto", "last"] | Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = "auto"
     trainable: list[Text] = ("*",)  # type: ignore[assignment]
     threads: Count | None = None
     callbacks: list[Callback] = ()  # type: ignore[assignment]
@@ -160,7 +173,7 @@ class ExportSection:
         precision: what the run's weights compute in once they are trained: in evaluate, predict and export.
     """
 
-    signatures: Literal["all"] | list[Text] = "all"
+    signatures: Literal["all"] | Annotated[list[Text], MinLen(1)] = "all"
     precision: Precision = "float32"
 
 
@@ -207,6 +220,7 @@ class RepeatsSection:
     Args:
         seeds: with the seed of the spec and those that follow.
         folds: cross-validation: the training examples are cut into so many parts, each validating in turn; null: no.
+            No group is cut: that of `data.validation.by`, else the source's.
     """
 
     seeds: Count = 1
@@ -260,17 +274,19 @@ class SpecSection:
         name: the experiment's name; its runs are kept in runs/NAME.
         seed: every random choice follows from it.
         task: what is learned, with which model, loss and optimizer.
-        data: which pictures, in which order and form.
+        data: which examples, in which order and form.
+        evaluators: what looks at answers to a whole split, beside those that the task brings.
         fit: how the model is trained.
         search: which values of it are tried, and what the best is; null: no search.
         export: what an export offers.
     """
 
-    kplug: Literal[1] = FORMAT
+    kplug: Literal[2] = FORMAT
     name: Name
     seed: Seed = 0
     task: Task
     data: DataSection
+    evaluators: list[Evaluator] = ()  # type: ignore[assignment]
     fit: FitSection = call()
     search: SearchSection | None = None
     export: ExportSection = call()

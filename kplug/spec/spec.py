@@ -16,6 +16,8 @@ from kplug.kinds import Located
 from kplug.spec.check import Checker, Problems
 from kplug.spec.component import form_of
 from kplug.spec.data_rules import check_against_data
+from kplug.spec.features import completed, with_types, without_image_section
+from kplug.spec.format_1 import of_format_1
 from kplug.spec.forms import Form, is_marked
 from kplug.spec.plugins import host
 from kplug.spec.search.check import check_search
@@ -24,10 +26,12 @@ from kplug.spec.sections import FORMAT, SpecSection
 from kplug.spec.tree import Node, leaves, map_leaves, plain, value_at
 from kplug.spec.yaml12 import Marks, dump, parse
 
+FEATURES: Path = ("data", "features")
+FEATURES_OF_FORMAT_1: Path = ("data", "image")
 OF_THE_RUN = {  # what a stage of it cannot change
     *[(section,) for section in ("kplug", "name", "seed", "export")],
     *[("fit", key) for key in ("epochs", "best", "threads", "checkpoint", "stages")],
-    *[("data", key) for key in ("source", "image", "validation")],
+    *[("data", key) for key in ("source", "features", "validation")],
 }
 
 
@@ -54,6 +58,9 @@ class Written:
             walked: Path = ()
             for step in path:
                 inside = _inside(inside, walked, where) if walked else inside
+                if walked == FEATURES and isinstance(inside, dict) and str(step) not in inside:
+                    inside[str(step)] = {}  # a field of the source need not be written there
+                    marks = marks.replace((*FEATURES, str(step)), where)
                 walked = (*walked, str(step) if isinstance(inside, dict) else step)
             if not isinstance(inside, dict):
                 _inside(inside, walked, where)  # a list gets no further items
@@ -91,6 +98,12 @@ class Spec:
         """The value at a dotted path, defaults included: plain, or a `Node`."""
         return value_at(self.root, steps_in(path))
 
+    @property
+    def _changeable(self) -> Written:
+        """The filled document, but for features of fields that are not written: these follow from the source."""
+        data = plain(self.root)
+        return replace(self.written, data=data | {"data": data["data"] | _written_features(self.data)})
+
     def filled(self) -> Spec:
         """The same spec with every default written out."""
         return replace(self, written=replace(self.written, data=plain(self.root)))
@@ -104,7 +117,7 @@ class Spec:
         Raises:
             SpecError: a path does not exist, or a value does not fit.
         """
-        return _whole_spec(self.filled().written.put(_overrides(values)))
+        return _whole_spec(self._changeable.put(_overrides(values)))
 
     def absolute(self) -> Spec:
         """The filled spec with every file path made absolute."""
@@ -127,7 +140,7 @@ class Spec:
             if taken := [dotted(path) for path in values if {path[:1], path[:2]} & OF_THE_RUN]:
                 message = f"a stage cannot change {taken[0]}, which belongs to the run as a whole"
                 raise self.error((*here, taken[0]), message)
-            found.append((stage["epochs"], _spec(self.filled().written.put(values))))
+            found.append((stage["epochs"], _spec(self._changeable.put(values))))
         return found
 
     def space(self) -> Space | None:
@@ -147,6 +160,13 @@ class Spec:
     def where(self, path: Path, key: bool = False) -> str:
         """The file, line and column of the value at a path, or of its key."""
         return self.written.marks.where(path, key)
+
+    def with_features(self, told: Mapping[str, Any]) -> Spec:
+        """The filled spec, with features that an opened source names for fields of which the spec says nothing."""
+        filled = self.filled().written
+        features = completed(filled.data["data"]["features"], told, host().registry)
+        data = filled.data | {"data": filled.data["data"] | {"features": features}}
+        return _spec(replace(filled, data=data, kept=True))
 
     def problem(self, path: str | Path, message: str, key: bool = False) -> Problem:
         """The problem at a path, dotted or in steps, with the place where the value, or its key, was written."""
@@ -196,18 +216,49 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
 
 def loads(text: str | bytes, source: str = "spec", overrides: Mapping[Path, tuple[Any, str]] | None = None) -> Spec:
     """Read a spec from YAML text; `source` stands for the file's name in messages."""
-    written = Written(*parse(text, source))
+    written = _document(text, source)
     if overrides:
         root, problems = _read(written)
         if not isinstance(root, Node):
             raise _error(problems)
-        written = replace(written, data=plain(root)).put(overrides)  # what is wrong in `root` is still in it
+        # what is wrong in `root` is still in it
+        data = plain(root)
+        if isinstance(data.get("data"), dict):
+            data["data"] |= _written_features(written.data)
+        written = replace(written, data=data).put(overrides)
     return _whole_spec(written)
 
 
 def loads_kept(text: str | bytes, source: str = "spec") -> Spec:
     """Read a spec from YAML text that a run or a search keeps."""
-    return _whole_spec(Written(*parse(text, source), kept=True))
+    return _whole_spec(_document(text, source, kept=True))
+
+
+def _document(text: str | bytes, source: str, kept: bool = False) -> Written:
+    """The document of a text, in the format of this version."""
+    data, marks = parse(text, source)
+    number = data.get("kplug") if isinstance(data, dict) else None
+    if type(number) is int and number == 1:  # neither true nor 1.0
+        data = of_format_1(data)
+    return Written(data, marks, kept)
+
+
+def _written_features(data: Any) -> dict[str, Any]:
+    section = data.get("data") if isinstance(data, dict) else None
+    return {"features": copy.deepcopy(section.get("features", {}))} if isinstance(section, dict) else {}
+
+
+def in_terms_of_format_1(kept: Spec, spec: Spec) -> Spec:
+    """A person's spec that goes on with what 0.1.0 began: pictures are read as it read them, defaults are its own.
+
+    Args:
+        kept: the spec that 0.1.0 kept.
+        spec: the person's.
+    """
+    values = {"data.features": plain(kept["data.features"])}
+    if spec["fit.best"] == "auto":
+        values["fit.best"] = plain(kept["fit.best"])
+    return spec.at(values).absolute()
 
 
 def _overrides(values: Mapping[str, Any]) -> dict[Path, tuple[Any, str]]:
@@ -250,7 +301,9 @@ def _inside(holder: Any, path: Path, where: str) -> Any:
         if isinstance(holder[step], str):
             holder[step] = {"type": holder[step]}
         return holder[step]
-    if isinstance(holder, dict):
+    if path == FEATURES_OF_FORMAT_1:
+        message = f"is of format 1; it is {dotted((*FEATURES, step))} now"
+    elif isinstance(holder, dict):
         message = f"nothing is called '{step}'{did_you_mean(step, holder)} (here: {', '.join(holder) or 'nothing'})"
     elif isinstance(holder, list):
         message = f"there is no item '{step}': the list has {len(holder)}, numbered from 0"
@@ -267,7 +320,10 @@ def _read(written: Written) -> tuple[Any, list[Problem]]:
     if isinstance(data, dict) and data.get("kplug", FORMAT) != FORMAT:
         problems.note(f"this kplug reads format {FORMAT}; received {shown_value(data['kplug'])}", ("kplug",))
         return None, problems.found
-    root = Checker(host().registry, problems).check(form_of(SpecSection), data, ())
+    registry = host().registry
+    if not written.kept:
+        data = with_types(without_image_section(data, problems), registry, problems)
+    root = Checker(registry, problems).check(form_of(SpecSection), data, ())
     if not problems.found and not written.kept:
         check_against_data(root, problems)
     return root, problems.found

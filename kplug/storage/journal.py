@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kplug.errors import Problem, SpecError
+from kplug.spec.format_1 import point_of_format_1
 from kplug.storage.files import append, naming_errors
 
-FORMAT = 1
+FORMAT = 2  # 1: points name paths of specs of format 1
 
 
 class Journal:
@@ -56,6 +57,8 @@ class Journal:
             try:
                 event = json.loads(line)
                 event["event"]
+                if isinstance(event.get("point"), dict):
+                    event["point"] = point_of_format_1(event["point"])
             except (ValueError, TypeError, KeyError):
                 raise no_event(self.path, number) from None
             yield event

@@ -20,23 +20,43 @@ def place(name: str) -> tuple[bool, bool]:
     return name.startswith("val_"), "loss" not in name
 
 
-def best_row(rows: Sequence[dict[str, float]], spec: Any) -> dict[str, float]:
-    """The metrics of the epoch whose weights the training keeps, as `fit.best` says."""
-    written = spec["fit.best"]
-    return rows[-1] if written == "last" else Monitor.read(written).among(rows[0]).best(rows)
+LOWEST_LOSS = {"minimize": "val_loss"}  # what is best where neither the spec nor the task says it
+Best = str | Mapping[str, str] | None
 
 
-def best_metric(spec: Spec, names: Sequence[str]) -> Monitor | None:
+def what_is_best(written: Any, of_task: Best = None) -> Any:
+    """`fit.best` with `auto` resolved: "last", or {minimize: NAME} or {maximize: NAME}."""
+    return (of_task or LOWEST_LOSS) if written == "auto" else written
+
+
+def best_row(rows: Sequence[dict[str, float]], spec: Any, of_task: Best = None) -> dict[str, float]:
+    """The metrics of the epoch whose weights the training keeps, as `fit.best` and the task say."""
+    written = what_is_best(spec["fit.best"], of_task)
+    if written == "last":
+        return rows[-1]
+    monitor = Monitor.read(written).among(rows[0])
+    return monitor.best(rows) if any(monitor.name in row for row in rows) else rows[-1]
+
+
+def best_metric(spec: Spec, names: Sequence[str], of_task: Best = None) -> Monitor | None:
     """The metric of `fit.best`, among those that will be reported; None where the last epoch is kept.
+
+    Args:
+        spec: the experiment.
+        names: of the metrics that an epoch reports.
+        of_task: the task's own answer, for `auto`.
 
     Raises:
         SpecError: it is not among them.
     """
-    written = spec["fit.best"]
+    written = what_is_best(spec["fit.best"], of_task)
     if written == "last":
         return None
     monitor = Monitor.read(written).among(names)
     if monitor.name in names:
         return monitor
     hint = did_you_mean(monitor.name, names) or f"; this run reports {', '.join(names)}"
+    if spec["fit.best"] == "auto":
+        whose = "the task keeps the epoch that is best by" if of_task else "nothing says which epoch is best:"
+        raise spec.error("fit.best", f"{whose} '{monitor.name}', which is not reported{hint}; or write last")
     raise spec.error(("fit", "best", monitor.direction), f"'{monitor.name}' is not reported{hint}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import json
 import os
 import sys
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from kplug.errors import Problem, SpecError
-from kplug.kinds import injected
+from kplug.kinds import Feature, injected
 from kplug.records import DataInfo
 from kplug.spec import Spec, load_kept
+from kplug.spec.build import build_plain
+from kplug.spec.data_rules import label_of_task
+from kplug.spec.format_1 import info_of_format_1
 from kplug.storage import files
 from kplug.storage.environment import packages, plugins
 from kplug.storage.files import lock, naming_errors
@@ -75,7 +79,15 @@ class RunDirectory:
 
     @cached_property
     def info(self) -> DataInfo:
-        return DataInfo.from_json(self.read_json("data.json"))
+        info = DataInfo.from_json(self.facts, functools.partial(build_plain, Feature))
+        label = label_of_task(self.spec["task"])
+        return info if label is None else info.naming(label)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The content of `data.json`, in the form of this version; `format` is 1 where 0.1.0 wrote it."""
+        found = self.read_json("data.json")
+        return found if found.get("format") == 2 else info_of_format_1(found)
 
     @property
     def finished(self) -> bool:

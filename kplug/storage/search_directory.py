@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kplug.errors import Problem, SpecError
 from kplug.spec import Spec, load_kept
+from kplug.spec.spec import FEATURES, in_terms_of_format_1
 from kplug.spec.tree import differences, plain
 from kplug.storage.files import naming_errors
 from kplug.storage.journal import Journal
@@ -63,6 +64,14 @@ def refuse_directory(path: Path, spec: Spec, resume: bool) -> bool:
     return False
 
 
+def as_it_began(path: Path, spec: Spec) -> Spec:
+    """The spec of a search that goes on, with what 0.1.0 wrote into the one that it began with, where it did."""
+    began = next(iter(journal_in(path)), {})
+    if began.get("format") != 1 or not (path / "spec.yaml").is_file():
+        return spec
+    return in_terms_of_format_1(load_kept(path / "spec.yaml"), spec)
+
+
 def _refused(path: Path, message: str) -> SpecError:
     return SpecError([Problem(message, where=str(path))])
 
@@ -96,11 +105,12 @@ def _refuse_something_else(path: Path) -> None:
 
 def _changed(path: Path, spec: Spec) -> list[Problem]:
     """Problems where the spec that a search began with differs from this one in a key that must not change."""
-    before = load_kept(path / "spec.yaml")
+    before, spec = load_kept(path / "spec.yaml"), as_it_began(path, spec)
     problems = []
     for steps, then, now in differences(plain(before.root), plain(spec.root)):
         raised = steps in MORE and isinstance(now, int) and isinstance(then, int) and now > then
-        if raised or steps[:2] in [("search", key) for key in CHANGEABLE] or steps[0] == "export":
+        follows = steps[:2] == FEATURES and then is None and len(steps) == 3  # from the source, which says more by now
+        if raised or follows or steps[:2] in [("search", key) for key in CHANGEABLE] or steps[0] == "export":
             continue
         message = f"was {then!r} when the search began and is {now!r}; put it back, or search anew with --to DIR"
         problems.append(spec.problem(steps, message))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.pipeline import ALL, BatchSlices
+from kplug.data.tables import ALL, BatchSlices
 from kplug.errors import WorkerLost
 from kplug.model.patches import place_among_workers
 
@@ -70,14 +70,21 @@ class Cluster:
     @property
     def slices(self) -> BatchSlices:
         """The slices of each batch that this process reads, and of how many in all."""
-        if not self.is_multi_worker:
-            return ALL  # Keras cuts the batch
         each = self.replicas // self.workers
         return BatchSlices(range(self.index * each, (self.index + 1) * each), self.replicas)
 
-    def batches(self, make: Callable[[BatchSlices], tf.data.Dataset]) -> Any:
-        """A dataset of this process's slices; in a cluster endless, so that no worker has to ask for the end."""
-        if not self.is_multi_worker:
+    def deals(self, block: int = 1) -> bool:
+        """True where replicas are dealt their slices; else Keras cuts each batch, also within a block of examples."""
+        return self.is_multi_worker or (self.replicas > 1 and block > 1)
+
+    def batches(self, make: Callable[[BatchSlices], tf.data.Dataset], block: int = 1) -> Any:
+        """A dataset of this process's slices; where they are dealt endless, so that no worker has to ask for the end.
+
+        Args:
+            make: the dataset of some slices.
+            block: so many examples of an evaluation are never cut apart; training batches are cut evenly.
+        """
+        if not self.deals(block):
             return make(ALL)
         return self.strategy.distribute_datasets_from_function(lambda context: make(self.slices).repeat())
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import tensorflow as tf
 
 from kplug.console import log
 from kplug.data.pipeline import Data
@@ -19,13 +18,15 @@ from kplug.data.readable import explained
 from kplug.data.splits import open_data
 from kplug.errors import BlownUp, dotted
 from kplug.inference.run import Run
+from kplug.inference.samples import keep_samples
 from kplug.model.from_run import find_parts, keep_parts, rebuild_of
-from kplug.model.learner import build_learner, build_optimizer
+from kplug.model.learner import build_learner, build_optimizers
 from kplug.model.machine import Hardware
-from kplug.model.memory import out_of_memory, refuse_too_large
+from kplug.model.memory import out_of_memory, refuse_large_evaluation, refuse_too_large
 from kplug.model.weights import carry_over, freeze, taken_over_from
-from kplug.records import FitInfo, Learner, Rebuild
+from kplug.records import Field, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
+from kplug.spec.spec import in_terms_of_format_1
 from kplug.storage.metrics import best_metric
 from kplug.storage.notes import Notes
 from kplug.storage.run_directory import RESULT, owned, refuse_existing
@@ -40,18 +41,15 @@ from kplug.training.resume import (
     last_epochs,
     newest_checkpoint,
     refuse_changes,
+    refuse_half_made,
     refuse_other_data,
     threads_of,
     use_threads,
 )
 from kplug.training.rollback import finish_rollback, keep_best, roll_back
 from kplug.training.stage import train_stage
-from kplug.training.validation import first_metrics, reported_names
+from kplug.training.validation import epoch_evaluators, first_metrics, reported_names
 from kplug.training.workers import directory_of, join, refuse_uneven, refuse_untried, share_run
-
-# Pictures that a run keeps. An export compares the saved model on them with the live one: more take it longer, fewer
-# show less of a difference. Nobody measured the number.
-SAMPLES = 16
 
 
 def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = False) -> Run:
@@ -70,6 +68,8 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
         refuse_existing(run)
     spec = spec.absolute()
     begun = go_on and run is not None and has_begun(run)
+    if begun and Run.open(run).facts["format"] == 1:  # type: ignore[arg-type]
+        spec = in_terms_of_format_1(Run.open(run).spec, spec)  # type: ignore[arg-type]
 
     # --- what computes; whether there is a run, the chief alone can see ---
     # threads first: a strategy that is built may start the devices, after which TensorFlow takes no number of threads
@@ -81,7 +81,7 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
     # --- everything that can be refused, before a run is made ---
     plan = Plan(open_data(spec), cluster, Hardware.here(cluster.replicas))
     notes = Notes()
-    prepared = prepare(plan, plan.stages[0], Rebuild(found_once=notes.find))
+    prepared = prepare(plan, plan.stages[0], Rebuild(found_once=notes.find), is_new=True)
     sources = find_parts(spec)
 
     # --- the run ---
@@ -95,6 +95,8 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
             # the last file of a new run: with it, a directory is one to go on with (`has_begun`)
             made.describe_environment(prepared.choices | {"cluster": cluster.to_json()})
             log(f"run {made.path}: {describe(prepared)}")
+            for remark in plan.data.info.remarks:
+                log(remark)
             return run_stages(made, plan, prepared)
 
 
@@ -109,6 +111,7 @@ def resume(directory: str | os.PathLike[str], changes: Mapping[str, Any] | None 
         SpecError: another process trains it, its data or spec is another now, or its checkpoints do not fit.
     """
     run = Run.open(directory)
+    refuse_half_made(run)
     spec = run.spec.at(changes).absolute() if changes else run.spec
     refuse_changes(run.spec, spec)
     if run.finished and not has_more_epochs(run.spec, spec):
@@ -203,25 +206,38 @@ def train_from(found: Checkpoint | None, run: Run, prepared: PreparedStage, reco
 # --- a stage, before it is trained -----------------------------------------------------------------------------------
 
 
-def prepare(plan: Plan, stage: Stage, rebuild: Rebuild) -> PreparedStage:
-    """The model of a stage, seen to fit the data and the devices.
+def prepare(plan: Plan, stage: Stage, rebuild: Rebuild, is_new: bool = False) -> PreparedStage:
+    """The model of a stage, seen to fit the data and the devices; `is_new` says that a training begins.
 
     The optimizer makes its variables for the weights that `freeze` leaves trained. All that traces a step comes after
-    it: a step whose trace makes them would never run (see `build_optimizer`).
+    it: a step whose trace makes them would never run (see `build_optimizers`).
     """
-    data, hardware = Data(stage.spec, plan.data.splits, plan.data.info), plan.hardware
+    data, hardware = replace(plan.data, spec=stage.spec), plan.hardware
     refuse_untried(plan.cluster, stage)
-    refuse_uneven(plan.cluster, stage.spec, data.batch_size)
-    info = FitInfo(steps=data.steps * stage.epochs, epochs=stage.epochs)
+    refuse_uneven(plan.cluster, stage.spec, data.batch_size, data.block)
+    info = FitInfo(steps=data.steps * stage.epochs, epochs=stage.epochs, is_new=is_new)
     learner, policy = build_as_chosen(plan, stage, info, rebuild)
     freeze(stage.spec, learner.model)
-    build_optimizer(learner.model)
+    build_optimizers(learner)
     chosen = auto.choose(stage, hardware, learner.model, data.steps, data.batch_size) | {"precision": policy}
-    monitor = best_metric(stage.spec, reported_names(data, learner))
+    names = reported_names(data, learner, epoch_evaluators(data, learner))
+    monitor = best_metric(stage.spec, names, learner.best)
     if stage.epochs:
         auto.refuse_crash(stage, hardware, learner.model, data.batch_size)
         refuse_too_large(data, learner, hardware.replicas)
+        if "validation" in data.splits:
+            refuse_large_evaluation(data, learner, "validation")
+    if sum(each.epochs for each in plan.stages) > 1:
+        read_ahead(data)
     return PreparedStage(plan, stage, data, learner, info, chosen, monitor)
+
+
+def read_ahead(data: Data) -> None:
+    """Read what every epoch reads, where it can be kept in memory."""
+    for split in ("train", "validation"):
+        if split in data.splits:
+            with explained(data, split, out_of_memory):
+                data.read_ahead(split)
 
 
 def build_as_chosen(plan: Plan, stage: Stage, info: FitInfo, rebuild: Rebuild) -> tuple[Learner, str]:
@@ -241,19 +257,15 @@ def build_as_chosen(plan: Plan, stage: Stage, info: FitInfo, rebuild: Rebuild) -
 # --- a new run -------------------------------------------------------------------------------------------------------
 
 
-def keep_samples(run: Run, data: Data) -> None:
-    """Keep a few real pictures, as the model gets them: an export is compared on them, without the source."""
-    split = next(name for name in ("validation", "test", "train") if name in data.splits)
-    with explained(data, split, out_of_memory):
-        pictures = next(iter(data.examples(split)))["image"][:SAMPLES].numpy()
-    for number, picture in enumerate(pictures):
-        run.write(f"samples/{number:02}.png", tf.io.encode_png(picture).numpy())
-
-
 def describe(prepared: PreparedStage) -> str:
     """One line: how much data, how large a model, what computes and how."""
     data = prepared.data
+    shapes = ", ".join(f"{name} {shape_in_words(field)}" for name, field in data.info.fields.items())
     sizes = ", ".join(f"{size:,} {name}" for name, size in data.info.splits.items())
-    shape = "x".join(str(n) for n in data.info.image_shape)
     model = f"{prepared.learner.model.count_params():,} parameters; {data.steps} steps an epoch"
-    return f"{sizes} examples of {shape}; {model}; {prepared.plan.cluster.in_words}, {prepared.choices['precision']}"
+    return f"{sizes} examples of {shapes}; {model}; {prepared.plan.cluster.in_words}, {prepared.choices['precision']}"
+
+
+def shape_in_words(field: Field) -> str:
+    """The shape of a field: `8x8x1`; a single number is called by its dtype."""
+    return "x".join(str(size) for size in field.shape) or field.dtype

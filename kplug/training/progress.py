@@ -15,7 +15,7 @@ SILENCE = 30  # seconds after which a training that writes lines says how far it
 
 
 class Reading(keras.callbacks.Callback):
-    """Knows which split `fit` reads, so that an error of the input pipeline can name the pictures that cause it."""
+    """Knows which split `fit` reads, so that an error of the input pipeline can name the examples that cause it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 
 from kplug.inference.run import Run
+from kplug.model.learner import learning_rates
 from kplug.model.weights import weights_only
-from kplug.records import Monitor
+from kplug.records import Learner, Monitor
 from kplug.storage.metrics import in_order
 from kplug.storage.run_directory import BEST, KEPT, LAST
 from kplug.training.checkpoints import Checkpoint
@@ -28,6 +29,7 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self.run = run
         self.monitor = monitor
+        self.learner: Learner | None = None  # the stage's
         self.best = math.inf
         self.best_metrics: dict[str, float] = {}
         self.stage = self.step = self.rows = self.first_batch = 0
@@ -59,7 +61,8 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.started
         metrics = in_order(logs or {})
-        metrics.setdefault("learning_rate", learning_rate(self.model))
+        if self.learner is not None:
+            metrics = metrics | {key: rate for key, rate in learning_rates(self.learner).items() if key not in metrics}
         row = {"stage": self.stage, "epoch": epoch + 1, "step": self.step} | metrics
         # where the last epoch is to be kept, each costs less than all before it
         cost = self.monitor.cost(metrics) if self.monitor else -float(self.rows)
@@ -79,9 +82,3 @@ class Recorder(keras.callbacks.Callback):
                 model.save_weights(path)
             if name == BEST:
                 self.run.write_json(KEPT, {"stage": self.stage})
-
-
-def learning_rate(model: keras.Model) -> float:
-    """The rate of the step just made; that of the first optimizer where there are several."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))

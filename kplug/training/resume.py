@@ -20,6 +20,7 @@ from kplug.errors import Path as SpecPath
 from kplug.errors import Problem, SpecError, dotted
 from kplug.inference.run import Run
 from kplug.spec import Spec
+from kplug.spec.format_1 import as_known_to
 from kplug.spec.tree import differences, plain
 from kplug.storage.notes import NOTES
 from kplug.storage.run_directory import refuse_existing
@@ -46,6 +47,14 @@ def has_begun(directory: str | os.PathLike[str]) -> bool:
             left.unlink()
     refuse_existing(path)
     return False
+
+
+def refuse_half_made(run: Run) -> None:
+    """Refuse a run that was stopped while it was made, before its first step: there is nothing to go on with."""
+    if not (run.path / FIRST_FILES[-1]).is_file():
+        message = "nothing was trained here: the run was stopped while it was made"
+        again = f"begin again with kplug train SPEC --run {run.path} --go-on, which clears it away"
+        raise SpecError([Problem(f"{message}; {again}", where=str(run.path))])
 
 
 def refuse_changes(began: Spec, spec: Spec) -> None:
@@ -77,7 +86,8 @@ def last_epochs(spec: Spec) -> SpecPath:
 
 def refuse_other_data(run: Run, data: Data) -> None:
     """Refuse a source that does not give what it gave when the run began."""
-    for path, then, now in differences(run.info.to_json(), data.info.to_json()):
+    kept = run.facts
+    for path, then, now in differences(kept, as_known_to(kept, data.info.to_json())):
         message = f"the data is not what it was: {dotted(path)} was {then!r} and is {now!r}; put it back, or train anew"
         raise SpecError([Problem(message, ("data", "source"), str(run.path))])
 

@@ -22,7 +22,7 @@ from kplug.training.progress import Progress, Reading
 from kplug.training.recorder import Recorder
 from kplug.training.resume import Continued
 from kplug.training.saver import Saver
-from kplug.training.validation import validation_batches
+from kplug.training.validation import EpochEvaluators, epoch_evaluators, validation_batches
 from kplug.training.workers import Agreeing
 
 
@@ -38,12 +38,12 @@ def train_stage(run: Run, prepared: PreparedStage, recorder: Recorder, found: Ch
      6. `Saver` keeps the state that all others left, and ends the training where SIGTERM asked for it.
 
     Around `fit` there are, from within: steps that were made before are skipped; SIGTERM waits for a checkpoint; the
-    terminal is given back before anything is said of an error; errors of pictures and of memory are explained; those
+    terminal is given back before anything is said of an error; errors of examples and of memory are explained; those
     that are left may mean that another worker is gone.
     """
     plan, data, learner = prepared.plan, prepared.data, prepared.learner
     model, steps, cluster = learner.model, data.steps, plan.cluster
-    recorder.stage = prepared.stage.number
+    recorder.stage, recorder.learner = prepared.stage.number, learner
 
     # --- is there anything to train? ---
     if found and found.state["done"]:
@@ -96,8 +96,15 @@ def training_batches(prepared: PreparedStage, first_step: int) -> Any:
 
 
 def callbacks_of(run: Run, prepared: PreparedStage) -> list[Any]:
-    """The callbacks of the optimizer, the spec and plugins, in an order that a resumed training has too."""
+    """The callbacks of the optimizer, the task, the spec and plugins, in an order that a resumed training has too."""
     given = {DataInfo: prepared.data.info, FitInfo: prepared.info, RunDirectory: run}
-    own = build(prepared.stage.spec, prepared.stage.fit.callbacks, given)
+    own = [*prepared.learner.callbacks, *build(prepared.stage.spec, prepared.stage.fit.callbacks, given)]
     added = [callback for plugin in host().manager.hook.callbacks(run=run) for callback in plugin or []]
-    return [*averaging(prepared.learner.model), *own, *added]
+    return [*averaging(prepared.learner.model), *looking(prepared), *own, *added]
+
+
+def looking(prepared: PreparedStage) -> list[Any]:
+    """The callback that shows validation to evaluators: before those that go by what they report, after averages."""
+    data, learner = prepared.data, prepared.learner
+    evaluators = epoch_evaluators(data, learner)
+    return [EpochEvaluators(data, learner, evaluators, prepared.plan.cluster)] if evaluators else []

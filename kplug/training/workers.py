@@ -45,13 +45,14 @@ def facts(spec: Spec) -> dict[str, Any]:
     return values | {f"package {name}": versions.get(name) for name in ("tensorflow", "keras", "numpy")}
 
 
-def refuse_uneven(cluster: Cluster, spec: Spec, batch_size: int) -> None:
-    """Refuse a batch that cannot be cut into equal slices."""
-    count = cluster.replicas
-    if batch_size % count:
-        lower = batch_size // count * count
+def refuse_uneven(cluster: Cluster, spec: Spec, batch_size: int, block: int = 1) -> None:
+    """Refuse a batch that cannot be cut into equal slices, between blocks of examples that stay together."""
+    count, blocks = cluster.replicas, batch_size // block
+    if blocks % count:
+        lower = blocks // count * count
         several = " or ".join(str(n) for n in (lower, lower + count) if n)
-        message = f"a batch of {batch_size} cannot be shared evenly by {count} replicas; {several} can"
+        batch = f"a batch of {batch_size}" if block == 1 else f"a batch of {blocks} blocks of {block} examples"
+        message = f"{batch} cannot be shared evenly by {count} replicas; {several} can"
         raise spec.error("data.sampler", message)
 
 

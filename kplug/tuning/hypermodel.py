@@ -46,7 +46,7 @@ class SpecHyperModel(keras_tuner.HyperModel):
         spec = spec_at(self.spec, self.space, point_of(self.space, hp.values))
         data = open_data(spec)
         epochs = spec["fit.epochs"]
-        learner = build_learner(spec, data.info, FitInfo(data.steps * epochs, epochs), "float32")
+        learner = build_learner(spec, data.info, FitInfo(data.steps * epochs, epochs, is_new=True), "float32")
         self.made = {id(learner.model): (data, learner)}
         return learner.model
 

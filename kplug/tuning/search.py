@@ -18,7 +18,7 @@ from kplug.spec.search.objectives import COUNTED, MEASURED, objectives_of
 from kplug.spec.tree import plain
 from kplug.storage.files import lock, naming_errors, write
 from kplug.storage.journal import FORMAT
-from kplug.storage.search_directory import clear, directory_of, journal_in, refuse_directory
+from kplug.storage.search_directory import as_it_began, clear, directory_of, journal_in, refuse_directory
 from kplug.tuning.executor import TrialExecutor
 from kplug.tuning.loop import TrialLoop
 from kplug.tuning.replay import replay
@@ -26,7 +26,8 @@ from kplug.tuning.study import Study
 from kplug.tuning.trial import Trial
 from kplug.tuning.trial_files import TrialFiles
 
-DEFAULT_BEST = {"minimize": "val_loss"}  # `fit.best` where nobody wrote it; a search puts its objective there
+# `fit.best` where nobody wrote it, in 0.1.0 and now; a search puts its objective there
+DEFAULT_BEST = ({"minimize": "val_loss"}, "auto")
 # GiB that a training has for itself at least, beside what it shares with the others, where `search.trial_memory` says
 # nothing. More workers than have so much are refused. A higher number refuses some that would do, until `trial_memory`
 # is written; a lower one admits so many that the system ends trainings, whose trials fail.
@@ -81,6 +82,7 @@ def search(
     watching = watch or (lambda search, loop: None)
     spec, path = spec.absolute(), directory_of(spec, directory)
     journal = journal_in(path)
+    spec = as_it_began(path, spec) if resume else spec
     refuse_directory(path, spec, resume)
     with lock(path, "another process searches here", LOCK_PATIENCE, LOCK_SILENCE) as held:
         if refuse_directory(path, spec, resume):  # as it is now that no other process can change it
@@ -137,7 +139,7 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
     assert space is not None
     aim = objectives_of(plain(spec["search"]), spec["fit.best"])
     values: dict[str, Any] = {"search": None}
-    if spec["fit.best"] == DEFAULT_BEST and aim.first.name not in (*COUNTED, *MEASURED):
+    if spec["fit.best"] in DEFAULT_BEST and aim.first.name not in (*COUNTED, *MEASURED):
         values["fit.best"] = {aim.first.direction: aim.first.name}
     if threads is not None:
         values["fit.threads"] = threads
@@ -148,7 +150,10 @@ def make_study(spec: Spec, threads: int | None = None) -> Study:
 def repeats_of(spec: Spec) -> Iterator[dict[str, Any]]:
     """Yield the changes that each training of a point makes to its spec: the seed, the fold."""
     section = plain(spec["search"])["repeats"]
-    folds = [{"data.validation": {"fold": n, "of": section["folds"]}} for n in range(section["folds"] or 0)] or [{}]
+    written = plain(spec["data.validation"])
+    by = {"by": written["by"]} if isinstance(written, dict) and written["by"] is not None else {}
+    count = section["folds"] or 0
+    folds = [{"data.validation": {"fold": n, "of": count, **by}} for n in range(count)] or [{}]
     for fold, number in itertools.product(folds, range(section["seeds"])):
         yield fold | ({"seed": spec["seed"] + number} if number else {})
 

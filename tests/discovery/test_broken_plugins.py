@@ -25,7 +25,7 @@ BROKEN = {
         "from kplug import hookimpl\n@hookimpl\ndef componets():\n    return []",
         "unknown hook 'componets'",
     ),
-    "other API": ("kplug_api = 2", "it asks for host API 2; this kplug has 1"),
+    "other API": ("kplug_api = 1", "it asks for host API 1; this kplug has 2; see docs/plugin-api.md"),
     "returns one function": (RETURNS.format("len"), "'builtin_function_or_method' object is not iterable"),
     "returns what is built in": (RETURNS.format("[len]"), "len is not a function"),
     "returns a class": (

@@ -135,7 +135,7 @@ SUBJECTS = {"bias": "offset", "activity": "output", "beta": "offset", "gamma": "
 # --- layers that are no architectures ------------------------------------------------------------------------------
 
 TEXT = "text and tables are prepared by their source, not in the model"
-BEFORE_BATCH_NORM = "before BatchNormalization it makes wrong outputs in Keras 3.15; data.image does this"
+BEFORE_BATCH_NORM = "before BatchNormalization it makes wrong outputs in Keras 3.15; data.features.image does this"
 CELL = "a cell is called with its states, not as part(x); lstm, gru and simple_rnn hold these cells"
 CODE = "it holds Python, or an object of another framework"
 

@@ -1,7 +1,8 @@
 """Decoding and resizing: the same functions feed a training and stand in the exported graph.
 
 A picture is JPEG, PNG, BMP or GIF (first frame). Its header is read before anything is allocated; transparency is
-dropped unless four channels are asked for; 16 bits a channel become 8; EXIF orientation is not applied.
+dropped unless four channels are asked for; 16 bits a channel become 8. A JPEG is turned upright as its EXIF orientation
+says.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kplug.data.codecs.pixels import LUMA, noinline, resize, round_to_uint8
+from kplug.data.codecs.pixels import LUMA, noinline, round_to_uint8
 
 MAX_PIXELS = 2**27  # above the 102 megapixels of the largest cameras, 400 MB as RGB
 MAX_SIDE = 2**16 - 1  # what JPEG and GIF can say; a resize holds output height x input width floats
@@ -28,12 +29,14 @@ BMP_BITS = (8, 24, 32)
 # --- decoding ------------------------------------------------------------------------------------------------------
 
 
-def decode(data: Any, channels: int) -> Any:
+def decode(data: Any, channels: int, orientation: bool = True, window: tuple[float, float] | None = None) -> Any:
     """Decode a picture file, with InvalidArgumentError for what is none, is cut off or is too large.
 
     Args:
         data: string scalar, the bytes of a file.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and alpha).
+        orientation: turn a JPEG upright as its EXIF orientation says.
+        window: of a PNG of 16 bits the values that become 0 and 255, others are cut; None takes the upper 8 bits.
 
     Returns:
         uint8 `[height, width, channels]`.
@@ -42,16 +45,45 @@ def decode(data: Any, channels: int) -> Any:
         raise ValueError(f"channels is one of 1, 3, 4. Received: channels={channels}")
     data = tf.convert_to_tensor(data)
     return tf.cond(
-        _starts_with(data, JPEG), lambda: _convert(_decode_jpeg(data), channels), lambda: _decode_other(data, channels)
+        _starts_with(data, JPEG),
+        lambda: _convert(_decode_upright(data) if orientation else _decode_jpeg(data), channels),
+        lambda: _decode_other(data, channels, window),
     )
 
 
 @noinline
-def _decode_other(data: Any, channels: int) -> Any:
+def _decode_other(data: Any, channels: int, window: tuple[float, float] | None) -> Any:
     known = tf.stack([_starts_with(data, magic) for magic in (PNG, BMP, GIF)])
     data = _require(tf.reduce_any(known), data, "not a JPEG, PNG, BMP or GIF file")
-    decoders = [lambda d=d: _convert(d(data), channels) for d in (_decode_png, _decode_bmp, _decode_gif)]
+    png = _decode_png if window is None else lambda data: _decode_window(data, window)
+    decoders = [lambda d=d: _convert(d(data), channels) for d in (png, _decode_bmp, _decode_gif)]
     return tf.switch_case(tf.argmax(known, output_type=tf.int32), decoders)
+
+
+def _decode_upright(data: Any) -> Any:
+    image, orientation = _decode_jpeg(data), exif_orientation(data)
+    return tf.cond(orientation == 1, lambda: image, lambda: _turn(image, orientation))
+
+
+@noinline
+def _turn(image: Any, orientation: Any) -> Any:
+    """Turn an RGB picture as an EXIF orientation, 2 to 8, says: from 5 on its axes are exchanged first."""
+    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
+    upside_down, mirrored = (tf.reduce_any(orientation == those) for those in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    turned = tf.raw_ops.Reverse(tensor=image, dims=tf.stack([upside_down, mirrored, False]))
+    return tf.ensure_shape(turned, [None, None, 3])
+
+
+def _decode_window(data: Any, window: tuple[float, float]) -> Any:
+    """A PNG whose values between two of 16 bits are spread over 0 to 255; one of fewer bits as it is."""
+    low, high = window
+
+    def spread() -> Any:
+        width, height = (_integer(data, at, 4, big_endian=True) for at in (16, 20))
+        values = tf.cast(tf.io.decode_png(_check_size(data, height, width), dtype=tf.uint16), tf.float32)
+        return _any_channels(round_to_uint8(tf.clip_by_value((values - low) * (255 / (high - low)), 0, 255)))
+
+    return tf.cond(_integer(data, 24, 1) == 16, spread, lambda: _decode_png(data))
 
 
 def _decode_jpeg(data: Any) -> Any:
@@ -121,6 +153,51 @@ def _gif_table(data: Any, flags_at: Any) -> Any:
     return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
 
+# --- EXIF ----------------------------------------------------------------------------------------------------------
+
+SEARCHED = 2**17  # bytes of a JPEG in which its EXIF block is looked for: two segments of the largest size
+SEGMENTS = 16  # of a JPEG that may stand before its EXIF block
+EXIF_SEGMENT, EXIF, LITTLE_ENDIAN, ORIENTATION_TAG, ENTRY = 0xE1, b"Exif\0\0", b"II", 0x0112, 12
+
+
+@noinline
+def exif_orientation(data: Any) -> Any:
+    """The EXIF orientation of a JPEG, 1 to 8; 1, upright, where it says none that makes sense."""
+    head = tf.strings.substr(data, 0, SEARCHED)
+    length = tf.strings.length(head)
+    values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
+
+    def at(place: Any) -> Any:
+        return tf.where((place >= 0) & (place < length), tf.gather(values, tf.clip_by_value(place, 0, length - 1)), 0)
+
+    def says(place: Any, magic: bytes) -> Any:  # a segment may claim to end behind the file
+        return tf.strings.substr(head, tf.minimum(place, length), len(magic)) == magic
+
+    def is_segment(place: Any, number: Any) -> Any:  # one that may stand before the picture, and not the one sought
+        kind = at(place + 1)
+        is_metadata = ((kind >= 0xE0) & (kind <= 0xEF)) | (kind == 0xFE)
+        sought = (kind == EXIF_SEGMENT) & says(place + 4, EXIF)
+        return (place + 10 < length) & (at(place) == 0xFF) & is_metadata & ~sought & (number < SEGMENTS)
+
+    def skip(place: Any, number: Any) -> tuple[Any, Any]:
+        return place + 2 + at(place + 2) * 256 + at(place + 3), number + 1
+
+    place, _ = tf.while_loop(is_segment, skip, (tf.constant(2), tf.constant(0)))
+    block = place + 4 + len(EXIF)
+    little = says(block, LITTLE_ENDIAN)
+
+    def number(place: Any, size: int) -> Any:
+        read = [at(place + offset) for offset in range(size)]
+        orders = [sum(byte * 256**power for power, byte in enumerate(some)) for some in (read, read[::-1])]
+        return tf.where(little, *orders)
+
+    entries = block + number(block + 4, 4)
+    places = entries + 2 + ENTRY * tf.range(tf.clip_by_value(number(entries, 2), 0, 255))
+    found = number(tf.boolean_mask(places, number(places, 2) == ORIENTATION_TAG)[:1] + 8, 2)
+    is_known = tf.reduce_any((found >= 1) & (found <= 8)) & says(place + 4, EXIF)
+    return tf.cond(is_known, lambda: found[0], lambda: tf.constant(1))
+
+
 # --- bytes and checks ----------------------------------------------------------------------------------------------
 
 
@@ -181,46 +258,3 @@ def reason(error: tf.errors.OpError) -> str:
     if ours:
         return ours[1] or ours[2]
     return re.sub(r"\{\{.*?\}\}", "", error.message).split(" [Op:")[0].strip().splitlines()[0]
-
-
-# --- what never fails ----------------------------------------------------------------------------------------------
-
-
-def decode_or_blank(data: Any, image_shape: tuple[int, int, int], how: str) -> tuple[Any, Any]:
-    """Decode and resize one picture; a file that cannot be decoded gives zeros and False.
-
-    Args:
-        data: string scalar, the bytes of a file.
-        image_shape: height, width, channels of the result.
-        how: pad, crop or stretch.
-    """
-
-    def load(data: Any) -> tuple[Any, Any]:
-        return resize(decode(data, image_shape[2]), image_shape[:2], how), tf.constant(True)
-
-    blank = tf.zeros(image_shape, tf.uint8), tf.constant(False)
-    # a dataset is the one place in a graph where an error can be caught
-    loaded = tf.data.Dataset.from_tensors(data).map(load).ignore_errors()
-    return loaded.concatenate(tf.data.Dataset.from_tensors(blank)).take(1).get_single_element()
-
-
-def decode_files(files: Any, image_shape: tuple[int, int, int], how: str) -> tuple[Any, Any]:
-    """Decode and resize a batch of files: images uint8 `[b, *image_shape]` and which are valid, bool `[b]`.
-
-    Args:
-        files: strings `[b]`; b may be 0.
-        image_shape: height, width, channels of the images.
-        how: pad, crop or stretch.
-    """
-    return tf.map_fn(
-        lambda data: decode_or_blank(data, image_shape, how),
-        files,
-        fn_output_signature=(tf.TensorSpec(image_shape, tf.uint8), tf.TensorSpec([], tf.bool)),
-        parallel_iterations=PARALLEL_DECODES,
-    )
-
-
-def size_of(image: Any) -> tuple[int, int]:
-    """Height and width of one picture: a tensor `[height, width, channels]`, or a string scalar with a file."""
-    decoded = decode(image, 3) if image.dtype == tf.string else image
-    return int(decoded.shape[0]), int(decoded.shape[1])

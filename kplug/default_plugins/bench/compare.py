@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -167,7 +167,7 @@ class Trainings:
 
     def _prepared(self, settings: Mapping[str, Any]) -> PreparedStage:
         spec = self.spec.at({f"fit.{key}": value for key, value in settings.items()}) if settings else self.spec
-        plan = Plan(Data(spec, self.data.splits, self.data.info), self.cluster, self.hardware)
+        plan = Plan(replace(self.data, spec=spec), self.cluster, self.hardware)
         return prepare(plan, plan.stages[0], Rebuild())
 
     def _settings(self, training: PreparedStage) -> dict[str, Any]:

@@ -1,23 +1,26 @@
 """Image classification: one class a picture, or several; and a report on its predictions, class by class."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from kplug import DataInfo, Known, Loss, Metric, Task, call, hookimpl, rule
-from kplug.kinds import Architecture, Fraction, ImageArchitecture, NonNegative, Optimizer, Positive, Text
+from kplug import DataInfo, FitInfo, Known, Loss, Metric, Task, call, gives, hookimpl, needs, rule
+from kplug.kinds import (
+    Architecture,
+    Count,
+    Evaluator,
+    FieldName,
+    Fraction,
+    LabelName,
+    NonNegative,
+    Optimizer,
+    Positive,
+    Sees,
+    Text,
+)
 
 
 @hookimpl
 def components():
-    return [classification, cross_entropy, accuracy]
-
-
-@hookimpl
-def evaluated(run, name, predictions, columns):
-    if "probabilities" not in predictions or "label" not in columns or not run.info.classes:
-        return None
-    from kplug.default_plugins.classification.report import report
-
-    return report(run, name, predictions["probabilities"], columns)
+    return [classification, cross_entropy, accuracy, classification_report]
 
 
 def _weights_are_of_classes(class_weights: Any, data: Known) -> None:
@@ -26,10 +29,12 @@ def _weights_are_of_classes(class_weights: Any, data: Known) -> None:
     refuse_unknown_classes("class_weights", class_weights, data.classes)
 
 
+@gives("probabilities", "classes")
 @rule(_weights_are_of_classes)
 def classification(
     data: DataInfo,
-    model: ImageArchitecture,
+    fit: FitInfo,
+    model: Annotated[Architecture, Sees("{image}")],
     head: Architecture = "linear",
     loss: Loss = "cross_entropy",
     optimizer: Optimizer = call("adamw", learning_rate=1e-3),
@@ -37,6 +42,9 @@ def classification(
     label_smoothing: Fraction = 0.0,
     class_weights: Literal["balanced"] | dict[Text, Positive] | None = None,
     l2: NonNegative = 0.0,
+    image: FieldName = "image",
+    label: LabelName = "label",
+    report: Evaluator | None = "classification_report",
 ) -> Task:
     """Tell which class a picture shows; which classes, where the source gives several labels an example.
 
@@ -53,10 +61,32 @@ def classification(
             labels counts as much as these on average.
         l2: adds l2 / 2 times the sum of the squares of all trained kernels to the loss, which papers call a weight
             decay of l2 (biases and normalization are left out); an optimizer's weight_decay does without the loss.
+        image: the field of pictures.
+        label: the field of classes.
+        report: what looks at the answers to a whole split; null: nobody.
     """
     from kplug.default_plugins.classification.classifier import classifier
+    from kplug.model.scores import refuse_unseen_classes
 
-    return classifier(data, model, head, loss, optimizer, metrics, label_smoothing, class_weights, l2)
+    refuse_unseen_classes(data, fit)
+    return classifier(
+        data, model, head, loss, optimizer, metrics, label_smoothing, class_weights, l2, image, label, report
+    )
+
+
+@needs("probabilities")
+def classification_report(data: DataInfo, label: LabelName | None = None, every: Count | None = None) -> Evaluator:
+    """Accuracy, balanced and by class, F1, confusion, calibration, and figures of each group that a column tells.
+
+    It writes `report-SPLIT.json` and pictures of it below `plots/`.
+
+    Args:
+        label: the field of classes; null is the task's.
+        every: it looks at validation too, after so many epochs each; null: not while training.
+    """
+    from kplug.default_plugins.classification.report import Report
+
+    return Report(label or data.label, every)
 
 
 def cross_entropy(data: DataInfo) -> Loss:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from kplug.errors import SpecError
-from kplug.model.class_weights import class_weight_vector, example_weights
-from kplug.records import DataInfo, Field, Learner, Signature
-
-OUTPUTS = {
-    "probabilities": "probability of each class, float32 [batch, classes]",
-    "classes": "name of the most probable class, string [batch]",
-}
+from kplug.model.class_weights import class_weight_vector
+from kplug.model.scores import (
+    Targets,
+    answers,
+    endpoints_of_classes,
+    has_unknown,
+    known_rows,
+    metrics_argument,
+    outputs_of_classes,
+)
+from kplug.records import DataInfo, Learner
 
 
 class Classifier(keras.Model):
@@ -35,7 +38,8 @@ class Classifier(keras.Model):
         return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **more)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        return super().compute_metrics(x, y, self.activation(y_pred), sample_weight)
+        # metrics go by the examples whose class is known, whatever the loss weighs
+        return super().compute_metrics(x, y, self.activation(y_pred), known_rows(y, sample_weight))
 
 
 def classifier(
@@ -48,18 +52,22 @@ def classifier(
     label_smoothing: float,
     class_weights: Any = None,
     l2: float = 0.0,
+    image: str = "image",
+    label: str = "label",
+    report: Any = None,
 ) -> Learner:
     """Make the learner of a network and its head; the parameters are those of the component `classification`."""
     if not data.classes:
-        raise SpecError("the source gives no labels; classification needs them")
+        raise SpecError(f"the source gives no labels in '{label}'; classification needs them")
     weights = None if class_weights is None else class_weight_vector(class_weights, data)
-    images = keras.Input(data.image_shape, dtype="uint8", name="images")
-    features = model(keras.layers.Rescaling(1 / 255)(images))
+    codec = data.codecs[image]
+    pixels = keras.Input(codec.field.shape, dtype="uint8", name="images")
+    features = model(keras.layers.Rescaling(1 / 255)(pixels))
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(head(features))
     if tuple(logits.shape[1:]) != (len(data.classes),):
         shape = list(logits.shape[1:])
         raise SpecError(f"{len(data.classes)} classes need as many scores a picture; head gave the shape {shape}")
-    whole = Classifier(images, logits, name="classifier")
+    whole = Classifier(pixels, logits, name="classifier")
     whole.activation = keras.ops.sigmoid if data.multi_label else keras.ops.softmax
     if label_smoothing and hasattr(loss, "with_label_smoothing"):
         loss = loss.with_label_smoothing(label_smoothing)
@@ -68,19 +76,18 @@ def classifier(
     for weight in whole.trainable_weights:
         if l2 and len(weight.shape) > 1:
             weight.regularizer = keras.regularizers.L2(l2 / 2)
-    whole.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
+    whole.compile(optimizer=optimizer, loss=loss, **{metrics_argument(data, label): list(metrics)})
+    targets = Targets(label, len(data.classes), weights, has_unknown(data, label))
 
     def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, ...]:
-        label = batch["label"]
-        one_hot = tf.one_hot(label, len(data.classes)) if label.shape.rank == 1 else tf.cast(label, tf.float32)
-        if weights is None or not training:
-            return batch["image"], one_hot
-        return batch["image"], one_hot, example_weights(one_hot, weights)
+        return batch[image], *targets.of(batch, training)
 
-    def serve(images: Any) -> dict[str, Any]:
-        probabilities = whole.activation(whole(images, training=False))
-        names = tf.gather(tf.constant(data.classes), tf.argmax(probabilities, -1))
-        return {"probabilities": probabilities, "classes": names}
+    def classify(**inputs: Any) -> dict[str, Any]:
+        return answers(whole.activation(whole(inputs[image], training=False)), data.classes)
 
-    signature = Signature(serve, {"images": Field(data.image_shape, "uint8")}, OUTPUTS)
-    return Learner(whole, prepare, {"images": signature}, {"model": model, "head": head})
+    def scores(**inputs: Any) -> Any:
+        return head(model(inputs[image]))
+
+    serve = endpoints_of_classes(classify, image, codec, outputs_of_classes(len(data.classes)), data.classes)
+    parts = {"model": model, "head": head}
+    return Learner(whole, prepare, serve, parts, evaluators=[report] if report else [], scores=scores)

@@ -8,32 +8,59 @@ from typing import Any
 import numpy as np
 
 from kplug.default_plugins.classification.report_pictures import draw_calibration, draw_confusion, draw_recall
-from kplug.inference.run import Run
-from kplug.records import Columns
+from kplug.records import Columns, Evaluation, Needs, SplitEvaluator
 
 BINS = 15  # of the calibration error, as Guo et al. 2017
 MOST_VALUES = 20  # of a column by which figures are given
 SUMMARY = ("accuracy", "balanced_accuracy", "worst_recall", "macro_f1", "calibration_error")
 
 
-def report(run: Run, name: str, probabilities: np.ndarray, columns: Columns) -> dict[str, float]:
-    """Write `report-NAME.json` and pictures of it below `plots/`; return the metrics that stand for all of it.
+class Report(SplitEvaluator):
+    """Figures and pictures of a classification, for the whole split, each class, and each group of examples.
+
+    It writes `report-NAME.json` and pictures of it below `plots/`. Examples whose class is not known are left out.
 
     Args:
-        run: the run that was evaluated.
-        name: name of the evaluation.
-        probabilities: the answers, `[n, classes]`.
-        columns: those of the split, with `label`, `[n]`, or `[n, classes]` where an example has several.
+        label: the field of classes, `[n]`, or `[n, classes]` where an example has several.
+        every: epochs between which it looks at validation while training; None: not then.
     """
-    labels, classes = np.asarray(columns["label"]), run.info.classes
-    found = scores(labels, probabilities) | details(labels, probabilities, classes)
-    groups = few_valued(columns)
-    found["by"] = {column: scores_by(values, labels, probabilities) for column, values in groups}
-    run.write_json(f"report-{name}.json", found)
-    run.write(f"plots/confusion-{name}.png", draw_confusion(found))
-    run.write(f"plots/recall-{name}.png", draw_recall(found, run.info.counts))
-    run.write(f"plots/calibration-{name}.png", draw_calibration(found["calibration"], BINS))
-    return {key: found[key] for key in SUMMARY}
+
+    def __init__(self, label: str, every: int | None = None) -> None:
+        self.label, self.every = label, every
+        self.needs = Needs(outputs=("probabilities",), fields=(label,))
+        self.figures = SUMMARY
+
+    def begin(self, evaluation: Evaluation) -> None:
+        super().begin(evaluation)
+        self.labels: list[Any] = []
+        self.probabilities: list[Any] = []
+        self.columns: dict[str, list[Any]] = {}
+
+    def add(self, rows: Any, truths: Any, answers: Any, columns: Any) -> None:
+        labels = truths[self.label]
+        known = (labels >= 0) if labels.ndim == 1 else (labels >= 0).all(-1)
+        self.labels.append(labels[known])
+        self.probabilities.append(answers["probabilities"][known])
+        for name, values in columns.items():
+            self.columns.setdefault(name, []).append(values[known])
+
+    def end(self, run: Any) -> tuple[dict[str, float], dict[str, Any]]:
+        labels, probabilities = np.concatenate(self.labels), np.concatenate(self.probabilities)
+        found = scores(labels, probabilities)
+        summary = {key: found[key] for key in SUMMARY}
+        if run is None:
+            return summary, {}
+        info, name = self.evaluation.info.naming(self.label), self.evaluation.name
+        found |= details(labels, probabilities, info.classes)
+        columns = {key: np.concatenate(values) for key, values in self.columns.items()}
+        groups = few_valued(Columns(len(labels), columns), self.label)
+        found["by"] = {column: scores_by(values, labels, probabilities) for column, values in groups}
+        return summary, {
+            f"report-{name}.json": found,
+            f"plots/confusion-{name}.png": draw_confusion(found),
+            f"plots/recall-{name}.png": draw_recall(found, info.counts),
+            f"plots/calibration-{name}.png": draw_calibration(found["calibration"], BINS),
+        }
 
 
 def answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,10 +157,10 @@ def calibration(
     ]
 
 
-def few_valued(columns: Columns) -> Iterator[tuple[str, np.ndarray]]:
+def few_valued(columns: Columns, label: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the columns that part the examples into a few groups, as text, but for labels and files."""
     for name, column in columns.arrays.items():
-        if name not in ("label", "path") and np.ndim(column) == 1:
+        if name not in (label, "path") and np.ndim(column) == 1:
             words = np.asarray(column).astype(str)  # a number or None too
             if 2 <= len(np.unique(words)) <= MOST_VALUES:
                 yield name, words

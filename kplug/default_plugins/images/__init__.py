@@ -1,10 +1,10 @@
-"""Policies that draw an operation for every picture: RandAugment, TrivialAugment, AugMix."""
+"""Pictures: the feature that reads them, and policies that draw an operation for each (RandAugment and its like)."""
 
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from kplug import Augmentation, Count, Positive, hookimpl
+from kplug import Augmentation, Count, Feature, NonNegative, Positive, Size, hookimpl, rule
 from kplug.default_plugins.keras_components.types import Interpolation, Pixel
 
 Magnitude = Annotated[float, Ge(0), Le(10)]
@@ -14,7 +14,34 @@ Depth = Count | Literal[-1]  # -1: drawn
 
 @hookimpl
 def components():
-    return [aug_mix, rand_augment, trivial_augment]
+    return [image, aug_mix, rand_augment, trivial_augment]
+
+
+def _window_is_a_range(window: tuple[float, float] | None) -> None:
+    if window is not None and window[0] >= window[1]:
+        raise ValueError(f"window is [low, high]; received {list(window)}")
+
+
+@rule(_window_is_a_range)
+def image(
+    size: Size | None = None,
+    resize: Literal["pad", "crop", "stretch"] = "pad",
+    channels: Literal[1, 3] | None = None,
+    orientation: bool = True,
+    window: tuple[NonNegative, NonNegative] | None = None,
+) -> Feature:
+    """A picture, uint8 [height, width, channels], from a file (JPEG, PNG, BMP, GIF) or from pixels.
+
+    Args:
+        size: [height, width] in pixels that pictures are brought to; null: as the source has it.
+        resize: pad keeps the whole picture and adds black, crop fills the size and cuts, stretch does neither.
+        channels: 1 (grey) or 3 (red, green, blue); null: as the source has it.
+        orientation: turn a JPEG upright as its EXIF orientation says, in training and in what is served.
+        window: the values of a PNG of 16 bits that become 0 and 255; null takes the upper 8 bits.
+    """
+    from kplug.data.codecs.image import ImageCodec
+
+    return ImageCodec(size, resize, channels, orientation, window)
 
 
 def rand_augment(

@@ -65,7 +65,7 @@ def image_layers(
         image = tf.cast(batch["image"], tf.float32)
         if color and image.shape[-1] != 3:
             what = f"{', '.join(type(layer).__name__ for layer in layers)} needs 3 channels"
-            raise SpecError(f"{what}, these pictures have {image.shape[-1]}: set data.image.channels to 3")
+            raise SpecError(f"{what}, these pictures have {image.shape[-1]}: set data.features.image.channels to 3")
         with draws.using(seed):
             changed = (tf.map_fn(through, image) if one_by_one else through(image / scale)) * scale
             if probability < 1:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from kplug import Augmentation, DataInfo, Source, hookimpl, known, rule
 from kplug.default_plugins.sources import known_data
 from kplug.errors import Problem, SpecError
-from kplug.kinds import FilePath, Fraction, Natural, Seed, Text
+from kplug.kinds import FieldName, FilePath, Fraction, Natural, Seed, Text
 
 
 @hookimpl
@@ -22,7 +22,7 @@ def digits() -> Source:
 
 
 @known(known_data.folder)
-def folder(path: FilePath, test: Fraction = 0.2, classes: FilePath | None = None) -> Source:
+def folder(path: FilePath, test: Fraction = 0.2, classes: FilePath | None = None, cache_mb: Natural = 1024) -> Source:
     """Read pictures (jpg, png, bmp, gif) from class folders: `path/cat/1.jpg`, or `path/train/cat/1.jpg`.
 
     Args:
@@ -32,27 +32,36 @@ def folder(path: FilePath, test: Fraction = 0.2, classes: FilePath | None = None
             chosen by the pictures' paths, so that adding some moves hardly any other.
         classes: text file with one class name a line, which fixes the classes and their order; without it they are the
             names of the class folders (of train), sorted.
+        cache_mb: memory for pictures that were decoded and resized, MiB for all splits together; a split that does not
+            fit is read at each step. 0 reads all so.
     """
     from kplug.default_plugins.sources.class_folders import open_folder
+    from kplug.default_plugins.sources.picture_splits import cached
 
-    return open_folder(path, test, classes)
+    return cached(open_folder(path, test, classes), cache_mb)
 
 
+@known(known_data.table)
 def table(
     path: FilePath,
-    image: Text = "image",
+    image: Text | None = "image",
     label: Text | None = "label",
     split: Text | None = "split",
     root: FilePath | None = None,
     separator: Text | None = None,
     classes: FilePath | None = None,
     test: Fraction = 0.2,
+    group: FieldName | None = None,
+    cache_mb: Natural = 1024,
 ) -> Source:
-    """Read pictures that a CSV file lists, one a row, with their labels and any further columns.
+    """Read examples that a CSV file lists, one a row: picture files, labels and any further columns.
+
+    A column of numbers joins every batch under its name; a column of text does where `data.features` gives it a
+    feature: {question: text}.
 
     Args:
         path: the CSV file, UTF-8, its first line the column names.
-        image: column of picture files, relative to `root`.
+        image: column of picture files, relative to `root`; null where the examples have no pictures.
         label: column of class names; null where there are no labels.
         split: column that says train, validation (or val, valid) or test; null for a split by share, as also where the
             table has no column `split`.
@@ -61,14 +70,19 @@ def table(
         classes: text file with one class name a line, which fixes the classes and their order; label cells may then be
             line numbers from 0 instead; without it they are the names in the label column, sorted.
         test: share of the rows that becomes the test split where no column says it, 0 for none; it is chosen by the
-            pictures' paths, so that adding some moves hardly any other.
+            pictures' paths, or by group, so that adding some moves hardly any other.
+        group: column, `path` or `label`, that says which rows belong together (a patient, a recording): neither test
+            nor validation cuts a group; null where each row stands by itself.
+        cache_mb: memory for examples that were decoded and resized, MiB for all splits together; a split that does not
+            fit is read at each step. 0 reads all so.
     """
     from kplug.default_plugins.sources.csv_tables import open_table
+    from kplug.default_plugins.sources.picture_splits import cached
 
-    return open_table(path, image, label, split, root, separator, classes, test)
+    return cached(open_table(path, image, label, split, root, separator, classes, test, group), cache_mb)
 
 
-def arrays(path: FilePath, test: Fraction = 0.2) -> Source:
+def arrays(path: FilePath, test: Fraction = 0.2, group: Text | None = None) -> Source:
     """Read pictures from arrays in an .npz file: `x_train`, `y_train`, ... as Keras's datasets, or `images`, `labels`.
 
     Args:
@@ -76,10 +90,12 @@ def arrays(path: FilePath, test: Fraction = 0.2) -> Source:
             `[n]`, or zeros and ones `[n, classes]`: single labels where each row of the file has one 1, else any number
             of labels. An array `classes` names the classes; `<name>_train`, ... are further columns.
         test: share of `images` that becomes the test split, 0 for none; `x_train` and the like say it themselves.
+        group: column, or `label`, that says which examples belong together (a patient, a recording): neither test nor
+            validation cuts a group; null where each stands by itself.
     """
     from kplug.default_plugins.sources.npz_arrays import open_arrays
 
-    return open_arrays(path, test)
+    return open_arrays(path, test, group)
 
 
 @known(known_data.tfds)
@@ -104,8 +120,8 @@ def tfds(
         test: split expression; null for none.
         image: feature that holds the picture.
         label: feature that holds the class, a ClassLabel or an integer; null for none.
-        cache_mb: memory for decoded pictures of one known size, MiB for all splits together; a split that does not fit
-            is read and decoded by random access at each step. 0 reads all so.
+        cache_mb: memory for decoded pictures, MiB for all splits together; a split that does not fit is read and
+            decoded by random access at each step. 0 reads all so.
         download: fetch and prepare the dataset where it is not on disk.
     """
     from kplug.default_plugins.sources.tfds_records import open_tfds

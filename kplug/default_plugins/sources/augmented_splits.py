@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from kplug.data.augment import Augment, Batch, augment, fold_in
 from kplug.data.codecs import pixels
-from kplug.data.features import examples_loader
+from kplug.data.codecs.decoding import decode
+from kplug.data.features import loader
 from kplug.errors import SpecError, listed
-from kplug.records import Split
+from kplug.records import Codec, Field, Split
 
 TRIED = 4  # examples of the batches that an augmentation is tried on
 TRIES = 3  # seeds it is tried with
@@ -30,15 +31,18 @@ def distort(
 
 
 def _distorted(split: Split, augmentations: Sequence[Augment], seed: int) -> Split:
-    shape = (*split.image[:2], split.image[2] or 3)
-    load_example = examples_loader(split, shape[2])  # with its numeric columns, which an augmentation may go by
+    told = split.facts.get("image", {})
+    shape = (*(told.get("size") or (None, None)), told.get("channels") or 3)
+    # upright pictures of their own sizes, with the numeric columns, which an augmentation may go by
+    load_example = loader(split, {"image": Decoded(shape[2])})
 
     def load(row: Any) -> Batch:
         example = load_example(row)
         example["image"] = tf.ensure_shape(example["image"], shape)
         # each alone, so that neither its neighbours nor their sizes play a part
         alone = {name: value[tf.newaxis] for name, value in example.items()}
-        changed = augment(alone, augmentations, fold_in(tf.constant([seed, 0]), tf.cast(row, tf.int32)))
+        step_seed = fold_in(tf.constant([seed, 0]), tf.cast(row, tf.int32))
+        changed = augment(alone, augmentations, step_seed, {"image": pixels.to_uint8})
         changed["image"] = tf.ensure_shape(changed["image"], [1, *shape])
         return {name: value[0] for name, value in changed.items() if name not in split.columns}
 
@@ -51,7 +55,26 @@ def _distorted(split: Split, augmentations: Sequence[Augment], seed: int) -> Spl
         if isinstance(error.__context__, SpecError):  # TensorFlow wraps what is raised while a graph is made
             raise error.__context__ from None
         raise
-    return replace(split, load=load, image=shape, batched=False)
+    facts = {**split.facts, "image": {**told, "channels": shape[2]}}
+    return replace(split, load=load, facts=facts, batched=False)
+
+
+@dataclass(frozen=True)
+class Decoded(Codec):
+    """The codec of pictures that keep their own sizes.
+
+    Args:
+        channels: 1, 3 or 4, which files are given.
+    """
+
+    channels: int
+
+    @property
+    def field(self) -> Field:
+        return Field((None, None, self.channels), "uint8")
+
+    def read(self, value: Any) -> Any:
+        return decode(value, self.channels) if value.dtype == tf.string else value
 
 
 # --- what may be used ----------------------------------------------------------------------------------------------

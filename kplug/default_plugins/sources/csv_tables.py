@@ -6,16 +6,17 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kplug.data.splits import group_keys
 from kplug.default_plugins.sources.class_folders import SPLIT_NAMES
 from kplug.default_plugins.sources.picture_splits import file_split, in_order, object_column, share_out
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes, read_text
 from kplug.errors import SpecError, did_you_mean, listed
-from kplug.records import Split
+from kplug.records import Columns, Split
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")  # 007 is a name, and 19 digits may be more than int64 holds
 NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|NaN|NAN")
@@ -78,35 +79,61 @@ def _read_table(path: str) -> Table:
 
 def open_table(
     path: str,
-    image: str,
+    image: str | None,
     label: str | None,
     split: str | None,
     root: str | None,
     separator: str | None,
     classes: str | None,
     test: float,
+    group: str | None = None,
 ) -> dict[str, Split]:
     """The splits of a table; `kplug.default_plugins.sources.table` says the parameters."""
     table = _read_table(os.path.expanduser(path))
     if split == "split" and split not in [name.lower() for name in table.header]:
         split = None
-    pictures = table.column(image, "image")
-    files = _existing_files(table, pictures, root)
-    splits = _split_of_rows(table, table.column(split, "split")) if split else ["train"] * len(files)
+    pictures = None if image is None else table.column(image, "image")
+    files = None if pictures is None else _existing_files(table, pictures, root)
+    rows = range(len(table.rows))
+    splits = _split_of_rows(table, table.column(split, "split")) if split else ["train"] * len(rows)
     columns: dict[str, np.ndarray] = {}
     names: tuple[str, ...] = ()
     if label is not None:
         columns["label"], names = _labels(table, table.column(label, "label"), separator, classes, splits)
     columns |= _further_columns(table, {image, label, split})
-    rows = range(len(files))
+    paths = {} if files is None else {"path": object_column(files)}
+    groups = None if group is None else _groups(table, columns | paths, group)
     if split:
         parts = in_order({name: [row for row in rows if splits[row] == name] for name in set(splits)})
     else:
-        parts = share_out(rows, pictures, test)
-    return {
-        name: file_split([files[row] for row in chosen], {key: array[chosen] for key, array in columns.items()}, names)
-        for name, chosen in parts.items()
-    }
+        parts = share_out(rows, pictures or list(map(str, rows)), test, groups)
+    return {name: replace(_split(table, files, columns, names, chosen), group=group) for name, chosen in parts.items()}
+
+
+def _groups(table: Table, columns: Mapping[str, np.ndarray], group: str) -> list[str]:
+    """The group of each row; a row without one is refused, since it may belong to any."""
+    found = group_keys(Columns(len(table.rows), columns), group)
+    empty = [(row, f"'{group}' is empty") for row, key in enumerate(found) if key.strip() in ("", "nan")]
+    table.refuse("rows without a group", empty)
+    return found
+
+
+def _split(
+    table: Table,
+    files: list[str] | None,
+    columns: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    rows: Sequence[int],
+) -> Split:
+    chosen = {key: array[rows] for key, array in columns.items()}
+
+    def place(row: int) -> str:
+        return f"{table.path}:{table.lines[rows[row]]}"
+
+    if files is not None:
+        return replace(file_split([files[row] for row in rows], chosen, classes), place=place)
+    features, facts = ({"label": "label"}, {"label": {"classes": tuple(classes)}}) if len(classes) else ({}, {})
+    return Split(Columns(len(rows), chosen), lambda row: {}, features, facts, batched=True, place=place)
 
 
 def _existing_files(table: Table, pictures: Sequence[str], root: str | None) -> list[str]:

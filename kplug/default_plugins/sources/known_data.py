@@ -4,25 +4,47 @@ What is missing, damaged or otherwise than thought is left unknown here: the sou
 """
 
 import contextlib
+import csv
 import os
 from pathlib import Path
+from typing import Any
 
 from kplug import Known
 
+PICTURES = {"image": "image", "label": "label"}  # the features of a source of pictures with their classes
+FILES = PICTURES | {"path": None}  # and the column that says where each is from
+
 
 def digits() -> Known:
-    return Known((8, 8, 1), tuple(str(digit) for digit in range(10)))
+    classes = tuple(str(digit) for digit in range(10))
+    return Known(PICTURES, {"image": {"size": (8, 8), "channels": 1}, "label": {"classes": classes}})
 
 
 def folder(path: str, classes: str | None) -> Known:
     root = Path(os.path.expanduser(path))
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if classes is not None:
-            return Known(classes=_lines(Path(os.path.expanduser(classes))))
+            return _of_classes(_lines(Path(os.path.expanduser(classes))))
         train = root / "train"
         nested = train.is_dir() and any(entry.is_dir() for entry in train.iterdir())
         found = sorted(entry.name for entry in (train if nested else root).iterdir() if entry.is_dir())
-        return Known(classes=tuple(found))
+        return _of_classes(tuple(found))
+    return Known(FILES)
+
+
+def _of_classes(classes: tuple[str, ...]) -> Known:
+    return Known(FILES, {"label": {"classes": classes}})
+
+
+def table(path: str, image: str | None, label: str | None, split: str | None, separator: str | None) -> Known:
+    """The fields of a table: its pictures and labels, and the columns that its first line names beside."""
+    named = {key: key for key, column in {"image": image, "label": label}.items() if column is not None}
+    files = {} if image is None else {"path": None}
+    with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error):
+        with open(os.path.expanduser(path), encoding="utf-8-sig", newline="") as file:
+            header = [name.strip() for name in next(csv.reader(file, skipinitialspace=True), [])]
+        others = [name for name in header if name and name not in (image, label, split)]
+        return Known(named | files | dict.fromkeys(others), {"label": {"several": separator is not None}})
     return Known()
 
 
@@ -38,7 +60,12 @@ def tfds(name: str, data_dir: str | None, image: str, label: str | None) -> Know
         height, width, channels = (int(side) if int(side) > 0 else None for side in shape)
         names = file.parent / f"{label}.labels.txt"
         named = "classLabel" in features.get(label, {}) and names.exists()
-        return Known((height, width, channels), _lines(names) if named else None)
+        size = (height, width) if height and width else None
+        facts: dict[str, Any] = {"image": {"size": size, "channels": channels}}
+        if named:
+            facts["label"] = {"classes": _lines(names)}
+        others = dict.fromkeys(key for key in features if key not in (image, label, "image", "label"))
+        return Known({"image": "image"} | ({"label": "label"} if label else {}) | others, facts)
     return Known()
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from kplug.data.splits import stable_share
+from kplug.data.splits import group_keys, stable_share
 from kplug.default_plugins.sources.picture_splits import in_order, memory_split, object_column, share_out
 from kplug.default_plugins.sources.text_files import raise_missing
 from kplug.errors import SpecError, did_you_mean, listed
-from kplug.records import Split
+from kplug.records import Columns, Split
 
 CHANNELS = (1, 3, 4)
 MOST_UNNAMED = 2**16  # classes that are counted from the labels alone
@@ -43,12 +44,12 @@ def open_digits() -> dict[str, Split]:
 # --- arrays --------------------------------------------------------------------------------------------------------
 
 
-def open_arrays(path: str, test: float) -> dict[str, Split]:
+def open_arrays(path: str, test: float, group: str | None = None) -> dict[str, Split]:
     """The splits of an .npz file; `kplug.default_plugins.sources.arrays` says the parameters."""
     path = os.path.expanduser(path)
     found = _read_arrays(path)
     given = found.pop("classes", None)
-    parts = _parts_by_ending(path, found) if "x_train" in found else _parts_by_share(path, found, test)
+    parts = _parts_by_ending(path, found) if "x_train" in found else _parts_by_share(path, found, test, group)
     images = {split: _checked_images(path, split, part.pop("x")) for split, part in parts.items()}
     if len(sizes := {array.shape[1:] for array in images.values()}) > 1:
         raise SpecError(f"{path}: the splits' pictures differ in shape: {listed(sorted(sizes))}")
@@ -60,10 +61,8 @@ def open_arrays(path: str, test: float) -> dict[str, Split]:
             if array.shape[:1] != (size,):
                 raise SpecError(f"{path}: {name} of {split} has the shape {array.shape}, for {size} pictures")
     labels, names = _checked_labels(path, {split: part.pop("y") for split, part in parts.items()}, given)
-    return {
-        split: memory_split(images[split], {"label": labels[split], **_columns(part)}, names)
-        for split, part in parts.items()
-    }
+    columns = {split: {"label": labels[split], **_columns(part)} for split, part in parts.items()}
+    return {split: replace(memory_split(images[split], columns[split], names), group=group) for split in parts}
 
 
 def _read_arrays(path: str) -> Arrays:
@@ -111,7 +110,7 @@ def _parts_by_ending(path: str, found: Arrays) -> dict[str, Arrays]:
     return in_order(parts)
 
 
-def _parts_by_share(path: str, found: Arrays, test: float) -> dict[str, Arrays]:
+def _parts_by_share(path: str, found: Arrays, test: float, group: str | None) -> dict[str, Arrays]:
     for key in ("images", "labels"):
         if key not in found:
             what = f"{path} has no array '{key}'{did_you_mean(key, found)} (arrays: {listed(found)})"
@@ -124,7 +123,9 @@ def _parts_by_share(path: str, found: Arrays, test: float) -> dict[str, Arrays]:
     if taken := sorted({"x", "y"} & found.keys()):
         raise SpecError(f"{path}: the arrays {listed(taken)} stand beside images and labels; rename them")
     renamed = {{"images": "x", "labels": "y"}.get(key, key): array for key, array in found.items()}
-    chosen = share_out(range(size), [str(row) for row in range(size)], test)
+    named = {"label" if key == "y" else key: array for key, array in renamed.items() if key != "x"}
+    groups = None if group is None else group_keys(Columns(size, named), group)
+    chosen = share_out(range(size), [str(row) for row in range(size)], test, groups)
     return {split: {key: array[rows] for key, array in renamed.items()} for split, rows in chosen.items()}
 
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder, registered
 
-from kplug.default_plugins.sources.picture_splits import memory_split, object_column
+from kplug.default_plugins.sources.picture_splits import cached, described, memory_split, object_column
 from kplug.default_plugins.sources.record_files import Records, open_records
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Columns, Split
@@ -61,7 +61,8 @@ def open_tfds(
             splits[split] = memory_split(pictures, columns[split], classes)
         else:
             splits[split] = _random_access_split(found, image, picture, columns[split], classes)
-    return splits
+    # what is left is for pictures of several sizes, which the host keeps once they are resized
+    return cached(splits, room // 2**20)
 
 
 def _instructions(builder: tfds.core.DatasetBuilder, split: str, expression: str) -> list[Any]:
@@ -258,5 +259,5 @@ def _random_access_split(
         raw = tf.numpy_function(lambda row: records.read(row[np.newaxis])[0], [row], tf.string, stateful=False)
         return {"image": only_image.deserialize_example(tf.ensure_shape(raw, []), decoders=decoders)[image]}
 
-    shape: Any = tuple(picture.shape)
-    return Split(Columns(len(records), columns), load, tuple(classes), shape)
+    told = described(columns, classes, tuple(picture.shape))
+    return Split(Columns(len(records), columns), load, **told)

@@ -6,10 +6,12 @@ import re
 from typing import Any
 
 from kplug.errors import Problem, SpecError
+from kplug.spec.features import known_of_source
 from kplug.spec.search.first_points import first_points
 from kplug.spec.search.objectives import limits_of, objectives_of
 from kplug.spec.search.ranges import is_within
 from kplug.spec.search.space import Space, check_space, read_space
+from kplug.spec.sections import refuse_few_groups
 from kplug.spec.tree import plain
 
 EPOCHS = re.compile(r"fit\.(epochs|stages(\.\d+(\.epochs)?)?)")  # paths that say how many epochs a trial has
@@ -40,9 +42,17 @@ def check_search(spec: Any) -> None:
 
 
 def _check_folds(spec: Any, space: Space, section: dict[str, Any]) -> None:
-    """Refuse a fold in the space where the search has folds itself."""
+    """Refuse a fold in the space where the search has folds itself, and more folds than there are groups."""
+    count, validation = section["repeats"]["folds"], plain(spec["data.validation"])
+    if not count:
+        return
+    if isinstance(validation, dict) and validation["by"] is not None:
+        try:
+            refuse_few_groups(count, validation["by"], known_of_source(spec["data.source"]))
+        except ValueError as error:
+            raise spec.error("search.repeats.folds", str(error)) from None
     for one in space:
-        if section["repeats"]["folds"] and is_within(one.target, "data.validation"):
+        if is_within(one.target, "data.validation"):
             message = "a search does not change data.validation: `search.repeats` has a fold there"
             raise SpecError([_in_space(spec, Problem(message, (one.path,)))])
 

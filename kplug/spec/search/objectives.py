@@ -120,7 +120,7 @@ def objectives_of(search: Mapping[str, Any], best: Any) -> Objectives:
     if written is None:
         if best == "last":
             raise ValueError("what is best? `fit.best` is last; write {maximize: NAME} or {minimize: NAME}")
-        written = [dict(best)]
+        written = [{"minimize": "val_loss"} if best == "auto" else dict(best)]
     objectives = tuple(map(_objective, written if isinstance(written, list) else [written]))
     if not objectives:
         raise ValueError("the list is empty; write {maximize: NAME} or {minimize: NAME}")

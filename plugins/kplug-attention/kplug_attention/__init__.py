@@ -7,7 +7,7 @@ from kplug_cnn.pictures import Pictures, fit_stride, pictures_of
 from kplug import Architecture, Count, Fraction, Known, Odd, Positive, authoring, hookimpl, rule
 from kplug_attention.patches import refuse_other_sizes
 
-kplug_api = 1
+kplug_api = 2
 
 
 @hookimpl
@@ -28,7 +28,7 @@ def _heads_divide_the_width(size: str, width: int | None, heads: int | None) -> 
 
 
 def _patch_divides_the_picture(patch: int, data: Known) -> None:
-    refuse_other_sizes(Pictures((None, *data.image)), patch)
+    refuse_other_sizes(Pictures((None, *(data.sees or (None, None, None)))), patch)
 
 
 @rule(_patch_divides_the_picture)

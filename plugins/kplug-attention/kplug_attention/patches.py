@@ -12,7 +12,7 @@ from kplug.errors import listed
 def refuse_open_size(x: Any, network: str, reason: str = "since its positions are learned") -> None:
     """Raise SpecError where pictures `[b, h, w, c]` may have several sizes."""
     if None in x.shape[1:3]:
-        raise SpecError(f"{network} needs pictures of one size, {reason}: set data.image.size")
+        raise SpecError(f"{network} needs pictures of one size, {reason}: set data.features.image.size")
 
 
 def refuse_other_sizes(x: Any, patch: int) -> None:
@@ -22,5 +22,5 @@ def refuse_other_sizes(x: Any, patch: int) -> None:
         fitting = [side for side in range(1, common + 1) if common % side == 0]
         raise SpecError(
             f"a patch of {patch} pixels does not divide a picture of {shown(x)}; those of {listed(fitting)} do, "
-            "or change data.image.size"
+            "or change data.features.image.size"
         )

@@ -134,7 +134,7 @@ def test_what_does_not_fit():
     with pytest.raises(SpecError, match="3 heads do not divide the 16 filters"):
         botnet(18, width=2, heads=3)(keras.Input((32, 32, 3)))
     for network in (cct(), botnet(18, width=2, heads=2)):
-        with pytest.raises(SpecError, match=r"set data\.image\.size"):
+        with pytest.raises(SpecError, match=r"set data\.features\.image\.size"):
             network(keras.Input((None, None, 3)))
     text = "{name: a, task: {type: classification, model: {type: cct, heads: 5}}, data: {source: digits}}"
     with plugged(kplug_attention), pytest.raises(SpecError, match="5 heads do not divide a width of 256"):
@@ -171,7 +171,9 @@ def test_a_check_knows_pictures_that_are_too_small():
     with plugged(kplug_attention):
         text = "{name: a, task: {type: classification, model: MODEL}, data: {source: digits}}"
         with pytest.raises(SpecError, match="botnet has a stride of 8 pixels, the picture only 6x6"):
-            kplug.loads(text.replace("MODEL", "{type: botnet, last_stride: 2}")).at({"data.image.size": [6, 6]})
+            kplug.loads(text.replace("MODEL", "{type: botnet, last_stride: 2}")).at(
+                {"data.features.image.size": [6, 6]}
+            )
         with pytest.raises(
             SpecError, match="a patch of 16 pixels does not divide a picture of 8x8; those of 1, 2, 4, 8"
         ):

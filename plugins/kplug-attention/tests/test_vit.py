@@ -178,7 +178,7 @@ def test_a_patch_that_does_not_divide_the_picture(tmp_path):
 
 
 def test_pictures_of_any_size():
-    with pytest.raises(SpecError, match=r"set data\.image\.size"):
+    with pytest.raises(SpecError, match=r"set data\.features\.image\.size"):
         vit()(keras.Input((None, None, 3)))
 
 

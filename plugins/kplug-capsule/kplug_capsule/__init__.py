@@ -1,9 +1,24 @@
 """Capsule networks: their signatures, free of TensorFlow."""
 
-from kplug import DataInfo, Known, authoring, call, hookimpl, rule
-from kplug.kinds import Architecture, Count, ImageArchitecture, Loss, Metric, NonNegative, Odd, Optimizer, Task, Unit
+from typing import Annotated
 
-kplug_api = 1
+from kplug import (
+    DataInfo,
+    Evaluator,
+    FieldName,
+    FitInfo,
+    Known,
+    LabelName,
+    Sees,
+    authoring,
+    call,
+    gives,
+    hookimpl,
+    rule,
+)
+from kplug.kinds import Architecture, Count, Loss, Metric, NonNegative, Odd, Optimizer, Task, Unit
+
+kplug_api = 2
 
 
 @hookimpl
@@ -18,14 +33,19 @@ def callbacks(run):
     return [RoutingPicture(run)]
 
 
+@gives("probabilities", "classes", "lengths", "reconstruction")
 def capsules(
     data: DataInfo,
-    model: ImageArchitecture = "capsnet",
+    fit: FitInfo,
+    model: Annotated[Architecture, Sees("{image}")] = "capsnet",
     loss: Loss = "margin",
     decoder: Architecture | None = "capsule_decoder",
     reconstruction: NonNegative = 0.0005,
     optimizer: Optimizer = call("adam", learning_rate=1e-3),
     metrics: list[Metric] = ("accuracy",),  # type: ignore[assignment]
+    image: FieldName = "image",
+    label: LabelName = "label",
+    report: Evaluator | None = "classification_report",
 ) -> Task:
     """Tell which class a picture shows by the lengths of class capsules, which also draw the picture again.
 
@@ -40,16 +60,20 @@ def capsules(
         reconstruction: weight of the drawing in the loss, for a sum of squares over the pixels of a picture.
         optimizer: changes the weights.
         metrics: compare probabilities, lengths that are made to sum to 1, with targets.
+        image: the field of pictures.
+        label: the field of classes.
+        report: what looks at the answers to a whole split; null: nobody.
     """
     from kplug_capsule.learner import make_learner
 
-    return make_learner(data, model, loss, decoder, reconstruction, optimizer, metrics)
+    authoring.refuse_unseen_classes(data, fit)
+    return make_learner(data, model, loss, decoder, reconstruction, optimizer, metrics, image, label, report)
 
 
 def _convolutions_fit_the_picture(kernel_size: int, data: Known) -> None:
     from kplug_capsule.pictures import refuse_small
 
-    refuse_small(kernel_size, *data.image[:2])
+    refuse_small(kernel_size, *(data.sees or (None, None))[:2])
 
 
 @rule(_convolutions_fit_the_picture)
@@ -80,15 +104,18 @@ def capsnet(
     )
 
 
-def capsule_decoder(data: DataInfo, hidden: tuple[Count, Count] = (512, 1024)) -> Architecture:
+def capsule_decoder(
+    data: DataInfo, hidden: tuple[Count, Count] = (512, 1024), image: FieldName = "image"
+) -> Architecture:
     """Three dense layers that draw a picture from capsules (Sabour et al. 2017).
 
     Args:
         hidden: units of the first two.
+        image: the field of pictures.
     """
     from kplug_capsule.routing import build_decoder
 
-    return authoring.Network(lambda x: build_decoder(x, data.image_shape, hidden), "capsule_decoder")
+    return authoring.Network(lambda x: build_decoder(x, data.fields[image].shape, hidden), "capsule_decoder")
 
 
 def margin(positive: Unit = 0.9, negative: Unit = 0.1, down_weight: Unit = 0.5) -> Loss:

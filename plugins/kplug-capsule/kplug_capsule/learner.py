@@ -8,16 +8,19 @@ import keras
 import tensorflow as tf
 
 from kplug import DataInfo, SpecError
-from kplug.kinds import Field, Learner, Signature
+from kplug.authoring import (
+    Targets,
+    answers,
+    endpoints_of_classes,
+    has_unknown,
+    known_rows,
+    metrics_argument,
+    outputs_of_classes,
+)
+from kplug.kinds import Field, Learner
 
 ops = keras.ops
 TINY = 1e-6  # lengths are kept so far from 0 and 1, where logits would be infinite
-OUTPUTS = {
-    "probabilities": "lengths of the capsules, made to sum to 1, [b, classes]",
-    "classes": "name of the class of the longest capsule, [b]",
-    "lengths": "lengths of the capsules, 0 to 1, [b, classes]",
-}
-DRAWN = {"reconstruction": "the picture that the longest capsule draws, 0 to 1, [b, height, width, channels]"}
 
 
 class Margin(keras.losses.Loss):
@@ -53,16 +56,26 @@ class Capsules(keras.Model):
         return loss + self.reconstruction * squares
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        return super().compute_metrics(x, y, shares_of(lengths_of(y_pred)), sample_weight)
+        return super().compute_metrics(x, y, shares_of(lengths_of(y_pred)), known_rows(y, sample_weight))
 
 
 def make_learner(
-    data: DataInfo, model: Any, loss: Any, decoder: Any, reconstruction: float, optimizer: Any, metrics: list[Any]
+    data: DataInfo,
+    model: Any,
+    loss: Any,
+    decoder: Any,
+    reconstruction: float,
+    optimizer: Any,
+    metrics: list[Any],
+    image: str,
+    label: str,
+    report: Any,
 ) -> Learner:
     """The parameters are those of the component `capsules`."""
     if not data.classes or data.multi_label:
         raise SpecError("capsules need one label an example")
-    images = keras.Input(data.image_shape, dtype="uint8", name="images")
+    codec = data.codecs[image]
+    images = keras.Input(codec.field.shape, dtype="uint8", name="images")
     in_float32 = keras.layers.Activation("linear", dtype="float32", name="capsules")
     found = in_float32(model(keras.layers.Rescaling(1 / 255)(images)))
     if len(found.shape) != 3 or found.shape[1] != len(data.classes):
@@ -72,26 +85,29 @@ def make_learner(
     whole.decoder, whole.reconstruction = decoder, reconstruction
     if decoder is not None:
         decoder.build((None, found.shape[1] * found.shape[2]))
-    whole.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
+    whole.compile(optimizer=optimizer, loss=loss, **{metrics_argument(data, label): list(metrics)})
+    targets = Targets(label, len(data.classes), has_unknown=has_unknown(data, label))
 
     def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, ...]:
-        label = batch["label"]
-        return batch["image"], tf.one_hot(label, len(data.classes)) if label.shape.rank == 1 else label
+        return batch[image], *targets.of(batch, training)
 
-    def serve(images: Any) -> dict[str, Any]:
-        capsules = whole(images, training=False)
+    def classify(**inputs: Any) -> dict[str, Any]:
+        capsules = whole(inputs[image], training=False)
         lengths = lengths_of(capsules)
-        longest = tf.argmax(lengths, -1)
-        answer = {"probabilities": shares_of(lengths), "classes": tf.gather(tf.constant(data.classes), longest)}
+        found = answers(shares_of(lengths), data.classes) | {"lengths": lengths}
         if decoder is not None:
-            drawn = draw(decoder, capsules, tf.one_hot(longest, len(data.classes)))
-            answer["reconstruction"] = tf.reshape(drawn, [-1, *data.image_shape])
-        return answer | {"lengths": lengths}
+            drawn = draw(decoder, capsules, tf.one_hot(tf.argmax(lengths, -1), len(data.classes)))
+            found["reconstruction"] = tf.reshape(drawn, [-1, *codec.field.shape])
+        return found
 
-    outputs = OUTPUTS | (DRAWN if decoder is not None else {})
+    count = len(data.classes)
+    outputs = outputs_of_classes(count) | {"lengths": Field((count,), "float32", "lengths of the capsules, 0 to 1")}
+    if decoder is not None:
+        about = "the picture that the longest capsule draws, 0 to 1"
+        outputs["reconstruction"] = Field(codec.field.shape, "float32", about)
+    serve = endpoints_of_classes(classify, image, codec, outputs, data.classes)
     parts = {"model": model} | ({"decoder": decoder} if decoder is not None else {})
-    signature = Signature(serve, {"images": Field(data.image_shape, "uint8")}, outputs)
-    return Learner(whole, prepare, {"images": signature}, parts)
+    return Learner(whole, prepare, serve, parts, evaluators=[report] if report else [])
 
 
 def draw(decoder: Any, capsules: Any, chosen: Any, training: bool = False) -> Any:

@@ -50,7 +50,7 @@ class RoutingPicture(keras.callbacks.Callback):
         self.run = run
 
     def on_train_end(self, logs: Any = None) -> None:
-        files = sorted((self.run.path / "samples").glob("*.png"))[:PICTURES]
+        files = sorted((self.run.path / "samples").glob("**/*.png"))[:PICTURES]
         layer = routed_layer(self.model)
         if files and layer is not None:
             images = np.stack([tf.io.decode_png(file.read_bytes()).numpy() for file in files])

@@ -10,5 +10,5 @@ def refuse_small(kernel_size: int, height: int | None, width: int | None) -> Non
         size = "x".join("?" if side is None else str(side) for side in (height, width))
         raise SpecError(
             f"two convolutions of {kernel_size}x{kernel_size} need pictures of {least} pixels at least, these have "
-            f"{size}: take a smaller kernel_size, or make them larger with data.image.size"
+            f"{size}: take a smaller kernel_size, or make them larger with data.features.image.size"
         )

@@ -18,7 +18,7 @@ def build_capsnet(
 ) -> Any:
     """The network: images `[b, h, w, c]` to capsules `[b, classes, size]`."""
     if None in x.shape[1:3]:
-        raise SpecError("capsnet needs pictures of one size, each place has weights: set data.image.size")
+        raise SpecError("capsnet needs pictures of one size, each place has weights: set data.features.image.size")
     refuse_small(kernel_size, *x.shape[1:3])
     x = layers.Conv2D(filters, kernel_size, activation="relu", kernel_initializer="he_normal", name="conv")(x)
     x = layers.Conv2D(primary * primary_size, kernel_size, 2, name="primary")(x)

@@ -13,15 +13,15 @@ from kplug_capsule.routing import RoutedCapsules, squash
 
 import kplug
 from kplug import SpecError
-from kplug.kinds import DataInfo, Field
-from kplug.testing import check, no_tensorflow, plugged, tiny
+from kplug.kinds import FitInfo
+from kplug.testing import check, no_tensorflow, plugged, tiny, tiny_info
 
+FIT = FitInfo(steps=20, epochs=2)
 TINY = {"filters": 4, "kernel_size": 3, "primary": 2, "primary_size": 3, "size": 4}
 
 
 def info(side=28, classes=10):
-    fields = {"image": Field((side, side, 1), "uint8"), "label": Field((), "int32")}
-    return DataInfo(fields, classes=tuple(str(n) for n in range(classes)))
+    return tiny_info((side, side, 1), tuple(str(n) for n in range(classes)))
 
 
 def test_the_contract_of_the_network():
@@ -166,7 +166,7 @@ def test_the_numbers_of_the_picture(decoder):
     drawer = capsule_decoder(info(12), (4, 4)) if decoder else None
     keras.utils.set_random_seed(0)
     network = capsnet(info(12), **TINY | {"filters": 16})  # no primary capsule is all zeros
-    task = capsules(info(12), network, margin(), drawer, 0.01, keras.optimizers.Adam(), [])
+    task = capsules(info(12), FIT, network, margin(), drawer, 0.01, keras.optimizers.Adam(), [])
     images = np.random.default_rng(0).integers(0, 256, (3, 12, 12, 1)).astype("uint8")
     layer = routed_layer(task.model)
     layer.kernel.assign(layer.kernel * 100)  # so that the shares differ
@@ -213,6 +213,7 @@ def test_the_drawing_is_in_the_loss():
 
     task = capsules(
         info(8),
+        FIT,
         capsnet(info(8), **TINY),
         margin(),
         capsule_decoder(info(8), (4, 4)),
@@ -247,7 +248,7 @@ def test_a_decoder_is_trained_in_training_and_not_beyond():
             seen.append(training)
             return keras.ops.sigmoid(x[:, :1] + keras.ops.zeros((1, 64)))
 
-    task = capsules(info(8), capsnet(info(8), **TINY), margin(), Watched(), 0.01, keras.optimizers.Adam(), [])
+    task = capsules(info(8), FIT, capsnet(info(8), **TINY), margin(), Watched(), 0.01, keras.optimizers.Adam(), [])
     x, y = tf.zeros((4, 8, 8, 1), tf.uint8), tf.one_hot([1, 2, 3, 4], 10)
     task.model.train_on_batch(x, y)
     assert seen[-1] is True

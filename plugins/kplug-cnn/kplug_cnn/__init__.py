@@ -10,7 +10,7 @@ from kplug_cnn import pictures
 from kplug_cnn.blocks import BLOCKS
 from kplug_cnn.pictures import pictures_of
 
-kplug_api = 1
+kplug_api = 2
 
 Stem = Literal["auto", "small", "large"]
 

@@ -20,7 +20,8 @@ class Pictures:
 
 def pictures_of(data: Known) -> Pictures:
     """The pictures as far as the data tells; their sizes are left out without a height, by which the stem is chosen."""
-    return Pictures((None, *data.image) if data.image[0] is not None else (None, None, None, data.image[2]))
+    height, width, channels = data.sees or (None, None, None)
+    return Pictures((None, height, width, channels) if height is not None else (None, None, None, channels))
 
 
 # Each of these says whether the stem is the small one, and raises SpecError where pictures are too small for it.
@@ -59,7 +60,7 @@ def fit_stride(x: Any, stem: str, network: str, small: int = 8, large: int = 32)
         remedy = f"; stem: small has a stride of {small}" if small < stride else ""
         raise SpecError(
             f"{network} has a stride of {stride} pixels, the picture only {shown(x)}: "
-            f"make it larger with data.image.size{remedy}"
+            f"make it larger with data.features.image.size{remedy}"
         )
     return found
 
@@ -96,7 +97,7 @@ def refuse_under(x: Any, least: int, network: str, small_stem: bool = False) -> 
         remedy = "take stem: small, or " if small_stem else ""
         raise SpecError(
             f"{network} needs pictures of {least} pixels at least, these have {shown(x)}: "
-            f"{remedy}make them larger with data.image.size"
+            f"{remedy}make them larger with data.features.image.size"
         )
 
 

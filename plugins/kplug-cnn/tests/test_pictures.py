@@ -42,7 +42,9 @@ def network_of(name, stem):
 def test_a_picture_that_is_too_small_is_refused(name, stem):
     make, least = network_of(name, stem)
     for height, width in ((least - 1, 2 * least), (2 * least, least - 1)):
-        with pytest.raises(SpecError, match=rf"{least} pixels.*{height}x{width}.*data\.image\.size") as refused:
+        with pytest.raises(
+            SpecError, match=rf"{least} pixels.*{height}x{width}.*data\.features\.image\.size"
+        ) as refused:
             make()(keras.Input((height, width, 3)))
         assert ("stem: small" in str(refused.value)) == (stem == "large" and name != "vgg")
 
@@ -69,21 +71,21 @@ def test_the_message_names_the_place_in_the_spec(spec_of, tmp_path):
 
 
 def test_a_check_knows_it_before_the_data_is_opened(spec_of):
-    """Where `data.image.size` or the source says how large the pictures are."""
+    """Where `data.features.image.size` or the source says how large the pictures are."""
     from kplug_cnn import NETWORKS
 
     with plugged(kplug_cnn, tiny):
         for network in NETWORKS:
             good = kplug.loads(spec_of(f"{{type: {network.__name__}}}"))
             with pytest.raises(SpecError, match=r"task\.model: .* pixels.*3x3"):
-                good.at({"data.image.size": [3, 3]})
+                good.at({"data.features.image.size": [3, 3]})
             with pytest.raises(SpecError, match=r"task\.model: .* pixels"):
-                good.at({"data.source": "digits", "data.image.size": [2, 2]})
+                good.at({"data.source": "digits", "data.features.image.size": [2, 2]})
 
 
 def test_without_a_height_nothing_is_refused_beforehand():
     from kplug_cnn.pictures import fit_alexnet, fit_stride, pictures_of
 
-    data = kplug.Known((None, 28, 1))
+    data = kplug.Known(sees=(None, 28, 1))
     assert fit_stride(pictures_of(data), "auto", "resnet") is False
     assert fit_alexnet(pictures_of(data), "auto") is False

@@ -1,13 +1,27 @@
 """Classes of uneven size: losses and samplers that make up for it, and a source that makes it."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
 from kplug import Columns, DataInfo, Known, Source, authoring, hookimpl, known, rule
-from kplug.kinds import Architecture, Count, Fraction, Loss, Metric, NonNegative, Positive, Sampler, Text, Unit
+from kplug.kinds import (
+    Architecture,
+    Count,
+    FieldName,
+    Fraction,
+    LabelName,
+    Loss,
+    Metric,
+    NonNegative,
+    Positive,
+    Sampler,
+    Text,
+    Unit,
+)
 
-kplug_api = 1
+kplug_api = 2
 
 Weights = Literal["balanced"] | dict[Text, Positive]
 Factor = Annotated[float, Ge(1)]
@@ -130,33 +144,37 @@ def balanced_accuracy(data: DataInfo) -> Metric:
 # --- samplers ------------------------------------------------------------------------------------------------------
 
 
-def oversampled(columns: Columns, data: DataInfo, batch_size: Count = 64) -> Sampler:
+def oversampled(columns: Columns, data: DataInfo, batch_size: Count = 64, label: LabelName | None = None) -> Sampler:
     """Examples of each class repeated until it has as many as the largest, each one as often as any other.
 
     An epoch is as long as the largest class times the classes.
 
     Args:
         batch_size: examples in a batch.
+        label: the field of classes, which joins the data as a column; null is the task's.
     """
     from kplug_imbalance.samplers import evenly
 
     return evenly(columns, data, batch_size, max)
 
 
-def undersampled(columns: Columns, data: DataInfo, batch_size: Count = 64) -> Sampler:
+def undersampled(columns: Columns, data: DataInfo, batch_size: Count = 64, label: LabelName | None = None) -> Sampler:
     """Draw as many examples of each class as the smallest has, others of them each epoch.
 
     An epoch is as long as the smallest class times the classes.
 
     Args:
         batch_size: examples in a batch.
+        label: the field of classes, which joins the data as a column; null is the task's.
     """
     from kplug_imbalance.samplers import evenly
 
     return evenly(columns, data, batch_size, min)
 
 
-def class_balanced(columns: Columns, data: DataInfo, batch_size: Count = 64, power: Unit = 0.0) -> Sampler:
+def class_balanced(
+    columns: Columns, data: DataInfo, batch_size: Count = 64, power: Unit = 0.0, label: LabelName | None = None
+) -> Sampler:
     """A class is drawn for each place of a batch, then an example of it (Kang et al. 2020).
 
     An epoch is as long as the training split; the examples of a class come in turn, none twice before all came once.
@@ -165,6 +183,7 @@ def class_balanced(columns: Columns, data: DataInfo, batch_size: Count = 64, pow
         batch_size: examples in a batch.
         power: a class of n examples is drawn in proportion to n^power: 0 draws all alike, 0.5 by square roots, 1 as
             they come.
+        label: the field of classes, which joins the data as a column; null is the task's.
     """
     from kplug_imbalance.samplers import class_balanced as make
 
@@ -183,7 +202,9 @@ def weighted(columns: Columns, column: Text, batch_size: Count = 64) -> Sampler:
     return make(columns, column, batch_size)
 
 
-def repeat_factor(columns: Columns, data: DataInfo, batch_size: Count = 64, threshold: Unit = 0.1) -> Sampler:
+def repeat_factor(
+    columns: Columns, data: DataInfo, batch_size: Count = 64, threshold: Unit = 0.1, label: LabelName | None = None
+) -> Sampler:
     """Examples of classes that are rarer than a threshold repeated (Gupta et al. 2019).
 
     An example comes sqrt(threshold / share) times an epoch where the share of its rarest class is below the threshold,
@@ -192,6 +213,7 @@ def repeat_factor(columns: Columns, data: DataInfo, batch_size: Count = 64, thre
     Args:
         batch_size: examples in a batch.
         threshold: share of the examples.
+        label: the field of classes, which joins the data as a column; null is the task's.
     """
     from kplug_imbalance.samplers import repeat_factor as make
 
@@ -203,8 +225,12 @@ SAMPLERS = [oversampled, undersampled, class_balanced, weighted, repeat_factor]
 # --- source --------------------------------------------------------------------------------------------------------
 
 
-@known(lambda of: of)
-def long_tail(of: Source, factor: Factor = 100.0) -> Source:
+def _with_weight(of: Known) -> Known:
+    return of if of.features is None else replace(of, features={**of.features, "weight": None})
+
+
+@known(_with_weight)
+def long_tail(of: Source, factor: Factor = 100.0, label: FieldName = "label") -> Source:
     """Make the training examples of a source uneven: class i of C keeps n * factor^(-i / (C - 1)) (Cui et al. 2019).
 
     n is the size of the largest class; a class that has fewer than that keeps all. Those that come first in the source
@@ -214,7 +240,8 @@ def long_tail(of: Source, factor: Factor = 100.0) -> Source:
     Args:
         of: a source with one label an example.
         factor: the first class by the last.
+        label: the field of classes.
     """
     from kplug_imbalance.sources import long_tail as make
 
-    return make(of, factor)
+    return make(of, factor, label)

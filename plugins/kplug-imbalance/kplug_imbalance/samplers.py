@@ -79,9 +79,9 @@ def members(columns: Columns, data: DataInfo, several: bool = True) -> np.ndarra
     Raises:
         SpecError: there are no labels, several where one is needed, or a class without examples.
     """
-    if "label" not in columns or not data.classes:
-        raise SpecError("the source gives no labels by which to sample")
-    labels = np.asarray(columns["label"])
+    if data.label not in columns or not data.classes:
+        raise SpecError(f"the source gives no column '{data.label}' of classes by which to sample")
+    labels = np.asarray(columns[data.label])
     if labels.ndim == 2 and not several:
         raise SpecError("it is for one label an example, and the source gives several; take class_balanced")
     found = labels > 0 if labels.ndim == 2 else labels[:, np.newaxis] == np.arange(len(data.classes))

@@ -12,16 +12,16 @@ from kplug.authoring import choose_rows
 from kplug.kinds import Split
 
 
-def long_tail(of: Mapping[str, Split], factor: float) -> dict[str, Split]:
+def long_tail(of: Mapping[str, Split], factor: float, label: str) -> dict[str, Split]:
     train = of["train"]
-    labels = train.columns.arrays.get("label")
-    if labels is None or np.asarray(labels).ndim != 1 or not train.classes:
+    labels, classes = train.columns.arrays.get(label), train.facts.get(label, {}).get("classes", ())
+    if labels is None or np.asarray(labels).ndim != 1 or not classes:
         raise SpecError("long_tail needs a source with one label an example")
     if "weight" in train.columns:
         raise SpecError("long_tail gives a column 'weight', and the source has one already")
-    chosen = choose_rows(train, tail_rows(np.asarray(labels), len(train.classes), factor))
-    sizes = np.bincount(chosen.columns["label"], minlength=len(train.classes))
-    weight = {"weight": (1 / sizes[chosen.columns["label"]]).astype(np.float32)}
+    chosen = choose_rows(train, tail_rows(np.asarray(labels), len(classes), factor))
+    sizes = np.bincount(chosen.columns[label], minlength=len(classes))
+    weight = {"weight": (1 / sizes[chosen.columns[label]]).astype(np.float32)}
     columns = replace(chosen.columns, arrays={**chosen.columns.arrays, **weight})
     return {**of, "train": replace(chosen, columns=columns)}
 

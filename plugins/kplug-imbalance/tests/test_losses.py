@@ -20,8 +20,7 @@ from kplug_imbalance import (
 
 import kplug
 from kplug import SpecError
-from kplug.kinds import DataInfo, Field
-from kplug.testing import check, no_tensorflow, plugged
+from kplug.testing import check, no_tensorflow, plugged, tiny_info
 
 COUNTS = (1000, 100, 10)
 LABELS = [0, 1, 2, 2]
@@ -30,8 +29,7 @@ Y = np.eye(3, dtype=np.float32)[LABELS]
 
 
 def info(counts=COUNTS, label=()):
-    fields = {"image": Field((8, 8, 1), "uint8"), "label": Field(label, "int32")}
-    return DataInfo(fields, classes=("cat", "dog", "emu"), counts=counts)
+    return tiny_info((8, 8, 1), ("cat", "dog", "emu"), bool(label), counts)
 
 
 def softmax(logits):

@@ -1,21 +1,22 @@
 """Samplers: how often each class and each example comes, the same each time the same epoch is asked for."""
 
+import kplug_imbalance
 import numpy as np
 import pytest
 from kplug_imbalance import SAMPLERS, class_balanced, long_tail, oversampled, repeat_factor, undersampled, weighted
 from kplug_imbalance.sources import tail_rows
 
-from kplug import Columns, SpecError
-from kplug.kinds import DataInfo, Field
-from kplug.testing import check
+import kplug
+from kplug import Columns, Source, SpecError, Split
+from kplug.data.splits import open_data
+from kplug.testing import check, plugged, tiny_info
 
 COUNTS = (60, 30, 6)
 LABELS = np.repeat(np.arange(3), COUNTS)
 
 
 def info(classes=3, label=()):
-    fields = {"image": Field((8, 8, 1), "uint8"), "label": Field(label, "int32")}
-    return DataInfo(fields, classes=tuple("abcdef"[:classes]))
+    return tiny_info((8, 8, 1), tuple("abcdef"[:classes]), bool(label))
 
 
 def columns(labels=LABELS, **more):
@@ -103,7 +104,7 @@ def test_repeat_factor_draws_fractions():
 def test_a_class_without_examples(sampler):
     with pytest.raises(SpecError, match="no training examples of 'd'; leave these classes out"):
         sampler(columns(), info(4), 8)
-    with pytest.raises(SpecError, match="gives no labels"):
+    with pytest.raises(SpecError, match=r"gives no column .label. of classes"):
         sampler(Columns(5, {}), info(), 8)
 
 
@@ -153,3 +154,34 @@ def test_the_weights_of_long_tail_draw_all_classes_alike():
     drawn = weighted(train.columns, "weight", batch_size=10)(np.random.default_rng(0))
     shares = np.bincount(labels[drawn.ravel()], minlength=3) / drawn.size
     np.testing.assert_allclose(shares, 1 / 3, atol=0.12)
+
+
+def test_classes_of_another_name_are_those_of_the_task_unless_a_sampler_names_its_own():
+    def beetles() -> Source:
+        """Pictures with a `species` of 40, 10 and 10, and a `sex` of 10 and 50."""
+        import tensorflow as tf
+
+        rows = np.arange(60)
+        arrays = {"species": np.repeat(np.arange(3), (40, 10, 10)), "sex": (rows >= 10).astype("int32")}
+        facts = {"image": {"size": (8, 8), "channels": 1}, "species": {"classes": ("a", "b", "c")}}
+        features = {"image": "image", "species": "label", "sex": "label"}
+        facts |= {"sex": {"classes": ("f", "m")}}
+        made = Split(Columns(60, arrays), lambda row: {"image": tf.zeros([8, 8, 1], tf.uint8)}, features, facts)
+        return {"train": made}
+
+    text = """
+name: beetles
+task: {type: classification, model: flatten, label: species}
+data: {source: SOURCE, validation: 0, sampler: {type: undersampled, batch_size: 10MORE}}
+"""
+    with plugged(kplug_imbalance, beetles):
+        for more, source, size in (("", "beetles", 3), (", label: sex", "beetles", 2)):
+            data = open_data(kplug.loads(text.replace("MORE", more).replace("SOURCE", source)))
+            assert data.info.label == "species" and data.steps == size
+        long = "{type: long_tail, of: beetles, factor: 10, label: species}"
+        data = open_data(kplug.loads(text.replace("MORE", "").replace("SOURCE", long)))
+        assert np.bincount(data.split("train").columns["species"]).tolist() == [40, 10, 4]
+        with pytest.raises(
+            SpecError, match=r"data.sampler.label: the source has no field 'lable'; did you mean 'label'"
+        ):
+            kplug.loads(text.replace("MORE", ", label: lable").replace("SOURCE", "digits"))

@@ -9,7 +9,7 @@ from kplug.errors import Problem, listed
 from kplug_nas.blocks import convolution, inverted_residual, pooling, residual, self_attention, separable
 from kplug_nas.forms import form_of_cell, form_of_stages
 
-kplug_api = 1
+kplug_api = 2
 
 
 @hookimpl

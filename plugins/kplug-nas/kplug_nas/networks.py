@@ -106,7 +106,7 @@ class Enlarged(layers.Layer):
 def enlarge(x: Any, compound: float) -> Any:
     """Pictures under compound scaling."""
     if None in x.shape[1:3]:
-        raise SpecError("compound scales pictures of one size: set data.image.size, or compound: 0")
+        raise SpecError("compound scales pictures of one size: set data.features.image.size, or compound: 0")
     height, width = (scaled_side(side, compound) for side in x.shape[1:3])
     return Enlarged((height, width), name="enlarged")(x)
 

@@ -169,7 +169,11 @@ def test_what_a_check_refuses(load, model, message):
         (stages_of({"width": 6, "block": "self_attention"}), PICTURE, r"stages\.0\.block: 4 heads do not divide the 6"),
         (stages_of({"width": 4}, stem="flatten"), PICTURE, r"the stem gives the shape \[432\], not that of a feature"),
         (stages_of({"width": 4}), (7,), r"stages gets the shape \[7\], not that of a feature map"),
-        (stages_of({"width": 4}, compound=1.0), (None, None, 3), r"pictures of one size: set data\.image\.size"),
+        (
+            stages_of({"width": 4}, compound=1.0),
+            (None, None, 3),
+            r"pictures of one size: set data\.features\.image\.size",
+        ),
     ],
 )
 def test_what_building_refuses(make, model, shape, message):

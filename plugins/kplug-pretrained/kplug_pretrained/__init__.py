@@ -5,7 +5,7 @@ from typing import Literal
 from kplug import Architecture, DataInfo, FilePath, Natural, Positive, Rebuild, Size, Source, SpecError, Text, hookimpl
 from kplug.kinds import Known, known, rule
 
-kplug_api = 1
+kplug_api = 2
 
 # the functions of keras.applications; a test compares
 Application = Literal[
@@ -48,9 +48,12 @@ def imagenet_has_1000_classes(name: str, weights: str | None, include_top: bool,
 
 def _a_small_picture_leaves_something(name: str, data: Known) -> None:
     least = LEAST.get(name, 32)
-    if any(side is not None and side < least for side in data.image[:2]):
-        shown = "x".join("?" if side is None else str(side) for side in data.image[:2])
-        raise ValueError(f"pictures of {shown} are too small for {name}; make them larger with data.image.size")
+    sides = (data.sees or (None, None))[:2]
+    if any(side is not None and side < least for side in sides):
+        shown = "x".join("?" if side is None else str(side) for side in sides)
+        raise ValueError(
+            f"pictures of {shown} are too small for {name}; make them larger with data.features.image.size"
+        )
 
 
 @rule(_a_small_picture_leaves_something)

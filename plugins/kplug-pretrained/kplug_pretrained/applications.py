@@ -33,7 +33,7 @@ def make_application(
     """An application as a layer; `kplug_pretrained.pretrained` says the parameters."""
     if include_top and not data.classes:
         raise SpecError("include_top: true gives a score for each class; the source gives no labels")
-    imagenet_has_1000_classes(name, weights, include_top, Known(classes=data.classes))
+    imagenet_has_1000_classes(name, weights, include_top, Known(facts={"label": {"classes": data.classes}}))
     options: dict[str, Any] = {"include_top": include_top}
     if pooling:
         options["pooling"] = POOLING[pooling]
@@ -81,7 +81,7 @@ def _made(name: str, make: Any, size: tuple[int | None, int | None]) -> keras.Mo
         takes = f"which takes {least[1]}x{least[2]} at least" if least else "whose strides leave nothing of them"
         remedy = f"[{least[1]}, {least[2]}] or larger" if least else "[224, 224], for which it was made"
         raise SpecError(
-            f"pictures of {shown} are too small for {name}, {takes}; set data.image.size: {remedy}"
+            f"pictures of {shown} are too small for {name}, {takes}; set data.features.image.size: {remedy}"
         ) from error
 
 
@@ -108,7 +108,7 @@ def _fetch_imagenet(name: str, make: Any, model: keras.Model) -> None:
         size = "x".join(str(n) for n in source.input_shape[1:3])
         raise SpecError(
             f"the ImageNet weights of {name} with include_top: true are for pictures of {size}; set "
-            f"data.image.size: {list(source.input_shape[1:3])}"
+            f"data.features.image.size: {list(source.input_shape[1:3])}"
         )
     assign_weights(model, [(mine, keras.ops.convert_to_numpy(theirs)) for mine, theirs in pairs])
 

@@ -58,7 +58,7 @@ def _refuse_unfit(preset: str, model: Any, images: Any) -> None:
         shown = "x".join(str(n) for n in images.shape[1:3])
         raise SpecError(
             f"the preset '{preset}' takes pictures of {size[0]}x{size[1]}, received {shown}; "
-            f"set data.image.size: {list(size)}"
+            f"set data.features.image.size: {list(size)}"
         )
     if channels not in (1, 3):
         raise SpecError(f"the preset '{preset}' takes pictures of 3 channels, or of 1; received {channels}")

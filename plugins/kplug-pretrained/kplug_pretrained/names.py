@@ -21,7 +21,9 @@ def open_names(file: str, image_size: tuple[int, int], skip: int) -> dict[str, S
         return {"image": tf.zeros(tf.concat([tf.shape(rows), shape], 0), tf.uint8)}
 
     labels = np.arange(len(names), dtype=np.int32)
-    return {"train": Split(Columns(len(names), {"label": labels}), load, names, shape, batched=True)}
+    features = {"image": "image", "label": "label"}
+    facts = {"image": {"size": tuple(image_size), "channels": 3}, "label": {"classes": names}}
+    return {"train": Split(Columns(len(names), {"label": labels}), load, features, facts, batched=True)}
 
 
 def read_names(file: str, skip: int) -> tuple[str, ...]:

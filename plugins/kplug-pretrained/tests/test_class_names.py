@@ -25,7 +25,7 @@ task:
   head: none
 data:
   source: {{type: class_names, file: {WEIGHTS}/imagenet_labels.txt, skip: 1}}
-  image: {{resize: crop}}
+  features: {{image: {{resize: crop}}}}
   validation: 0
 fit: {{epochs: 0}}
 """
@@ -44,8 +44,8 @@ def test_it_keeps_the_contract(file):
 
 def test_names_in_the_files_order(file):
     split = class_names(str(file), (8, 6), 1)["train"]
-    assert split.classes == ("cat", "dog, hound", "crane", "crane")
-    assert split.columns["label"].tolist() == [0, 1, 2, 3] and split.image == (8, 6, 3)
+    assert split.facts["label"]["classes"] == ("cat", "dog, hound", "crane", "crane")
+    assert split.columns["label"].tolist() == [0, 1, 2, 3] and split.facts["image"] == {"size": (8, 6), "channels": 3}
     assert not np.any(split.load([0, 3])["image"]) and split.load([0, 3])["image"].shape == (2, 8, 6, 3)
 
 

@@ -70,7 +70,9 @@ def test_what_it_refuses(backbone, tmp_path):
     fixed = keras_hub.models.ViTBackbone((32, 32, 3), 8, 1, 1, 8, 8)
     fixed.save_to_preset(str(tmp_path / "vit"))
     assert hub(str(tmp_path / "vit"), pooling="mean")(pictures(2, 32, 32, 3)).shape == (2, 8)
-    with pytest.raises(kplug.SpecError, match=r"takes pictures of 32x32, received 48x32; set data.image.size: \[32, 3"):
+    with pytest.raises(
+        kplug.SpecError, match=r"takes pictures of 32x32, received 48x32; set data.features.image.size: \[32, 3"
+    ):
         hub(str(tmp_path / "vit"))(keras.Input((48, 32, 3)))
 
 

@@ -1,6 +1,5 @@
 """Networks of keras.applications: the same outputs, the file's weights and no others, and a training with them."""
 
-import dataclasses
 import shutil
 import sys
 import typing
@@ -17,11 +16,10 @@ from kplug_pretrained.preprocessing import RGB_DEVIATION, RGB_MEAN, preprocess
 from kplug_pretrained.pyramid import pyramid_levels
 
 import kplug
-from kplug.kinds import DataInfo, Field
 from kplug.model.from_run import trained_part
 from kplug.model.learner import restored_learner
 from kplug.records import Rebuild
-from kplug.testing import check, plugged, tiny
+from kplug.testing import check, plugged, tiny, tiny_info
 from kplug.training.fit import resume, train
 
 WEIGHTS = Path(__file__).parents[3] / "../shared/data/weights"
@@ -29,8 +27,8 @@ real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the weights are not besi
 WHOLE = str(WEIGHTS / "mobilenet_v2_1.0_224_imagenet.weights.h5")
 NARROW = str(WEIGHTS / "mobilenet_v2_0.35_224_imagenet_notop.weights.h5")
 NAMES = typing.get_args(Application)
-INFO = DataInfo({"image": Field((224, 224, 3), "uint8")}, classes=tuple(str(n) for n in range(1000)))
-TEN = dataclasses.replace(INFO, classes=tuple("abcdefghij"))
+INFO = tiny_info((224, 224, 3), tuple(str(n) for n in range(1000)))
+TEN = tiny_info((224, 224, 3), tuple("abcdefghij"))
 
 
 def built(*arguments, size=32, channels=3, **options):
@@ -288,7 +286,7 @@ def test_what_a_check_refuses(host, values, wanted):
 def test_what_a_build_refuses(host, tmp_path):
     wanted = "spec:5:10: task.model: pictures of 16x16 are too small for MobileNet, which takes 32x32 at least; "
     for values, said in (
-        ({"data__source__size": [16, 16]}, wanted + "set data.image.size: [32, 32] or larger"),
+        ({"data__source__size": [16, 16]}, wanted + "set data.features.image.size: [32, 32] or larger"),
         ({"data__image__channels": 4, "data__source": "digits", "data__image__size": [32, 32]}, "channels"),
         (
             {"task__model__weights": "imagenet", "task__model__include_top": True, "task__model__pooling": None},
@@ -356,7 +354,8 @@ def test_a_stage_that_brings_another_network_reads_its_weights(host, small, smal
 
 
 def test_a_check_knows_what_does_not_fit():
-    text = "{name: a, task: {type: classification, model: MODEL}, data: {source: digits, image: {size: SIZE}}}"
+    data = "{source: digits, features: {image: {size: SIZE}}}"
+    text = f"{{name: a, task: {{type: classification, model: MODEL}}, data: {data}}}"
     with plugged(kplug_pretrained):
         small = text.replace("MODEL", "{type: pretrained, name: Xception}").replace("SIZE", "[64, 99]")
         with pytest.raises(kplug.SpecError, match="pictures of 64x99 are too small for Xception"):

@@ -2,7 +2,7 @@
 
 from kplug import Count, Executor, NonNegative, Positive, Text, hookimpl, rule
 
-kplug_api = 1
+kplug_api = 2
 
 
 @hookimpl

@@ -1,0 +1,112 @@
+"""The codec of pictures; free of TensorFlow until it reads one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from kplug.errors import Problem, SpecError
+from kplug.records import Codec, Field, Split
+
+LOOKED_AT = 100  # pictures that are opened to find out whether all have one size
+PICTURE_FILE = Field((), "string", "a picture file: JPEG, PNG, BMP or GIF")
+
+
+@dataclass(frozen=True)
+class ImageCodec(Codec):
+    """The parameters are those of the feature `image`; size and channels are learnt where they are None."""
+
+    size: tuple[int, int] | None = None
+    resize: Literal["pad", "crop", "stretch"] = "pad"
+    channels: int | None = None
+    orientation: bool = True
+    window: tuple[float, float] | None = None
+
+    mends = True
+    takes_batches = True  # of decoded pictures; encoded ones come one by one
+    raw_suffix = "bytes"
+    raw = PICTURE_FILE
+    ending = ".png"
+    hostile = (b"not a picture", b"")
+
+    @property
+    def field(self) -> Field:
+        return Field((*(self.size or (None, None)), self.channels), "uint8", "pixels, 0 to 255", below=256)
+
+    def learn(self, name: str, splits: Mapping[str, Split]) -> dict[str, Any]:
+        train = splits["train"]
+        told = train.facts.get(name, {})
+        size = self.size or told.get("size") or self._common_size(name, train)
+        return {"size": list(size), "channels": self.channels or told.get("channels") or 3}
+
+    def _common_size(self, name: str, split: Split) -> tuple[int, int]:
+        """Height and width as a sample of the pictures has them."""
+        import numpy as np
+
+        from kplug.data.readable import refuse_unreadable
+        from kplug.data.values import value_of
+
+        rows = np.unique(np.linspace(0, len(split) - 1, min(len(split), LOOKED_AT)).astype(np.int64))
+        reading = replace(self, size=(1, 1), channels=self.channels or 3)  # tells which cannot be read
+        with refuse_unreadable(split, {name: reading}, rows):
+            found = {self._size_of(value_of(split, name, row)) for row in rows.tolist()}
+        if len(found) == 1:
+            return found.pop()
+        few = ", ".join(f"{h}x{w}" for h, w in sorted(found)[:3])
+        message = f"the pictures differ in size ({few}, ...); say to which size they are brought, such as [224, 224]"
+        raise SpecError([Problem(message, ("size",))])
+
+    def _size_of(self, image: Any) -> tuple[int, int]:
+        decoded = self._decoded(image, self.channels or 3)
+        return int(decoded.shape[0]), int(decoded.shape[1])
+
+    def _decoded(self, image: Any, channels: int) -> Any:
+        import tensorflow as tf
+
+        from kplug.data.codecs.decoding import decode
+
+        return decode(image, channels, self.orientation, self.window) if image.dtype == tf.string else image
+
+    def read(self, value: Any) -> Any:
+        import tensorflow as tf
+
+        from kplug.data.codecs import pixels
+
+        size, channels = self.size, self.channels
+        assert size and channels  # learnt before anything is read
+        image = pixels.to_channels(self._decoded(value, channels), channels)
+        image = pixels.resize(image, size, self.resize)
+        return tf.ensure_shape(image, [*image.shape[:-3], *size, channels])
+
+    def mend(self, value: Any) -> Any:
+        from kplug.data.codecs.pixels import to_uint8
+
+        return to_uint8(value)
+
+    def reason(self, error: Exception) -> str:
+        from kplug.data.codecs.decoding import reason
+
+        return reason(error)
+
+    def keep(self, value: Any) -> bytes:
+        import tensorflow as tf
+
+        return tf.io.encode_png(value).numpy()
+
+    def raws(self, value: Any) -> list[bytes]:
+        """The picture as PNG; and one three times as wide and twice as high, as JPEG where it has no alpha."""
+        import tensorflow as tf
+
+        larger = value.repeat(2, axis=0).repeat(3, axis=1)
+        encode = tf.io.encode_png if larger.shape[-1] == 4 else tf.io.encode_jpeg
+        return [tf.io.encode_png(value).numpy(), encode(larger).numpy()]
+
+    def open(self, content: bytes) -> Any:
+        import tensorflow as tf
+
+        return tf.io.decode_png(content).numpy()
+
+    def summary(self, value: Any) -> str:
+        height, width, channels = value.shape
+        return f"a picture of {width} x {height} pixels, {channels} channel{'s' * (channels > 1)}"

@@ -1,0 +1,55 @@
+"""A few whole examples that a run keeps, as its model gets them: an export is compared on them, without the source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kplug.data.pipeline import Data
+from kplug.data.readable import explained
+from kplug.data.values import Arrays, by_owner
+from kplug.model.memory import out_of_memory
+from kplug.records import AsItIs, Codec, DataInfo
+from kplug.spec.format_1 import samples_of_format_1
+from kplug.storage.run_directory import RunDirectory
+
+# Examples that a run keeps. An export compares the saved model on them with the live one: more take it longer, fewer
+# show less of a difference. Nobody measured the number.
+SAMPLES = 16
+FOLDER = "samples"
+
+
+def keep_samples(run: RunDirectory, data: Data) -> None:
+    """Keep a few real examples in a run: a file for each field of each, `samples/FIELD/00.png`."""
+    split = next(name for name in ("validation", "test", "train") if name in data.splits)
+    with explained(data, split, out_of_memory):
+        batch = next(iter(data.examples(split)))
+        arrays = {name: values[:SAMPLES].numpy() for name, values in batch.items()}
+    for field, suffixed in by_owner(arrays, data.info.codecs).items():
+        codec = codec_of(data.info, field)
+        for number in range(len(next(iter(suffixed.values())))):
+            one = {suffix: values[number] for suffix, values in suffixed.items()}
+            content = codec.keep(one[""] if set(one) == {""} else one)
+            run.write(f"{FOLDER}/{field}/{number:02}{codec.ending}", content)
+
+
+def codec_of(info: DataInfo, field: str) -> Codec:
+    """The codec of a field; numbers that no feature reads, and those that a sampler gives, are kept as they are."""
+    return info.codecs.get(field) or AsItIs()
+
+
+def open_samples(run: RunDirectory) -> Arrays:
+    """The examples that a run keeps: arrays by the names of a batch, `[n, ...]`."""
+    folder = run.path / FOLDER
+    if not folder.is_dir():
+        return {}
+    files = {path.name: sorted(path.iterdir()) for path in sorted(folder.iterdir()) if path.is_dir()}
+    found: Arrays = {}
+    for field, paths in (files or samples_of_format_1(folder)).items():
+        opened: list[Any] = [codec_of(run.info, field).open(path.read_bytes()) for path in paths]
+        if isinstance(opened[0], dict):
+            found |= {f"{field}_{key}" if key else field: np.stack([one[key] for one in opened]) for key in opened[0]}
+        else:
+            found[field] = np.stack(opened)
+    return found
