@@ -220,7 +220,7 @@ def _in_words(found: dict[str, Any]) -> str:
     """The answer to one row, in a line."""
     said = f"{found['file']}: " if "file" in found else ""
     if not found["valid"]:
-        return f"{said}it cannot be read"
+        return f"{said}{found['reason']}"
     if "top" in found:
         return said + "  ".join(f"{name} {score:.3f}" for name, score in found["top"])
     return said + json.dumps({key: value for key, value in found.items() if key not in ("file", "valid")})

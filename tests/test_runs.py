@@ -93,7 +93,7 @@ def test_predictions_for_files(run, tmp_path):
     found = run.predict(files, top=3)
     assert [answer["file"] for answer in found] == [str(file) for file in files]
     assert [answer["valid"] for answer in found] == [True, False, True]
-    assert set(found[1]) == {"file", "valid"}
+    assert set(found[1]) == {"file", "valid", "reason"} and "a picture file" in found[1]["reason"]
     for answer in (found[0], found[2]):
         assert answer["class"] == answer["top"][0][0] and answer["score"] == answer["top"][0][1]
         assert len(answer["top"]) == 3 and answer["class"] in run.info.classes

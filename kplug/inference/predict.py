@@ -37,6 +37,12 @@ class Asking:
         self.valid = valid_name(self.questions.rows)  # the output that says whether a row could be read
         self.axes = {valid_name(axis): axis for axis in axes.values()} | dict(axes)
 
+    @property
+    def unreadable(self) -> str:
+        """The reason why a row is not valid, in words: what its raw inputs should have been."""
+        raws = {codec.raw.about for _, codec in self.questions.raws.values() if codec.raw is not None}
+        return f"it cannot be read as {' or '.join(sorted(raws))}"
+
     def answers(self, questions: Sequence[Question]) -> list[Row]:
         """The outputs for each question, rows by name; questions that can be are asked together."""
         ask = predictor(self.learner, self.name)
@@ -181,7 +187,9 @@ def predict_files(
     for number, (question, row) in enumerate(zip(questions, asking.answers(questions), strict=True)):
         valid = bool(row.get(asking.valid, True))
         answer: Row = {name: shown(value) for name, value in question.said.items()} | {"valid": valid}
-        if valid:
+        if not valid:
+            answer["reason"] = asking.unreadable
+        else:
             answer |= asking.in_words(row, top)
             answer |= {"files": asking.write(row, to, stem_of(number, question))} if to else {}
         found.append(answer)

@@ -143,7 +143,9 @@ class Questions:
         except (OSError, ValueError, TypeError, OverflowError) as error:
             if isinstance(error, SpecError):
                 raise
-            raise SpecError([Problem(f"{name}: {error}", where=where)]) from None
+            said = error.strerror if isinstance(error, OSError) else None
+            message = f"{error.filename}: {said.lower()}" if isinstance(error, OSError) and said else str(error)
+            raise SpecError([Problem(f"{name}: {message}", where=where)]) from None
 
 
 def raw_of(suffix: str, value: Any, whole: bool, may_be_array: bool) -> Any:
