@@ -196,7 +196,7 @@ FieldName = Annotated[str, MinLen(1), NamesField()]
 LabelName = Annotated[str, MinLen(1), NamesField(has_classes=True)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Known:
     """The facts that a spec tells of its data, and its source of itself, before anything is opened, for `kplug check`.
 

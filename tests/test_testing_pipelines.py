@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from kplug import Augmentation, Columns, Sampler, Source, SpecError, Split
+from kplug.kinds import Known, known
 from kplug.testing import check, tiny_files, tiny_labels, tiny_pictures
 
 
@@ -133,6 +134,16 @@ def test_a_sampler_on_columns_of_its_own():
         check(of_cameras, camera="left")
 
 
+def told(flaw: str):
+    if flaw == "known":
+        return ((4, 4, 3), ("a", "b"))
+    features = {"image": "image", "label": "label"} | ({"text": "text"} if flaw == "known fields" else {})
+    features |= {"label": "image"} if flaw == "known features" else {}
+    classes = ("b", "a") if flaw == "known facts" else ("a", "b")
+    return Known(features=features, facts={"label": {"classes": classes}, "image": {"size": None}})
+
+
+@known(told)
 def pictures(flaw: str = "none") -> Source:
     """Ten noisy pictures of two classes.
 
@@ -181,6 +192,10 @@ def pictures(flaw: str = "none") -> Source:
         ),
         ("splits", "received training, test"),
         ("classes", "every split has the same classes"),
+        ("known", "known.. gives a Known; received tuple"),
+        ("known fields", "known.. tells of fields that the source gives; it lacks text"),
+        ("known features", r"that of 'label' is 'image', and theirs 'label'"),
+        ("known facts", r"of 'label' it tells \{'classes': \('b', 'a'\)\}, and they"),
     ],
 )
 def test_source(flaw, message):

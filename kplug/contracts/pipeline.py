@@ -14,7 +14,10 @@ from kplug.data.augment import Augment, Batch
 from kplug.data.codecs import decoding as images
 from kplug.data.splits import SPLITS
 from kplug.data.tables import whole_table
+from kplug.kinds import Known
 from kplug.records import Columns, DataInfo, Split, Table
+from kplug.spec.features import known_of_source
+from kplug.spec.tree import plain
 
 PICTURE = (32, 32, 3)
 STEPS, BATCH, SINGLE = 3, 5, 1
@@ -175,6 +178,7 @@ def _check_table(table: Any, size: int) -> None:
 def check_source(subject: Subject) -> None:
     """Check a source, which is made twice."""
     splits, again = subject.make(), subject.make()
+    unopened = known_of_source(subject.checked()[1])
     demand(
         isinstance(splits, dict) and "train" in splits and not set(splits) - set(SPLITS),
         f"a source gives a dict with train, and validation and test where it has them; received {_keys(splits)}",
@@ -192,10 +196,29 @@ def check_source(subject: Subject) -> None:
             )
         _check_labels(name, split)
         _check_same_split(name, split, again[name])
+    _check_told(unopened, splits["train"])
 
 
 def _keys(splits: Any) -> str:
     return ", ".join(map(str, splits)) if isinstance(splits, dict) else type(splits).__name__
+
+
+def _check_told(told: Known, split: Split) -> None:
+    """What a source tells of itself unopened is what it then gives: `kplug check` believes it."""
+    demand(isinstance(told, Known), f"known() gives a Known; received {type(told).__name__}")
+    given = {*split.columns.arrays, *split.load(tf.constant(0, tf.int64))}
+    strange = set(told.features or {}) - given
+    demand(not strange, f"known() tells of fields that the source gives; it lacks {', '.join(sorted(strange))}")
+    for field, feature in (told.features or {}).items():
+        theirs = plain(split.features.get(field))
+        demand(
+            feature is None or theirs in (None, plain(feature)),
+            f"known() tells the features of the splits; that of '{field}' is {plain(feature)!r}, and theirs {theirs!r}",
+        )
+    for field, facts in told.facts.items():
+        theirs = split.facts.get(field, {})
+        wrong = {key: value for key, value in facts.items() if value is not None and theirs.get(key, value) != value}
+        demand(not wrong, f"known() tells the facts of the splits; of '{field}' it tells {wrong}, and they {theirs}")
 
 
 def _check_columns(name: str, split: Split) -> None:

@@ -83,6 +83,11 @@ class Subject:
             given: what is injected; by default that of tiny data.
             small: other arguments.
         """
+        spec, node = self.checked(small)
+        return build(spec, node, self._given() | dict(given or {}))
+
+    def checked(self, small: Mapping[str, Any] | None = None) -> tuple[Spec, Node]:
+        """The node with its arguments, or with `small`, as `kplug check` has it, and a spec of nothing else."""
         written = self.written if small is None else {"type": self.written["type"], **small}
         marks = Marks(f"check({self.component.name})")
         problems = Problems(marks)
@@ -90,7 +95,7 @@ class Subject:
         said = "\n".join(str(problem) for problem in problems.found)
         demand(not problems.found, f"these arguments do not fit the component:\n{said}")
         assert isinstance(node, Node)
-        return build(Spec(Written(written, marks), node), node, self._given() | dict(given or {}))
+        return Spec(Written(written, marks), node), node
 
     @cached_property
     def run(self) -> RunDirectory:

@@ -87,7 +87,7 @@ class SignalCodec(Codec):
 
 
 def _waves(examples: int) -> Known:
-    return Known(FEATURES, {"shape": {"classes": SHAPES}})
+    return Known(features=FEATURES, facts={"shape": {"classes": SHAPES}})
 
 
 @known(_waves)

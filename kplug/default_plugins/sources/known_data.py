@@ -17,7 +17,7 @@ FILES = PICTURES | {"path": None}  # and the column that says where each is from
 
 def digits() -> Known:
     classes = tuple(str(digit) for digit in range(10))
-    return Known(PICTURES, {"image": {"size": (8, 8), "channels": 1}, "label": {"classes": classes}})
+    return Known(features=PICTURES, facts={"image": {"size": (8, 8), "channels": 1}, "label": {"classes": classes}})
 
 
 def folder(path: str, classes: str | None) -> Known:
@@ -29,11 +29,11 @@ def folder(path: str, classes: str | None) -> Known:
         nested = train.is_dir() and any(entry.is_dir() for entry in train.iterdir())
         found = sorted(entry.name for entry in (train if nested else root).iterdir() if entry.is_dir())
         return _of_classes(tuple(found))
-    return Known(FILES)
+    return Known(features=FILES)
 
 
 def _of_classes(classes: tuple[str, ...]) -> Known:
-    return Known(FILES, {"label": {"classes": classes}})
+    return Known(features=FILES, facts={"label": {"classes": classes}})
 
 
 def table(path: str, image: str | None, label: str | None, split: str | None, separator: str | None) -> Known:
@@ -44,7 +44,9 @@ def table(path: str, image: str | None, label: str | None, split: str | None, se
         with open(os.path.expanduser(path), encoding="utf-8-sig", newline="") as file:
             header = [name.strip() for name in next(csv.reader(file, skipinitialspace=True), [])]
         others = [name for name in header if name and name not in (image, label, split)]
-        return Known(named | files | dict.fromkeys(others), {"label": {"several": separator is not None}})
+        return Known(
+            features=named | files | dict.fromkeys(others), facts={"label": {"several": separator is not None}}
+        )
     return Known()
 
 
@@ -65,7 +67,7 @@ def tfds(name: str, data_dir: str | None, image: str, label: str | None) -> Know
         if named:
             facts["label"] = {"classes": _lines(names)}
         others = dict.fromkeys(key for key in features if key not in (image, label, "image", "label"))
-        return Known({"image": "image"} | ({"label": "label"} if label else {}) | others, facts)
+        return Known(features={"image": "image"} | ({"label": "label"} if label else {}) | others, facts=facts)
     return Known()
 
 

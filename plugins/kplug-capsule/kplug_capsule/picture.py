@@ -72,7 +72,7 @@ def routing_of(model: keras.Model, layer: RoutedCapsules, images: np.ndarray) ->
     lengths, shares = [], []
     for above, sent in layer.steps(seen[-1]):
         lengths.append(_array(lengths_of(above)))
-        shares.append(_array(sent).reshape(*sent.shape[:2], *layer.places, -1).mean(-1))
+        shares.append(_array(sent).reshape(*sent.shape[:2], *(layer.places or ()), -1).mean(-1))
     drawn = None
     if isinstance(model, Capsules) and model.decoder is not None:
         longest = tf.one_hot(tf.argmax(lengths_of(capsules), -1), capsules.shape[1])

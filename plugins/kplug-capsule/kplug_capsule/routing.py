@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from keras import config, initializers, layers, ops
@@ -27,7 +27,7 @@ def build_capsnet(
     return RoutedCapsules(classes, size, iterations, name="class_capsules", places=places)(squash(x))
 
 
-def build_decoder(x: Any, image_shape: tuple[int, int, int], hidden: tuple[int, int]) -> Any:
+def build_decoder(x: Any, image_shape: Sequence[Any], hidden: tuple[int, int]) -> Any:
     """The decoder: `[b, features]` to `[b, height * width * channels]`, in 0 to 1."""
     for number, units in enumerate(hidden, 1):
         x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"hidden{number}")(x)

@@ -85,7 +85,11 @@ def members(columns: Columns, data: DataInfo, several: bool = True) -> np.ndarra
     if labels.ndim == 2 and not several:
         raise SpecError("it is for one label an example, and the source gives several; take class_balanced")
     found = labels > 0 if labels.ndim == 2 else labels[:, np.newaxis] == np.arange(len(data.classes))
-    empty = [f"'{name}'" for name, any_of_it in zip(data.classes, found.any(axis=0), strict=True) if not any_of_it]
+    empty = [
+        f"'{name}'"
+        for name, any_of_it in zip(data.classes, np.any(found, axis=0).tolist(), strict=True)
+        if not any_of_it
+    ]
     if empty:
         raise SpecError(
             f"there are no training examples of {listed(empty)}; leave these classes out, or take another sampler"

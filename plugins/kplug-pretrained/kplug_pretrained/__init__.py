@@ -1,6 +1,6 @@
 """Networks with trained weights, and a source of class names for those that classify by themselves."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from kplug import Architecture, DataInfo, FilePath, Natural, Positive, Rebuild, Size, Source, SpecError, Text, hookimpl
 from kplug.kinds import Known, known, rule
@@ -115,7 +115,12 @@ def _told_by_the_file(file: str, image_size: list[int], skip: int) -> Known:
 
     with contextlib.suppress(OSError, UnicodeDecodeError):
         lines = Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
-        return Known((image_size[0], image_size[1], 3), tuple(line.strip() for line in lines if line.strip())[skip:])
+        names = tuple(line.strip() for line in lines if line.strip())[skip:]
+        facts: dict[str, dict[str, Any]] = {
+            "image": {"size": tuple(image_size), "channels": 3},
+            "label": {"classes": names},
+        }
+        return Known(features={"image": "image", "label": "label"}, facts=facts)
     return Known()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import keras
 import keras_hub
@@ -68,7 +68,7 @@ def _described(preset: str) -> dict[str, Any]:
     """All of a preset but its weights, as JSON."""
     model = _read(preset, load_weights=False)
     described = {"class": type(model).__name__, "config": model.get_config(), "rescaling": _rescaling(preset)}
-    return json.loads(json.dumps(described))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(described))
 
 
 def _backbone(preset: str, name: str, config: dict[str, Any]) -> Any:
@@ -76,7 +76,7 @@ def _backbone(preset: str, name: str, config: dict[str, Any]) -> Any:
     found = getattr(keras_hub.models, name, None)
     if not (isinstance(found, type) and issubclass(found, keras_hub.models.Backbone)):
         raise SpecError(f"the preset '{preset}' is of '{name}', which is no backbone of KerasHub")
-    return found.from_config(dict(config))
+    return cast(Any, found).from_config(dict(config))
 
 
 def _rescaling(preset: str) -> list[Any] | None:

@@ -22,7 +22,10 @@ def open_names(file: str, image_size: tuple[int, int], skip: int) -> dict[str, S
 
     labels = np.arange(len(names), dtype=np.int32)
     features = {"image": "image", "label": "label"}
-    facts = {"image": {"size": tuple(image_size), "channels": 3}, "label": {"classes": names}}
+    facts: dict[str, dict[str, Any]] = {
+        "image": {"size": tuple(image_size), "channels": 3},
+        "label": {"classes": names},
+    }
     return {"train": Split(Columns(len(names), {"label": labels}), load, features, facts, batched=True)}
 
 

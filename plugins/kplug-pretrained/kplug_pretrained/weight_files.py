@@ -170,19 +170,20 @@ def _keys(model: Any, path: str = "layers") -> Iterator[tuple[str, Any]]:
 def _compare_legacy(group: h5py.Group, model: keras.Model) -> tuple[list[Row], list[tuple[str, Shape]]]:
     """Files of Keras 2 and `.h5` ones of Keras 3: layers by name, each with a list of weights, in the model's order."""
     found = _datasets(group)
-    theirs = []
+    theirs: list[list[tuple[str, Any]]] = []
     for name in _names(group, "layer_names"):
         arrays = [(f"{name}/{weight}", found.get(f"{name}/{weight}")) for weight in _names(group[name], "weight_names")]
         if arrays:
             theirs.append([(label, array) for label, array in arrays if array is not None])
     mine = [(layer, layer.trainable_weights + layer.non_trainable_weights) for layer in model.layers if layer.weights]
-    rows, extra = [], []
+    rows: list[Row] = []
+    extra: list[tuple[str, Shape]] = []
     for number in range(max(len(mine), len(theirs))):
         layer, variables = mine[number] if number < len(mine) else (None, [])
-        arrays = theirs[number] if number < len(theirs) else []
+        given = theirs[number] if number < len(theirs) else []
         for place, variable in enumerate(variables):
-            rows.append(Row(_label(layer, variable), variable, arrays[place][1] if place < len(arrays) else None))
-        extra.extend((label, array.shape) for label, array in arrays[len(variables) :])
+            rows.append(Row(_label(layer, variable), variable, given[place][1] if place < len(given) else None))
+        extra.extend((label, array.shape) for label, array in given[len(variables) :])
     return rows, extra
 
 

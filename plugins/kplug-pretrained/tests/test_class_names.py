@@ -63,7 +63,9 @@ def test_files_that_name_nothing(tmp_path, text, skip, wanted):
 
 
 def test_a_check_needs_no_tensorflow(tmp_path):
-    (tmp_path / "spec.yaml").write_text(SPEC)
+    lines = [f"class {number}" for number in range(1001)]  # of a background first, which is skipped
+    (tmp_path / "names.txt").write_text("\n".join(lines))
+    (tmp_path / "spec.yaml").write_text(SPEC.replace(f"{WEIGHTS}/imagenet_labels.txt", str(tmp_path / "names.txt")))
     root = str(Path(kplug_pretrained.__file__).parents[1])
     done = no_tensorflow(
         code=f"import sys; sys.path.insert(0, {root!r})\n"

@@ -188,7 +188,7 @@ class RayCluster(TrialExecutor):
             return []
         for event in call.result():
             self._note(place, event)
-        return call.result()  # type: ignore[no-any-return]
+        return call.result()
 
     def _note(self, place: _Place, event: Event) -> None:
         training = place.training
