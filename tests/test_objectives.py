@@ -82,6 +82,20 @@ def test_each_optimizer_has_its_own_weights_and_kept_weights_have_none(tmp_path)
         assert drawn.shape == (3, 8, 8, 1) and drawn.dtype == np.uint8
 
 
+def test_a_plateau_lowers_the_rates_of_all_optimizers(tmp_path):
+    import tiny_gan
+
+    plateau = {"type": "reduce_lr_on_plateau", "monitor": "generator_loss", "mode": "min", "min_delta": 100.0}
+    with plugged(tiny_gan):
+        callbacks = [plateau | {"factor": 0.5, "patience": 1}]
+        run = trained("tiny_gan", tmp_path / "run", **{"fit.callbacks": callbacks, "fit.epochs": 3})
+    rows = run.rows("metrics.jsonl")
+    for name in ("generator/learning_rate", "discriminator/learning_rate"):
+        rates = [row[name] for row in rows]
+        assert rates[1:] == pytest.approx([rate / 2 for rate in rates[:-1]])
+    assert not [key for key in rows[-1] if key.startswith("learning_rate")]
+
+
 @pytest.mark.parametrize("name", ["tiny_gan", "tiny_byol"])
 def test_half_precision_moves_every_weight_that_float32_moves(tmp_path, name):
     """The losses of all optimizers are scaled, not that of the compiled one alone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ from kplug.default_plugins.training.warmup import Warmed
 from kplug.errors import SpecError
 from kplug.model.patches import Plateau, steps_made
 from kplug.model.rates import schedule_of
+from kplug.model.variables import optimizers_of
 
 State = dict[str, float | int | None]
 
@@ -31,9 +34,9 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
 
 
 class ReduceLROnPlateau(Plateau):
-    """Keras's callback, with a memory that can be kept; of a schedule it lowers the scale, once the warm-up is over.
+    """Keras's callback, with a memory that can be kept, for every optimizer of a model.
 
-    That takes a schedule with a variable `scale` and with `warmup_steps`: `Warmed`. The scale is a variable of the
+    Of a schedule it lowers the scale, once all warm-ups are over. That takes a schedule with a variable `scale` and with `warmup_steps`: `Warmed`. The scale is a variable of the
     optimizer too, with which it is kept.
     """
 
@@ -42,17 +45,20 @@ class ReduceLROnPlateau(Plateau):
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
-        schedule = schedule_of(_plain(self.model.optimizer))
-        if not isinstance(schedule, Warmed | None):
-            remedy = "one of constant, polynomial, step: {type: constant, peak: ..., warmup: ...}"
-            what = f"reduce_lr_on_plateau cannot lower the rates of a {type(schedule).__name__}"
-            raise SpecError(f"{what}; take a number for learning_rate, or {remedy}")
+        inner = {id(_plain(one)): _plain(one) for one in optimizers_of(self.model)}
+        self.optimizers = [one for one in inner.values() if not hasattr(one, "optimizers")]
+        for schedule in map(schedule_of, self.optimizers):
+            if not isinstance(schedule, Warmed | None):
+                remedy = "one of constant, polynomial, step: {type: constant, peak: ..., warmup: ...}"
+                what = f"reduce_lr_on_plateau cannot lower the rates of a {type(schedule).__name__}"
+                raise SpecError(f"{what}; take a number for learning_rate, or {remedy}")
+        if len(self.optimizers) > 1:
+            self.set_model(_Optimized(self.model, self.optimizers))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        optimizer = _plain(self.model.optimizer)
-        schedule: Any = schedule_of(optimizer)
-        if schedule is None or steps_made(optimizer) >= schedule.warmup_steps:
-            super().on_epoch_end(epoch, logs)
+        if all(map(_is_warm, self.optimizers)):
+            # of several optimizers Keras would add each rate to the row, which has them already
+            super().on_epoch_end(epoch, logs if len(self.optimizers) == 1 else dict(logs or {}))
 
     def lower_schedule(self, optimizer: Any) -> bool | None:
         schedule: Any = schedule_of(_plain(optimizer))
@@ -63,6 +69,21 @@ class ReduceLROnPlateau(Plateau):
             return False
         schedule.scale.assign(schedule.scale * max(self.factor, self.min_lr / rate))
         return True
+
+
+class _Optimized:
+    """A model whose one optimizer stands for several, over which Keras's callback goes."""
+
+    def __init__(self, model: keras.Model, optimizers: Sequence[Any]) -> None:
+        self.of, self.optimizer = model, SimpleNamespace(optimizers=optimizers)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.of, name)
+
+
+def _is_warm(optimizer: Any) -> bool:
+    schedule: Any = schedule_of(optimizer)
+    return schedule is None or steps_made(optimizer) >= schedule.warmup_steps
 
 
 def _plain(optimizer: Any) -> Any:
