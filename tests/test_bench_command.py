@@ -44,7 +44,7 @@ def test_the_first_line_is_the_spec_and_every_other_changes_something(found):
     base, *others = found["alternatives"]
     assert base["precision"] == "float32"
     assert (base["speedup"], base["speedup_quartiles"]) == (1.0, [1.0, 1.0])
-    assert base["images_per_second"] == pytest.approx(32 / base["step_seconds"])
+    assert base["examples_per_second"] == pytest.approx(32 / base["step_seconds"])
     settings = [tuple(row[key] for key in KEYS) for row in found["alternatives"]]
     assert len(set(settings)) == len(settings) > 2
     assert "mixed_bfloat16" in {row["precision"] for row in others}

@@ -28,13 +28,12 @@ def plain(monkeypatch):
 
 def kplug_model(name, shape):
     import kplug
-    from kplug.kinds import DataInfo, Field, FitInfo
+    from kplug.kinds import FitInfo
     from kplug.model.learner import build_learner
+    from kplug.testing import tiny_info
 
     spec = kplug.load(BENCHMARKS / f"{name}.yaml")
-    fields = {"image": Field(shape, "uint8"), "label": Field((), "int32")}
-    info = DataInfo(fields, classes=tuple("0123456789"), counts=(1,) * 10)
-    return spec, build_learner(spec, info, FitInfo(100, 1), "float32").model
+    return spec, build_learner(spec, tiny_info(shape, tuple("0123456789")), FitInfo(100, 1), "float32").model
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Format 2: fields and their features in a spec, and format 1 as it is read, refused and told of."""
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from kplug.data.splits import open_data
 from kplug.spec import load_with, loads_kept
 from kplug.spec.format_1 import AS_STORED
 from kplug.spec.plugins import API, CHANGES, using
+from kplug.spec.search.space import spec_at
 from kplug.testing import no_tensorflow
 
 BASE = """
@@ -212,6 +214,23 @@ def test_a_text_of_format_1_is_translated(read):
     assert filled["search"]["first"] == [{"data.features.image.resize": "pad", "task.label_smoothing": 0.25}, {}]
     assert read(spec.filled().dump()).filled() == spec.filled()
     assert spec.at({"data.features.image.size": [8, 8]})["data.features.image.resize"] == "crop"
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        "{data.image: {choice: {small: {size: [8, 8]}, large: {}}}, 'data.image[large].resize': {choice: [pad, crop]}}",
+        "{data: {choice: {small: {source: digits, image: {size: [8, 8]}}, large: {source: digits}}}}",
+    ],
+)
+def test_a_choice_of_pictures_in_format_1_reads_them_as_stored(space):
+    spec = loads(f"kplug: 1\n{BASE.lstrip()}search: {{space: {space}}}")
+    space = spec.space()
+    first = next(iter(space))
+    for label in ("small", "large"):
+        fixed = {found.path: "pad" for found in space} | {first.path: label}
+        point = space.sample(random.Random(0), fixed)
+        assert spec_at(spec, space, point)["data.features.image.orientation"] is False
 
 
 def test_a_text_of_format_1_without_an_image_reads_pictures_as_stored_too():

@@ -3,9 +3,11 @@
 import ast
 import importlib
 import inspect
+import io
 import json
 import pkgutil
 import re
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ CORE = [path for path in KPLUG if "default_plugins" not in path.parts]
 OF_PLUGINS = sorted((ROOT / "plugins").glob("*/kplug_*/**/*.py"))
 TESTS = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "plugins").glob("*/tests/**/*.py")]
 TECHNIQUES = re.compile(r"\bgan\b|simclr|few_?shot|captioning|mask_?rcnn|anchor_?box", re.IGNORECASE)
+MODALITY = re.compile(r"\bimages?\b|image_|probabilities|[\"']label[\"']|\b(gan|box(es)?|caption|episode)\b")
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
 
 # A module imports from its own place or from the left.
@@ -279,6 +282,28 @@ def test_no_literal_is_splatted_against_the_formatter():
 def test_the_core_names_no_technique():
     found = [f"{path.name}: {match[0]}" for path in CORE for match in TECHNIQUES.finditer(path.read_text())]
     assert found == []
+
+
+def modalities_in(root):
+    """Names of fields, outputs and techniques in strings and identifiers where examples are whatever they are."""
+    found = []
+    for folder in ("data", "inference", "training", "tuning"):
+        for path in sorted((root / "kplug" / folder).rglob("*.py")):
+            if "codecs" in path.parts:
+                continue
+            for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+                if token.type in (tokenize.NAME, tokenize.STRING) and (match := MODALITY.search(token.string)):
+                    found.append(f"{path.relative_to(root)}:{token.start[0]}: {match[0]}")
+    return found
+
+
+def test_data_training_and_answers_know_no_modality():
+    assert modalities_in(ROOT) == []
+
+
+@pytest.mark.parametrize("line", ["image = 1", 'x["label"]', "boxes = 2", 'f"{x} images"', "self.image_shape"])
+def test_a_modality_is_found(tmp_path, line):
+    assert len(modalities_in(planted(tmp_path, "kplug/data/x.py", line))) == 1
 
 
 def test_no_module_shares_a_name_with_a_public_function():

@@ -204,7 +204,7 @@ def _keys(splits: Any) -> str:
 
 
 def _check_told(told: Known, split: Split) -> None:
-    """What a source tells of itself unopened is what it then gives: `kplug check` believes it."""
+    """Demand that a source gives what it told of itself unopened, which `kplug check` believes."""
     demand(isinstance(told, Known), f"known() gives a Known; received {type(told).__name__}")
     given = {*split.columns.arrays, *split.load(tf.constant(0, tf.int64))}
     strange = set(told.features or {}) - given

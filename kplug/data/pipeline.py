@@ -23,6 +23,9 @@ from kplug.records import Columns, DataInfo, Learner, Split, Table
 from kplug.spec import Spec
 from kplug.spec.build import build
 
+# Batches, and the function that makes fields of one.
+Unread = tuple[tf.data.Dataset, Callable[[Any], dict[str, Any]]]
+
 # Batches of rows that are known: more than a pipeline reads ahead of the one that is wanted. Where an error is of one
 # that was forgotten, the whole split is looked through.
 MOST_ASKED = 256
@@ -102,19 +105,21 @@ class Data:
             rows, *columns = (tf.ensure_shape(array, [None, size]) for array in arrays)
             return tf.data.Dataset.from_tensor_slices((rows, dict(zip(first.columns, columns, strict=True))))
 
-        def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
+        rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_rows)
+        batches, fields_of = self._read("train", rows, lambda examples: examples.batch(size, drop_remainder=True))
+
+        def finish(number: tf.Tensor, batch: Any) -> tuple[Any, ...]:
             step = tf.cast(first_step + number // len(shares.mine), tf.int32)
             step_seed = fold_in(tf.constant([seed, 0]), step)
             if shares.count > 1:
                 replica = tf.cast(shares.mine.start + number % len(shares.mine), tf.int32)
                 step_seed = fold_in(step_seed, replica)
+            fields = fields_of(batch)
             with tf.name_scope(PREPARING):
-                batch = augment(batch, augmentations, step_seed, self.mend)
-                return prepare(batch, fold_in(step_seed, len(augmentations)), True)
+                augmented = augment(fields, augmentations, step_seed, self.mend)
+                return prepare(augmented, fold_in(step_seed, len(augmentations)), True)
 
-        rows = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_rows)
-        batches = self._load("train", rows, lambda examples: examples.batch(size, drop_remainder=True)).enumerate()
-        batches = mapped(batches, finish)
+        batches = mapped(batches.enumerate(), finish)
         total = (steps * epochs - first_step) * len(shares.mine)
         return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
@@ -122,20 +127,26 @@ class Data:
         """Batches with every example of a split once, as `learner.prepare` gives them; slices as `shares` says."""
 
         prepare = self._placed(learner.prepare, ("task",))
+        batches, fields_of = self._in_order(name, shares)
 
-        def finish(number: tf.Tensor, batch: dict[str, Any]) -> tuple[Any, ...]:
+        def finish(number: tf.Tensor, batch: Any) -> tuple[Any, ...]:
             # (seed, 0) is training's and (seed, 1) that of views; each slice of a batch has a number of its own
             first, count = tf.constant([self.spec["seed"], 2]), len(shares.mine)
             seed = fold_in(first, tf.cast(number // count, tf.int32))
             if shares.count > 1:
                 seed = fold_in(seed, tf.cast(shares.mine.start + number % count, tf.int32))
+            fields = fields_of(batch)
             with tf.name_scope(PREPARING):
-                return prepare(batch, seed, False)
+                return prepare(fields, seed, False)
 
-        return mapped(self.examples(name, shares).enumerate(), finish).prefetch(tf.data.AUTOTUNE)
+        return mapped(batches.enumerate(), finish).prefetch(tf.data.AUTOTUNE)
 
     def examples(self, name: str, shares: BatchSlices = ALL) -> tf.data.Dataset:
         """Batches with every example of a split once, as `data.evaluate_with` says."""
+        batches, fields_of = self._in_order(name, shares)
+        return mapped(batches, lambda *batch: fields_of(batch if len(batch) > 1 else batch[0]))
+
+    def _in_order(self, name: str, shares: BatchSlices) -> Unread:
         order = self.order(name, shares)
         sizes = order.sizes
         even = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
@@ -145,8 +156,8 @@ class Data:
             return batches if even else batches.rebatch(sizes)
 
         rows = tf.data.Dataset.from_tensor_slices((order.rows, dict(order.columns)))
-        batches = self._load(name, rows.apply(group), group)
-        return batches.apply(tf.data.experimental.assert_cardinality(len(sizes)))
+        batches, fields_of = self._read(name, rows.apply(group), group)
+        return batches.apply(tf.data.experimental.assert_cardinality(len(sizes))), fields_of
 
     def order(self, name: str, shares: BatchSlices = ALL) -> Order:
         """The examples of `examples` one after the other: their rows, and the columns that the sampler gives."""
@@ -196,14 +207,16 @@ class Data:
         if name not in self.kept and name in splits_that_fit(self.splits, self.info):
             self.kept[name] = read_whole(name, self.split(name), self.info)
 
-    def _load(
-        self, name: str, rows: tf.data.Dataset, group: Callable[[tf.data.Dataset], tf.data.Dataset]
-    ) -> tf.data.Dataset:
-        """Make batches of fields from batches of rows and the sampler's columns; `group` makes batches of examples."""
+    def _read(self, name: str, rows: tf.data.Dataset, group: Callable[[tf.data.Dataset], tf.data.Dataset]) -> Unread:
+        """Begin to read batches of rows and the sampler's columns; `group` makes batches of examples.
+
+        What reads many rows at once is left to the function, so that a batch is read and prepared in one map: handing
+        batches from one to another costs a tenth of a small picture's time.
+        """
         split = self.split(name)
         if name in self.kept:
             kept = lookup(self.kept[name], self.info)
-            return mapped(rows, lambda row, columns: {**kept(row), **columns})
+            return rows, lambda batch: {**kept(batch[0]), **batch[1]}
         load = self._placed(loader(split, self.info.codecs), ("data", "source"))
 
         def read(row: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,8 +224,8 @@ class Data:
                 return {**load(row), **columns}
 
         if is_batched(split, self.info.codecs):
-            return mapped(rows, read)
-        return mapped(self._noted(name, rows).unbatch(), read).apply(group)
+            return rows, lambda batch: read(*batch)
+        return mapped(self._noted(name, rows).unbatch(), read).apply(group), lambda batch: batch
 
     def _noted(self, name: str, rows: tf.data.Dataset) -> tf.data.Dataset:
         """The same batches of rows, the last of which are known in `asked`."""

@@ -19,14 +19,28 @@ def of_format_1(data: Mapping[str, Any]) -> dict[str, Any]:
     """The plain data of a spec of format 1 as one of format 2 that trains and answers alike."""
     found = {**data, "kplug": 2}
     if isinstance(section := data.get("data"), dict):
-        rest = {key: value for key, value in section.items() if key != "image"}
-        features = {PICTURE: AS_STORED | dict(section.get("image") or {})}
-        found["data"] = {key: value for key, value in rest.items() if key == "source"} | {"features": features} | rest
+        found["data"] = _section_of_format_1(section)
     if isinstance(search := data.get("search"), dict):
-        found["search"] = {**search, "space": point_of_format_1(search.get("space") or {})}
+        space = {path: _range_of_format_1(path, said) for path, said in (search.get("space") or {}).items()}
+        found["search"] = {**search, "space": point_of_format_1(space)}
         if "first" in search:
             found["search"]["first"] = [point_of_format_1(point) for point in search["first"]]
     return found
+
+
+def _section_of_format_1(section: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in section.items() if key != "image"}
+    features = {PICTURE: AS_STORED | dict(section.get("image") or {})}
+    return {key: value for key, value in rest.items() if key == "source"} | {"features": features} | rest
+
+
+def _range_of_format_1(path: str, said: Any) -> Any:
+    """A range of a search's space; the sub-trees of a choice say what was left out in them."""
+    trees = said.get("choice") if isinstance(said, Mapping) else None
+    if not isinstance(trees, Mapping) or path not in ("data", OLD):
+        return said
+    whole = _section_of_format_1 if path == "data" else lambda tree: AS_STORED | dict(tree or {})
+    return {**said, "choice": {label: whole(tree) for label, tree in trees.items()}}
 
 
 def point_of_format_1(point: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,7 +50,8 @@ def point_of_format_1(point: Mapping[str, Any]) -> dict[str, Any]:
 
 def path_of_format_1(path: str) -> str:
     """A path of a spec of format 1 as it is called in format 2."""
-    return NEW + path.removeprefix(OLD) if path == OLD or path.startswith(f"{OLD}.") else path
+    is_of_it = path == OLD or path.startswith((f"{OLD}.", f"{OLD}["))
+    return NEW + path.removeprefix(OLD) if is_of_it else path
 
 
 def info_of_format_1(data: Mapping[str, Any]) -> dict[str, Any]:

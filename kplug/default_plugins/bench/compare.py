@@ -64,7 +64,7 @@ class Alternative:
         step = statistics.median(self.seconds)
         ratios = [theirs / mine for mine, theirs in zip(self.seconds, first.seconds, strict=True)]
         return self.settings | {
-            "images_per_second": batch_size / step,
+            "examples_per_second": batch_size / step,
             "step_seconds": step,
             "share_of_peak": work / step / best[compute_dtype(self.settings["precision"])] if work else None,
             "speedup": statistics.median(ratios),
@@ -255,7 +255,7 @@ def in_words(settings: Mapping[str, Any]) -> str:
 
 def report(found: Mapping[str, Any]) -> str:
     """Write a table and what follows from it, for a person."""
-    lines = [["precision", "jit", "steps at once", "images/s", "ms a step", "of peak", "speed (quartiles)"]]
+    lines = [["precision", "jit", "steps at once", "examples/s", "ms a step", "of peak", "speed (quartiles)"]]
     for row in found["alternatives"]:
         settings = [row["precision"], str(row["jit"]).lower(), str(row["steps_per_execution"])]
         lines.append([*settings, *_figures(row)])
@@ -271,7 +271,7 @@ def _figures(row: Mapping[str, Any]) -> list[str]:
     share = "unknown" if row["share_of_peak"] is None else f"{row['share_of_peak']:.0%}"
     low, high = row["speedup_quartiles"]
     speed = f"{row['speedup']:.2f} ({low:.2f} to {high:.2f})"
-    return [f"{row['images_per_second']:,.0f}", f"{row['step_seconds'] * 1000:.1f}", share, speed]
+    return [f"{row['examples_per_second']:,.0f}", f"{row['step_seconds'] * 1000:.1f}", share, speed]
 
 
 def _sentences(found: Mapping[str, Any]) -> list[str]:

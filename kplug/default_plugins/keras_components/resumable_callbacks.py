@@ -36,8 +36,8 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
 class ReduceLROnPlateau(Plateau):
     """Keras's callback, with a memory that can be kept, for every optimizer of a model.
 
-    Of a schedule it lowers the scale, once all warm-ups are over. That takes a schedule with a variable `scale` and with `warmup_steps`: `Warmed`. The scale is a variable of the
-    optimizer too, with which it is kept.
+    Of a schedule it lowers the scale, once all warm-ups are over. That takes a schedule with a variable `scale` and
+    with `warmup_steps`: `Warmed`. The scale is a variable of the optimizer too, with which it is kept.
     """
 
     remembered = ("wait", "best", "cooldown_counter")

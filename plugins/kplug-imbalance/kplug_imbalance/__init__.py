@@ -234,8 +234,9 @@ def long_tail(of: Source, factor: Factor = 100.0, label: FieldName = "label") ->
     """Make the training examples of a source uneven: class i of C keeps n * factor^(-i / (C - 1)) (Cui et al. 2019).
 
     n is the size of the largest class; a class that has fewer than that keeps all. Those that come first in the source
-    are kept. Validation and test splits stay as they are. The column `weight` of train is the inverse of the size of
-    the example's class: with it the sampler `weighted` draws all classes alike.
+    are kept, and all whose class is not known. Validation and test splits stay as they are. The column `weight` of
+    train is the inverse of the size of the example's class, of which those that are not known are one: with it the
+    sampler `weighted` draws all classes alike.
 
     Args:
         of: a source with one label an example.

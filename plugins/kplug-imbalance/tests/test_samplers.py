@@ -1,5 +1,7 @@
 """Samplers: how often each class and each example comes, the same each time the same epoch is asked for."""
 
+from dataclasses import replace
+
 import kplug_imbalance
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from kplug_imbalance.sources import tail_rows
 import kplug
 from kplug import Columns, Source, SpecError, Split
 from kplug.data.splits import open_data
-from kplug.testing import check, plugged, tiny_info
+from kplug.testing import check, plugged, tiny_info, tiny_pictures
 
 COUNTS = (60, 30, 6)
 LABELS = np.repeat(np.arange(3), COUNTS)
@@ -130,6 +132,15 @@ def test_the_long_tail():
     assert rows[labels[rows] == 9].tolist() == [9, 19, 29, 39, 49]
 
 
+def test_the_long_tail_keeps_what_has_no_class():
+    labels = np.array([0, -1, 1, 1, 0, 2, -1, 0, 1, 2], np.int32)
+    split = tiny_pictures(examples=10)["train"]
+    arrays = split.columns.arrays | {"label": labels}
+    made = long_tail({"train": replace(split, columns=Columns(10, arrays))}, 9.0)["train"]
+    assert made.columns["label"].tolist() == [0, -1, 1, 0, 2, -1, 0]
+    assert made.columns["weight"].tolist() == pytest.approx([1 / 3, 0.5, 1, 1 / 3, 1, 0.5, 1 / 3])
+
+
 def test_the_long_tail_leaves_other_splits_alone():
     from kplug.default_plugins.sources import digits
 
@@ -145,8 +156,6 @@ def test_the_contract_of_long_tail():
 
 
 def test_the_weights_of_long_tail_draw_all_classes_alike():
-    from kplug.testing import tiny_pictures
-
     train = long_tail(tiny_pictures(examples=300), 20.0)["train"]
     labels, weights = train.columns["label"], train.columns["weight"]
     for label in range(3):
