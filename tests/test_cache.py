@@ -63,10 +63,13 @@ def test_batches_are_the_same_to_the_bit_and_files_are_not_opened_again(photos):
     plain, kept = open_data(spec_of(photos, 0)), open_data(spec_of(photos))
     expected = [batches(plain.training(LEARNER, 3, step)) for step in (0, 4)]
     of_validation = batches(plain.evaluation(LEARNER, "validation"))
+    examples = len(kept.splits["train"]) + len(kept.splits["validation"])
+    assert (plain.bytes_to_keep, kept.bytes_to_keep) == (0, examples * size_of_an_example(kept.info))
     for name in ("train", "validation"):
         plain.read_ahead(name)
         kept.read_ahead(name)
     assert not plain.kept and list(kept.kept) == ["train", "validation"]
+    assert kept.bytes_to_keep == 0
     remove(photos)
     for step, known in zip((0, 4), expected, strict=True):
         same(batches(kept.training(LEARNER, 3, step)), known)

@@ -143,6 +143,10 @@ def test_what_cannot_fit_is_refused_with_a_batch_that_should(monkeypatch):
     message = r"spec:\d+:\d+: data\.sampler: a training step with a batch of 1,000 needs about [\d.]+ GB by estimate, "
     found = re.fullmatch(rf"{message}and the machine has [\d,]+ MB free; a batch of (\d+) should fit", str(error.value))
     assert found and found[1] == "64"
+    monkeypatch.setattr(memory, "free_memory", lambda: (2 * need, "the machine"))
+    with pytest.raises(kplug.SpecError, match=r"the machine, beside [\d.]+ GB of examples that stay in memory .* has"):
+        refuse_too_large(data, learner, kept=int(1.9 * need))
+    monkeypatch.setattr(memory, "free_memory", lambda: (need / 10, "the machine"))
     smaller = made(text("convolutions", 64))
     assert step_need(*smaller) < need / 10
     refuse_too_large(*smaller)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.data.augment import augment, fold_in, mend_of
-from kplug.data.cache import lookup, read_whole, splits_that_fit
+from kplug.data.cache import lookup, read_whole, size_of_an_example, splits_that_fit
 from kplug.data.features import is_batched, loader
 from kplug.data.readable import PREPARING, READING
 from kplug.data.staging import mapped, placed
@@ -206,6 +206,13 @@ class Data:
         """Keep a split in memory from now on, where its source's `cache_mb` has room for it."""
         if name not in self.kept and name in splits_that_fit(self.splits, self.info):
             self.kept[name] = read_whole(name, self.split(name), self.info)
+
+    @property
+    def bytes_to_keep(self) -> int:
+        """The memory that `read_ahead` will take for the splits that a training reads at every epoch."""
+        each = size_of_an_example(self.info)
+        there = {"train", "validation"} & set(splits_that_fit(self.splits, self.info)) - set(self.kept)
+        return sum(len(self.splits[name]) * each for name in there)
 
     def _read(self, name: str, rows: tf.data.Dataset, group: Callable[[tf.data.Dataset], tf.data.Dataset]) -> Unread:
         """Begin to read batches of rows and the sampler's columns; `group` makes batches of examples.

@@ -47,13 +47,14 @@ IN_PLACE = {
 NOTHING = {"Const", "Placeholder", "ReadVariableOp"}  # take no memory: what they give was there before
 
 
-def refuse_too_large(data: Data, learner: Learner, replicas: int = 1) -> None:
+def refuse_too_large(data: Data, learner: Learner, replicas: int = 1, kept: int = 0) -> None:
     """Refuse a training step that cannot fit into the memory that is free; warn of one that may not.
 
     Args:
         data: gives the batches.
         learner: compiled, with its optimizer built.
         replicas: that share each batch, each with a memory of its own on GPUs.
+        kept: bytes of the machine's memory that examples will take meanwhile.
 
     Raises:
         SpecError: the step cannot fit.
@@ -61,6 +62,8 @@ def refuse_too_large(data: Data, learner: Learner, replicas: int = 1) -> None:
     free, where = free_memory()
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     memories = replicas if on_gpu else 1
+    if kept and not on_gpu:
+        free, where = free - kept, f"{where}, beside {in_words(kept)} of examples that stay in memory (cache_mb),"
     if rough_need(learner.model, data.batch_size) / memories < NEAR * free:
         return
     need = step_need(data, learner) / memories

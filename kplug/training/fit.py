@@ -222,12 +222,13 @@ def prepare(plan: Plan, stage: Stage, rebuild: Rebuild, is_new: bool = False) ->
     chosen = auto.choose(stage, hardware, learner.model, data.steps, data.batch_size) | {"precision": policy}
     names = reported_names(data, learner, epoch_evaluators(data, learner))
     monitor = best_metric(stage.spec, names, learner.best)
+    is_read_often = sum(each.epochs for each in plan.stages) > 1
     if stage.epochs:
         auto.refuse_crash(stage, hardware, learner.model, data.batch_size)
-        refuse_too_large(data, learner, hardware.replicas)
+        refuse_too_large(data, learner, hardware.replicas, data.bytes_to_keep if is_read_often else 0)
         if "validation" in data.splits:
             refuse_large_evaluation(data, learner, "validation")
-    if sum(each.epochs for each in plan.stages) > 1:
+    if is_read_often:
         read_ahead(data)
     return PreparedStage(plan, stage, data, learner, info, chosen, monitor)
 
