@@ -246,7 +246,7 @@ def gives(*names: str) -> Callable[[F], F]:
 
     Args:
         names: of a sampler, the columns of its `Table`, which join each batch; of a task, the outputs of its main
-            endpoint.
+            endpoint, one in braces by the parameter that names it: "{answer}".
     """
     return lambda function: _marked(function, gives=names)
 

@@ -151,7 +151,8 @@ def test_the_group_of_a_source_is_not_cut():
 
 
 def test_any_column_is_a_group():
-    trained, held, _ = of_validation(spec("{share: 0.2, by: site}"), "site")
+    loose = "{type: recordings, grouped: false}"
+    trained, held, _ = of_validation(spec("{share: 0.2, by: site}", loose), "site")
     assert len(trained) == len(held) == 1
     trained, held, _ = of_validation(spec("{share: 0.15, by: label}", "digits"), "label")
     assert not trained & held and len(held) in (1, 2)
@@ -173,6 +174,16 @@ def test_a_share_written_out_is_the_number():
     ("validation", "source", "said"),
     [
         ("{fold: 0, of: 11}", "recordings", "6:15: data.validation: train has 10 groups of 'recording', which cannot"),
+        (
+            "{share: 0.2, by: site}",
+            "recordings",
+            "data.validation.by: it cuts groups of the source, whose 'recording'",
+        ),
+        (
+            "{fold: 0, of: 2, by: site}",
+            "recordings",
+            "write by: recording, or a column that has one value for",
+        ),
         ("{fold: 0, of: 3, by: site}", "recordings", "train has 2 groups of 'site', which cannot be cut into 3 parts"),
         ("{fold: 0, of: 61}", "{type: recordings, grouped: false}", "train has 60 examples, which cannot be cut"),
         ("{share: 0.1, by: sight}", "recordings", "data.validation.by: no column named 'sight'; did you mean 'site'?"),
@@ -216,8 +227,9 @@ def test_folds_of_a_search_take_the_group_of_the_spec():
     assert list(repeats_of(searched("0.1", 2))) == [{"data.validation": {"fold": n, "of": 2}} for n in range(2)]
     changes = list(repeats_of(searched("{share: 0.1, by: site}", 2)))
     assert changes == [{"data.validation": {"fold": n, "of": 2, "by": "site"}} for n in range(2)]
+    loose = "{type: recordings, grouped: false}"
     for change in changes:
-        trained, held, _ = of_validation(searched("{share: 0.1, by: site}", 2).at(change), "site")
+        trained, held, _ = of_validation(searched("{share: 0.1, by: site}", 2, loose).at(change), "site")
         assert len(trained) == len(held) == 1
     with pytest.raises(kplug.SpecError, match=r"search.repeats.folds: 'label' has 10 classes, which cannot be cut"):
         searched("{share: 0.1, by: label}", 11, "digits")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kplug import Columns, DataInfo, Field, Learner, Sampler, Signature, Source, SpecError, Split, Task, hookimpl
+from kplug import Columns, DataInfo, Field, Learner, Sampler, Signature, Source, SpecError, Split, Task, gives, hookimpl
 from kplug.kinds import Count, Seed
 from kplug.testing import check, plugged
 
@@ -80,6 +80,17 @@ def telling(data: DataInfo, flaw: str = "none") -> Task:
     signature = Signature(serve, {"image": data.codecs["image"]}, {"scores": Field((3,), "float32", "of each class")})
     served = {} if flaw in ("nothing", "scalar") else {"classify": signature}
     return Learner(model, prepare, served, {"dense": dense})
+
+
+@gives("guess")
+def promising(data: DataInfo) -> Task:
+    """Tell which class a picture shows, as an output that it says it has."""
+    return telling(data)
+
+
+def test_a_task_has_the_outputs_that_it_says():
+    with pytest.raises(AssertionError, match="outputs of the main endpoint; it has scores, and no guess"):
+        check(promising)
 
 
 def slow(*arguments):

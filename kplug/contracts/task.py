@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from kplug.model.weights import freeze
 from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec, loads
 from kplug.spec.build import build
+from kplug.spec.data_rules import field_of
+from kplug.spec.tree import Node
 from kplug.storage.run_directory import LAST
 from kplug.training.fit import prepare, resume, run_stages, train
 from kplug.training.plan import Plan
@@ -60,6 +62,7 @@ def check_task(subject: Subject) -> None:
     _check_defaults(subject, data)
     learner = _learner(data)
     _check_learner(learner)
+    _check_outputs(subject.component.gives, data.spec["task"], learner)
     _check_prepare(data, learner)
     with tempfile.TemporaryDirectory() as folder:
         run, learner, moved = _check_training(data, Path(folder, "run"))
@@ -257,6 +260,15 @@ def _check_half_precision(data: Data, moved: Mapping[int, float]) -> None:
 
 
 # --- serve ---------------------------------------------------------------------------------------------------------
+
+
+def _check_outputs(gives: Sequence[str] | None, task: Node, learner: Learner) -> None:
+    """Demand that the main endpoint has the outputs of `@gives`, which `kplug check` believes."""
+    wanted = {field_of(name, task.arguments) for name in gives or ()}
+    answered = learner.serve[next(iter(learner.serve))].outputs if learner.serve else {}
+    lost = wanted - set(answered)
+    found = f"it has {listed(answered) or 'none'}, and no {listed(sorted(lost))}"
+    demand(not lost, f"@gives names outputs of the main endpoint; {found}")
 
 
 def _check_serve(run: Run, data: Data, learner: Learner) -> None:

@@ -32,7 +32,7 @@ def validating(spec: Spec, split: Split, given: Iterable[str]) -> np.ndarray | N
         given: the splits of the source.
 
     Raises:
-        SpecError: there is no such column, or there are fewer groups than parts.
+        SpecError: there is no such column, it cuts groups of the source, or there are fewer groups than parts.
     """
     wanted = plain(spec[HERE])
     if "validation" in given:
@@ -50,8 +50,22 @@ def validating(spec: Spec, split: Split, given: Iterable[str]) -> np.ndarray | N
         what = "examples" if by is None else f"groups of '{by}'"
         raise spec.error(HERE, f"train has {count} {what}, which cannot be cut into {parts} parts")
     if "fold" in wanted:
-        return stable_folds(keys, parts, whole=by is not None) == wanted["fold"]
-    return stable_share(keys, wanted["share"], whole=by is not None)
+        chosen = stable_folds(keys, parts, whole=by is not None) == wanted["fold"]
+    else:
+        chosen = stable_share(keys, wanted["share"], whole=by is not None)
+    _refuse_cut(spec, split, chosen)
+    return chosen
+
+
+def _refuse_cut(spec: Spec, split: Split, chosen: np.ndarray) -> None:
+    """Refuse rows chosen by a column that cuts a group of the source, which another column says."""
+    if split.group is None:
+        return
+    groups = np.array(_keys_at(spec, split.columns, split.group))
+    if both := sorted({*groups[chosen]} & {*groups[~chosen]}):
+        what = f"it cuts groups of the source, whose '{split.group}' says which rows belong together: {listed(both)}"
+        instead = f"write by: {split.group}, or a column that has one value for all rows of a {split.group}"
+        raise spec.error(f"{HERE}.by", f"{what}; {instead}")
 
 
 def row_keys(columns: Columns) -> list[str]:

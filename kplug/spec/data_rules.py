@@ -31,8 +31,9 @@ def check_against_data(root: Node, problems: Problems) -> None:
 def _check_answers(root: Node, problems: Problems) -> None:
     """Note evaluators that look at outputs which the task is marked not to give."""
     task = root.arguments["task"]
-    answered = task.component.gives
-    for node in nodes(root) if answered is not None else ():
+    said = task.component.gives
+    answered = [field_of(name, task.arguments) for name in said or ()]
+    for node in nodes(root) if said is not None else ():
         for name in node.component.needs if node.component.kind and node.component.kind.name == "evaluator" else ():
             if name not in answered:
                 known = f"{did_you_mean(name, answered)} (outputs: {listed(answered) or 'none'})"

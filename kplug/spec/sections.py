@@ -56,7 +56,8 @@ class ShareSection:
     Args:
         share: of the examples; exact to within one group.
         by: the column that says which examples belong together (a patient, a recording; the label: classes that
-            training never sees), of which none is cut; null: the group that the source names, else each by itself.
+            training never sees), of which none is cut, nor any of the group that the source names; null: that group,
+            else each by itself.
     """
 
     share: Fraction

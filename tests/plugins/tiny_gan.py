@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from kplug import Architecture, Count, DataInfo, Evaluator, FieldName, Optimizer, Sees, Task, call, hookimpl
+from kplug import Architecture, Count, DataInfo, Evaluator, FieldName, Optimizer, Sees, Task, call, gives, hookimpl
 
 kplug_api = 2
 
@@ -12,6 +12,7 @@ def components():
     return [gan, spread]
 
 
+@gives("{image}")
 def gan(
     data: DataInfo,
     generator: Architecture,
