@@ -216,10 +216,10 @@ from kplug.model import machine, memory
 
 prepare = kplug.training.fit.prepare
 
-def prepare_with_little(*arguments):
+def prepare_with_little(*arguments, **more):
     most = machine.kilobytes(Path("/proc/self/status"), "VmSize") + 2e9
     resource.setrlimit(resource.RLIMIT_AS, (int(most), -1))
-    return prepare(*arguments)
+    return prepare(*arguments, **more)
 
 kplug.training.fit.prepare = prepare_with_little
 BLIND
