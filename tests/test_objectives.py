@@ -28,7 +28,7 @@ def asked_about(folder):
     """A table of pictures with a coloured shape, two questions to each, and their answers."""
     from PIL import Image, ImageDraw
 
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     rng, lines = np.random.default_rng(0), ["picture,question,answer"]
     for number in range(60):
         colour, shape = rng.choice(["red", "green", "blue"]), rng.choice(["square", "disc"])
@@ -136,6 +136,7 @@ def site(tmp_path):
     (info / "entry_points.txt").write_text("[kplug]\n" + "".join(f"{name} = {name}\n" for name in NAMES))
     for name in NAMES:
         (tmp_path / f"{name}.yaml").write_text((PLUGINS / f"{name}.yaml").read_text())
+    asked_about(tmp_path)
     return tmp_path
 
 
