@@ -258,7 +258,8 @@ def in_terms_of_format_1(kept: Spec, spec: Spec) -> Spec:
     values = {"data.features": plain(kept["data.features"])}
     if spec["fit.best"] == "auto":
         values["fit.best"] = plain(kept["fit.best"])
-    return spec.at(values).absolute()
+    # features are those that were kept and no others, as when the kept spec itself is read
+    return replace(spec, written=replace(spec.written, kept=True)).at(values).absolute()
 
 
 def _overrides(values: Mapping[str, Any]) -> dict[Path, tuple[Any, str]]:
