@@ -51,7 +51,11 @@ from kplug.kinds import (
     canonical,
     gives,
     known,
+    leaves_behind,
+    mixes,
+    moves,
     needs,
+    recolours,
     rule,
 )
 from kplug.records import (
@@ -62,6 +66,7 @@ from kplug.records import (
     Evaluation,
     Field,
     FitInfo,
+    Geometry,
     Learner,
     Needs,
     Proposal,

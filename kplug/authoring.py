@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from kplug.console import load_tensorflow as load_tensorflow
     from kplug.console import log as log
     from kplug.data.augment import views as views
+    from kplug.data.geometry import mix as mix
+    from kplug.data.geometry import move as move
+    from kplug.data.geometry import move_boxes as move_boxes
+    from kplug.data.geometry import move_points as move_points
+    from kplug.data.geometry import place as place
+    from kplug.data.geometry import place_back as place_back
+    from kplug.data.geometry import place_pixels as place_pixels
+    from kplug.data.geometry import place_pixels_back as place_pixels_back
+    from kplug.data.geometry import warp as warp
     from kplug.data.raw import read as read
     from kplug.data.splits import choose_rows as choose_rows
+    from kplug.data.tiling import tiled as tiled
     from kplug.inference.run import open_run as open_run
     from kplug.model.class_weights import class_weight_vector as class_weight_vector
     from kplug.model.class_weights import example_weights as example_weights
@@ -72,12 +82,20 @@ _PLACES = {
     "load_tensorflow": "kplug.console",
     "log": "kplug.console",
     "metrics_argument": "kplug.model.scores",
+    "mix": "kplug.data.geometry",
+    "move": "kplug.data.geometry",
+    "move_boxes": "kplug.data.geometry",
+    "move_points": "kplug.data.geometry",
     "names_as_if_alone": "kplug.model.trained_part",
     "Network": "kplug.model.network",
     "open_run": "kplug.inference.run",
     "outputs_of": "kplug.model.graph",
     "outputs_of_classes": "kplug.model.scores",
     "own_variables": "kplug.model.patches",
+    "place": "kplug.data.geometry",
+    "place_back": "kplug.data.geometry",
+    "place_pixels": "kplug.data.geometry",
+    "place_pixels_back": "kplug.data.geometry",
     "Processes": "kplug.tuning.local_executor",
     "ranked": "kplug.model.scores",
     "read": "kplug.data.raw",
@@ -88,7 +106,9 @@ _PLACES = {
     "Stepped": "kplug.model.stepped",
     "steps_of": "kplug.model.patches",
     "Targets": "kplug.model.scores",
+    "tiled": "kplug.data.tiling",
     "views": "kplug.data.augment",
+    "warp": "kplug.data.geometry",
 }
 
 

@@ -261,6 +261,61 @@ def needs(*names: str) -> Callable[[F], F]:
     return lambda function: _marked(function, needs=names)
 
 
+@dataclass(frozen=True)
+class Effect:
+    """The effect of an augmentation on the fields of an example.
+
+    Args:
+        does: moves (pixels to other places), recolours (values of pixels alone, where they are), mixes (examples), or
+            leaves_behind (what lives in a picture).
+        fill: of one that moves, how places outside of the picture are filled; in braces the parameter that says it.
+        size: of one that moves, the parameter that may give pictures another size; "" where none does.
+        parts: of one that mixes, it takes parts of another picture in place of a share of each pixel.
+        because: of one that leaves something behind, why that cannot be otherwise.
+    """
+
+    does: str
+    fill: str = "constant"
+    size: str = ""
+    parts: bool = False
+    because: str = ""
+
+
+def moves(fill: str = "constant", size: str = "") -> Callable[[F], F]:
+    """Mark an augmentation that moves pictures by `kplug.authoring.move`, with whatever lives in them.
+
+    Args:
+        fill: what places outside of the picture show: constant, nearest, reflect or wrap; one in braces is the
+            parameter that says it: "{fill_mode}". What shows objects a second time is refused beside boxes and the
+            like.
+        size: the parameter that may give pictures another size: "{size}"; training then sees `DataInfo.trained`.
+    """
+    return lambda function: _marked(function, effect=Effect("moves", fill, size))
+
+
+def recolours(function: F) -> F:
+    """Mark an augmentation that changes values of pixels and moves nothing: all that lives in a picture stays true."""
+    return _marked(function, effect=Effect("recolours"))
+
+
+def mixes(parts: bool = False) -> Callable[[F], F]:
+    """Mark an augmentation that mixes examples by `kplug.authoring.mix`, all fields of them.
+
+    Args:
+        parts: it takes parts of another picture; without it, a share of each pixel.
+    """
+    return lambda function: _marked(function, effect=Effect("mixes", parts=parts))
+
+
+def leaves_behind(because: str) -> Callable[[F], F]:
+    """Mark an augmentation of pictures alone: it is refused beside what lives in one.
+
+    Args:
+        because: the reason why nothing can follow the picture: "it ...".
+    """
+    return lambda function: _marked(function, effect=Effect("leaves_behind", because=because))
+
+
 def by_epochs(function: F) -> F:
     """Mark an oracle that compares trials at equal epoch counts (Hyperband): all trials must have as many epochs."""
     return _marked(function, by_epochs=True)

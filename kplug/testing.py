@@ -28,6 +28,7 @@ from kplug.console import load_tensorflow
 from kplug.contracts import tiny  # noqa: F401  the plugin of tiny sources: `plugged(tiny)`
 from kplug.contracts.plugged import TESTED, TINY, Functions, knowing, plugged  # noqa: F401  offered from here too
 from kplug.contracts.tiny import tiny_columns, tiny_files, tiny_given, tiny_info, tiny_labels, tiny_pictures
+from kplug.contracts.tiny_in_pictures import tiny_clips, tiny_masks, tiny_objects
 from kplug.hookspecs import hookimpl  # noqa: F401
 from kplug.spec.component import BadComponent, Component, read_component  # noqa: F401
 from kplug.spec.plugins import HEAVY, Host, Plugin, host, using  # noqa: F401
@@ -37,11 +38,14 @@ __all__ = [
     "check_plugin",
     "no_tensorflow",
     "plugged",
+    "tiny_clips",
     "tiny_columns",
     "tiny_files",
     "tiny_given",
     "tiny_info",
     "tiny_labels",
+    "tiny_masks",
+    "tiny_objects",
     "tiny_pictures",
 ]
 

@@ -174,6 +174,8 @@ def ruled(data, problem):
     """True where what is wrong is the rule of a component, which says so at the component or inside it."""
     if "the source has no field" in problem.message:
         return True
+    if problem.path[:2] == ("data", "augment") and ("in a picture" in problem.message or "mixes" in problem.message):
+        return True  # it cannot stand beside the features that were drawn
     if problem.path == ("fit", "epochs") and "search" in data:  # its trials are to report something
         return data["fit"]["epochs"] == 0
     names = {c.name for c in host().registry.components if c.rules}

@@ -9,9 +9,11 @@ from scipy import stats
 import kplug
 from kplug.default_plugins.images import aug_mix, operations, policies, rand_augment, trivial_augment
 from kplug.default_plugins.images.operations import Operation, Outside
-from kplug.testing import check, no_tensorflow
+from kplug.testing import check, no_tensorflow, tiny_info
 
 POLICIES = (rand_augment, trivial_augment, aug_mix)
+DATA = tiny_info()
+MADE = (lambda: rand_augment(DATA), lambda: trivial_augment(DATA), aug_mix)
 SEED = tf.constant([3, 14], tf.int32)
 UNLIKELY = 1e-4  # the seed is fixed: a right sampler that falls below would do so for ever, and never by chance
 ENHANCEMENTS = ("color", "contrast", "brightness", "sharpness")
@@ -179,14 +181,14 @@ def test_rand_augment_draws_its_14_operations_and_signs_evenly(magnitude):
         for name, several in amounts.items()
         for amount in several
     ]
-    images = drawn(rand_augment(operations=1, magnitude=magnitude), image, 4000)
+    images = drawn(rand_augment(DATA, operations=1, magnitude=magnitude), image, 4000)
     assert shares_fit(images, expected) > UNLIKELY
 
 
 def test_rand_augment_at_magnitude_0_keeps_all_but_two_operations_out():
     image = picture((20, 20), values=(40, 200))
     expected = [(image, 12 / 14), *((with_pillow(name, image), 1 / 14) for name in ("auto_contrast", "equalize"))]
-    assert shares_fit(drawn(rand_augment(operations=1, magnitude=0), image, 2000), expected, within=0) > UNLIKELY
+    assert shares_fit(drawn(rand_augment(DATA, operations=1, magnitude=0), image, 2000), expected, within=0) > UNLIKELY
 
 
 @pytest.mark.slow
@@ -198,7 +200,7 @@ def test_trivial_augment_draws_operations_strengths_and_signs_evenly():
         for name, several in trivial_augment_amounts(step).items()
         for amount in several
     ]
-    assert shares_fit(drawn(trivial_augment(), image, 8000), expected, within=0.02) > UNLIKELY
+    assert shares_fit(drawn(trivial_augment(DATA), image, 8000), expected, within=0.02) > UNLIKELY
 
 
 # --- draws, seen through operations that write down what was drawn -------------------------------------------------
@@ -215,7 +217,7 @@ def test_each_operation_of_a_picture_is_drawn_anew():
     def write(image, number, _):
         return image * 14 + tf.cast(number, tf.uint8)
 
-    policy = policies.draw_operations(recorders(14, write), lambda uniform: uniform, count=2)
+    policy = policies.draw_operations(DATA, recorders(14, write), lambda uniform: uniform, count=2)
     pairs = drawn(policy, np.zeros((1, 1, 1), np.uint8), 6000).ravel()
     counts = np.bincount(pairs, minlength=196)
     assert len(counts) == 196 and stats.chisquare(counts).pvalue > UNLIKELY
@@ -227,7 +229,7 @@ def test_choice_strength_and_sign_are_drawn_apart():
         cell = (number * 8 + tf.cast(strength * 8, tf.int32)) * 2 + tf.cast(sign > 0, tf.int32)
         return tf.fill(image.shape, tf.cast(cell, tf.uint8))
 
-    policy = policies.draw_operations(recorders(14, write), lambda uniform: uniform, count=1)
+    policy = policies.draw_operations(DATA, recorders(14, write), lambda uniform: uniform, count=1)
     counts = np.bincount(drawn(policy, np.zeros((1, 1, 1), np.uint8), 8000).ravel(), minlength=224)
     assert len(counts) == 224 and stats.chisquare(counts).pvalue > UNLIKELY
 
@@ -295,7 +297,7 @@ def test_the_contract(policy, shape):
     check(policy, shape)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", MADE, ids=[policy.__name__ for policy in POLICIES])
 def test_a_picture_does_not_depend_on_its_batch_and_other_fields_pass(policy):
     images = np.stack([picture(seed=n) for n in range(8)])
     batch = {"image": tf.constant(images), "label": tf.range(8)}
@@ -313,7 +315,7 @@ def test_only_the_chosen_operation_is_computed():
     def note(image, number, _):
         return tf.numpy_function(lambda x: (ran.append(number), x)[1], [image], tf.uint8)
 
-    policy = policies.draw_operations(recorders(14, note), lambda uniform: uniform, count=2)
+    policy = policies.draw_operations(DATA, recorders(14, note), lambda uniform: uniform, count=2)
     drawn(policy, np.zeros((4, 4, 1), np.uint8), 300, batch=100)
     assert len(ran) == 600 and len(set(ran)) == 14
 

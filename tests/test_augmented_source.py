@@ -40,7 +40,7 @@ def pictures(split, rows, parallel=None):
 
 
 def changed(seed=0, splits=("test",)):
-    return augmented(digits(), [random_rotation(), random_brightness()], list(splits), seed)
+    return augmented(digits(), [random_rotation, lambda data: random_brightness()], list(splits), seed)
 
 
 def test_the_contract():
@@ -65,7 +65,7 @@ def test_a_row_is_the_same_picture_in_any_order_and_batch():
 def test_an_evaluation_sees_the_same_pictures_whatever_its_batches(batch_size):
     data = open_data(spec().at({"data.evaluate_with.batch_size": batch_size}))
     seen = np.concatenate([batch["image"] for batch in data.examples("test").as_numpy_iterator()])
-    alone = augmented(digits(), [random_rotation()], ["test"], 0)["test"]
+    alone = augmented(digits(), [random_rotation], ["test"], 0)["test"]
     np.testing.assert_array_equal(seen, pictures(alone, range(len(alone))))
 
 
@@ -85,7 +85,7 @@ def test_each_row_draws_by_itself():
     plain = np.stack(pictures(digits()["test"], range(200)))
     mirrored = []
     for seed in range(2):
-        split = augmented(digits(), [random_flip()], ["test"], seed)["test"]
+        split = augmented(digits(), [random_flip], ["test"], seed)["test"]
         found = np.stack(pictures(split, range(200)))
         mirrored.append((found == plain[:, :, ::-1]).all((1, 2, 3)))
         assert (mirrored[-1] | (found == plain).all((1, 2, 3))).all()
@@ -95,9 +95,9 @@ def test_each_row_draws_by_itself():
 
 def test_other_splits_are_untouched():
     of = digits()
-    found = augmented(of, [random_rotation()], ["test"], 0)
+    found = augmented(of, [random_rotation], ["test"], 0)
     assert found["train"] is of["train"] and found["test"] is not of["test"]
-    found = augmented(of, [random_rotation()], ["train"], 0)
+    found = augmented(of, [random_rotation], ["train"], 0)
     assert found["test"] is of["test"] and found["train"] is not of["train"]
 
 
@@ -105,7 +105,7 @@ def test_files_of_several_sizes():
     """They are changed as they are, before they are brought to one size."""
     of = tiny.tiny_files()
     before = [tf.io.decode_png(file).numpy() for file in pictures(of["test"], range(13))]
-    found = pictures(augmented(of, [random_flip()], ["test"], 0)["test"], range(13))
+    found = pictures(augmented(of, [random_flip], ["test"], 0)["test"], range(13))
     assert len({picture.shape for picture in found}) > 1
     is_mirrored = [(a != b).any() for a, b in zip(before, found, strict=True)]
     for old, new, flipped in zip(before, found, is_mirrored, strict=True):
@@ -170,7 +170,7 @@ def test_an_augmentation_that_needs_one_size():
     with pytest.raises(
         SpecError, match=r"augment.0 works on pictures of one known size, and those of this source differ"
     ):
-        augmented(tiny.tiny_files(), [random_crop()], ["test"], 0)
+        augmented(tiny.tiny_files(), [random_crop], ["test"], 0)
 
 
 def test_an_augmentation_that_needs_color():

@@ -56,6 +56,7 @@ def installed(tmp_path, monkeypatch):
 
 def test_there_is_a_page_of_each():
     kinds = {"architecture", "loss", "feature", "source", "sampler", "task", "evaluator", "command"}
+    kinds |= {"augmentation", "in_pictures"}
     assert {page.stem for page in WITH_PLUGIN} == kinds
     index = next(page for page in PAGES if page.stem == "README").read_text()
     assert all(f"]({kind}.md)" in index for kind in kinds)

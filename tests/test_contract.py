@@ -83,6 +83,7 @@ SMALL = {
     "pretrained": {"name": "MobileNet", "weights": None, "width_multiplier": 0.25},
     "weighted": {"column": "weight"},
     "augmented": {"of": "digits", "augment": ["random_flip"]},
+    "tiles": {"of": "digits", "size": [4, 4]},
     "long_tail": {"of": "digits", "factor": 10.0},
     "transformer_block": {"heads": 1},
     "vit": {"width": 8, "depth": 1, "heads": 2, "patch": 4},

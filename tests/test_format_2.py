@@ -23,6 +23,7 @@ data:
   source: digits
 """
 IMAGE = {"type": "image", "size": None, "resize": "pad", "channels": None, "orientation": True, "window": None}
+IMAGE |= {"linked": None}
 
 
 @pytest.fixture(scope="module", autouse=True)

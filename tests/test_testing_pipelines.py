@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kplug import Augmentation, Columns, Sampler, Source, SpecError, Split
+from kplug import Augmentation, Columns, DataInfo, Geometry, Sampler, Source, SpecError, Split, moves, recolours
 from kplug.kinds import Known, known
-from kplug.testing import check, tiny_files, tiny_labels, tiny_pictures
+from kplug.testing import (
+    check,
+    tiny_clips,
+    tiny_files,
+    tiny_labels,
+    tiny_masks,
+    tiny_objects,
+    tiny_pictures,
+)
 
 
 def noise(flaw: str = "none") -> Augmentation:
@@ -134,6 +142,61 @@ def test_a_sampler_on_columns_of_its_own():
         check(of_cameras, camera="left")
 
 
+def mirrored(batch, names):
+    return batch | {name: tf.reverse(batch[name], [2]) for name in names if name in batch}
+
+
+@recolours
+def silent_mirror() -> Augmentation:
+    """Mirror pictures, and say that they are only recoloured."""
+    return lambda batch, seed: mirrored(batch, ["image"])
+
+
+@moves()
+def lonely_mirror() -> Augmentation:
+    """Mirror pictures and nothing that lives in them."""
+    return lambda batch, seed: mirrored(batch, ["image"])
+
+
+@moves()
+def half_mirror() -> Augmentation:
+    """Mirror pictures, masks and maps of objects, and leave boxes where they are."""
+    return lambda batch, seed: mirrored(batch, ["image", "mask", "objects"])
+
+
+@moves()
+def whole_mirror(data: DataInfo) -> Augmentation:
+    """Mirror pictures and all that lives in them."""
+    from kplug.authoring import move
+
+    def draw(count, size, seed):
+        width = tf.cast(size[1], tf.float32)
+        matrix = tf.reshape(tf.stack([-1.0, 0.0, width, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]), [1, 3, 3])
+        return Geometry(size, size, tf.tile(matrix, [count, 1, 1]), interpolation="nearest")
+
+    return lambda batch, seed: move(data, batch, seed, draw)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "message"),
+    [
+        (silent_mirror, "go the same way; this one recolours, and masks say too little of the pictures"),
+        (lonely_mirror, "go the same way; this one moves, and masks say too little of the pictures"),
+        (half_mirror, "a box is the smallest around what the picture shows of its object"),
+    ],
+)
+def test_what_leaves_behind_is_found(augmentation, message):
+    with pytest.raises(AssertionError, match=message):
+        check(augmentation)
+
+
+def test_a_whole_move():
+    check(whole_mirror)
+
+
+IN_PICTURES = [tiny_masks, tiny_objects, tiny_clips]
+
+
 def told(flaw: str):
     if flaw == "known":
         return ((4, 4, 3), ("a", "b"))
@@ -203,6 +266,6 @@ def test_source(flaw, message):
         check(pictures, flaw=flaw)
 
 
-@pytest.mark.parametrize("source", [pictures, tiny_pictures, tiny_labels, tiny_files])
+@pytest.mark.parametrize("source", [pictures, tiny_pictures, tiny_labels, tiny_files, *IN_PICTURES])
 def test_good_sources(source):
     check(source)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kplug.contracts.oracle import check_effect
 from kplug.contracts.subject import Subject, demand, finite, for_pictures, same
 from kplug.contracts.tiny import tiny_columns, tiny_info, tiny_pictures
 from kplug.data.augment import Augment, Batch
@@ -20,6 +21,7 @@ from kplug.spec.features import known_of_source
 from kplug.spec.tree import plain
 
 PICTURE = (32, 32, 3)
+SCENE = (144, 144)  # pixels, so that the tip of a turned rectangle, which no pixel shows, is little of it
 STEPS, BATCH, SINGLE = 3, 5, 1
 LOADED = 8  # rows of a split that are loaded
 EPOCHS = 4
@@ -46,6 +48,7 @@ def check_augmentation(subject: Subject) -> None:
     )
     for augmented in _augmented(augment, batches, range(STEPS), SINGLE):
         _check_batch(augmented, shape, SINGLE)
+    check_effect(subject, SCENE, shape[2])
 
 
 def _batches(shape: tuple[int, ...]) -> Batch:
@@ -232,7 +235,9 @@ def _check_columns(name: str, split: Split) -> None:
 
 def _check_labels(name: str, split: Split) -> None:
     for field, told in split.facts.items():
-        if "classes" not in told or field not in split.columns:
+        feature = plain(split.features.get(field, "label"))
+        is_label = (feature["type"] if isinstance(feature, dict) else feature) == "label"
+        if "classes" not in told or field not in split.columns or not is_label:
             continue
         labels, count = np.asarray(split.columns[field]), len(told["classes"])
         are_numbers = labels.ndim == 1 and labels.dtype.kind in "iu" and labels.min() >= -1 and labels.max() < count

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from kplug.contracts.tiny_in_pictures import tiny_clips, tiny_masks, tiny_objects
 from kplug.hookspecs import hookimpl
 from kplug.kinds import Count, Seed, Size, Source
 from kplug.records import Columns, DataInfo, Field, FitInfo, Rebuild, SearchInfo, Split
@@ -25,7 +26,7 @@ PICTURES = {"image": "image", "label": "label"}
 
 @hookimpl
 def components() -> list[Any]:
-    return [tiny_pictures, tiny_labels, tiny_files]
+    return [tiny_pictures, tiny_labels, tiny_files, tiny_masks, tiny_objects, tiny_clips]
 
 
 # --- sources -------------------------------------------------------------------------------------------------------

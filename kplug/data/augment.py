@@ -7,17 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from kplug.data.features import derive, derived
 from kplug.records import Codec, DataInfo
 
 Batch = dict[str, Any]
 Augment = Callable[[Batch, Any], Batch]
 
 fold_in = tf.random.experimental.stateless_fold_in
-
-
-def mend_of(codecs: Mapping[str, Codec]) -> dict[str, Callable[[Any], Any]]:
-    """Field to the function that brings what an augmentation made of it back into its form."""
-    return {name: codec.mend for name, codec in codecs.items() if codec.mends}
 
 
 def views(info: DataInfo, batch: Batch, augmentations: Sequence[Augment], seed: Any, count: int) -> list[Batch]:
@@ -30,22 +26,23 @@ def views(info: DataInfo, batch: Batch, augmentations: Sequence[Augment], seed: 
         seed: that of `Learner.prepare`, integers `[2]`.
         count: how many views.
     """
-    mend = mend_of(info.codecs)
-    return [augment(batch, augmentations, fold_in(seed, number), mend) for number in range(count)]
+    return [augment(batch, augmentations, fold_in(seed, number), info.codecs) for number in range(count)]
 
 
-def augment(
-    batch: Batch, augmentations: Sequence[Augment], seed: Any, mend: Mapping[str, Callable[[Any], Any]]
-) -> Batch:
+def augment(batch: Batch, augmentations: Sequence[Augment], seed: Any, codecs: Mapping[str, Codec]) -> Batch:
     """Apply augmentations in their order; after each, what changed is brought back into the form of its field.
+
+    Fields that are taken from others are made anew after the last one.
 
     Args:
         batch: arrays `[batch, ...]` by name.
         augmentations: each has a seed of its own, folded from `seed` and its position.
         seed: integers `[2]`.
-        mend: name to the function that does so, `Codec.mend`: pixels are rounded to uint8.
+        codecs: of the fields; `Codec.mend` brings back, so that pixels are rounded to uint8.
     """
     for position, augmentation in enumerate(augmentations):
         batch = augmentation(batch, fold_in(seed, position))
-        batch = batch | {name: again(batch[name]) for name, again in mend.items()}
+        batch = batch | {name: codec.mend(batch[name]) for name, codec in codecs.items() if codec.mends}
+    for name in derived(codecs) if augmentations else ():
+        batch = batch | derive(name, codecs, batch)
     return batch

@@ -9,8 +9,8 @@ from typing import Any
 import tensorflow as tf
 
 from kplug.data.staging import as_raised, placed
-from kplug.data.values import readable_column
-from kplug.errors import SpecError, did_you_mean, listed
+from kplug.data.values import owner, readable_column
+from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.records import Codec, DataInfo, Field, Split
 from kplug.spec import Spec
 from kplug.spec.build import build
@@ -33,16 +33,69 @@ def loader(split: Split, codecs: Mapping[str, Codec]) -> Callable[[Any], dict[st
         if name in split.columns.numeric or name in codecs
     }
 
-    read = {name: placed(codec.read, (*HERE, name)) for name, codec in codecs.items()}
-
     def load(row: Any) -> dict[str, Any]:
         values = dict(split.load(row)) | {name: tf.gather(column, row) for name, column in columns.items()}
-        found: dict[str, Any] = {}
-        for name, value in values.items():
-            found |= {name: value} if name not in codecs else arrays_of(name, read[name](value))
-        return found
+        return read_fields(values, codecs)
 
     return load
+
+
+def read_fields(values: Mapping[str, Any], codecs: Mapping[str, Codec]) -> dict[str, Any]:
+    """The arrays of an example by the names of a batch; pictures first, since others are placed as they are.
+
+    Args:
+        values: of one example, or of many where all codecs take batches, by field, as a source or a person gives them.
+        codecs: of the fields; what has none is left as it is.
+    """
+    given: dict[str, Any] = {}
+    for array, value in values.items():
+        name = owner(array, codecs)
+        given.setdefault(name, {})[array[len(name) + 1 :]] = value
+    inhabited = {codec.frame for codec in codecs.values() if codec.in_frame}
+    found: dict[str, Any] = {}
+    for name in sorted(given, key=lambda name: name in codecs and codecs[name].in_frame):
+        value = given[name][""] if set(given[name]) == {""} else given[name]
+        found |= _read_field(name, value, codecs, found, name in inhabited)
+    for name in derived(codecs):
+        found |= derive(name, codecs, found, is_one=True)
+    return found
+
+
+def derived(codecs: Mapping[str, Codec]) -> list[str]:
+    """The fields that are taken from others, which no source gives."""
+    return [name for name, codec in codecs.items() if codec.of is not None]
+
+
+def _read_field(
+    name: str, value: Any, codecs: Mapping[str, Codec], read: Mapping[str, Any], is_inhabited: bool
+) -> dict[str, Any]:
+    if name not in codecs:
+        return {name: value}
+    codec = codecs[name]
+    if codec.in_frame:
+        call = placed(codec.read_in, (*HERE, name))
+        return arrays_of(name, call(value, read[placement_name(codec.frame)]))
+    if not is_inhabited:
+        return arrays_of(name, placed(codec.read, (*HERE, name))(value))
+    picture, placement = placed(codec.read_placed, (*HERE, name))(value)
+    return arrays_of(name, picture) | {placement_name(name): placement}
+
+
+def placement_name(frame: str | None) -> str:
+    """The array of a batch that says how a picture was placed."""
+    return f"{frame}_placement"
+
+
+def derive(name: str, codecs: Mapping[str, Codec], arrays: Mapping[str, Any], is_one: bool = False) -> dict[str, Any]:
+    """The arrays of a field that is taken from another one, of a batch, or of one example."""
+    codec = codecs[name]
+    assert codec.of is not None
+    own = {suffix: f"{codec.of}_{suffix}" if suffix else codec.of for suffix in codecs[codec.of].arrays}
+    given = {suffix: arrays[array] for suffix, array in own.items()}
+    if not is_one:
+        return arrays_of(name, codec.derive(given))
+    found = codec.derive({suffix: value[tf.newaxis] for suffix, value in given.items()})
+    return arrays_of(name, {suffix: value[0] for suffix, value in found.items()})
 
 
 def arrays_of(name: str, read: Any) -> dict[str, Any]:
@@ -63,25 +116,67 @@ def describe(spec: Spec, splits: Mapping[str, Split]) -> DataInfo:
     whole = spec.with_features(train.features)
     nodes = whole["data.features"]
     given = _given(whole, train)
+    made = {name: build(whole, node) for name, node in nodes.items()}
     for name in nodes:
-        if name not in given:
+        if name not in given and getattr(made[name], "of", None) is None:
             raise whole.error((*HERE, name), f"the source gives no field '{name}'{did_you_mean(name, given)}")
-    codecs, facts = {}, {}
-    for name, node in nodes.items():
-        codec = build(whole, node)
+    for name, codec in made.items():
         if not isinstance(codec, Codec):
-            raise TypeError(f"feature '{node.name}' returned {type(codec).__name__}, not a Codec")
+            raise TypeError(f"feature '{nodes[name].name}' returned {type(codec).__name__}, not a Codec")
+    codecs: dict[str, Codec] = {}
+    facts: dict[str, Any] = {}
+    for name in sorted(nodes, key=lambda name: (made[name].in_frame, made[name].of is not None)):
         try:
-            facts[name] = codec.learn(name, splits)
+            facts[name] = _learnt(name, made[name], splits, codecs, facts)
         except SpecError as error:
-            problems = [p if p.where else whole.problem((*node.path, *p.path), p.message) for p in error.problems]
+            problems = [
+                p if p.where else whole.problem((*nodes[name].path, *p.path), p.message) for p in error.problems
+            ]
             raise SpecError(problems) from error.__cause__
-        codecs[name] = codec.with_facts(facts[name])
+        codecs[name] = made[name].with_facts(facts[name])
+    codecs, facts = ({name: one[name] for name in nodes} for one in (codecs, facts))
     fields = _fields(whole, train, codecs)
     features = {name: plain(node) for name, node in nodes.items()}
     info = DataInfo(fields, features, facts, {name: len(split) for name, split in splits.items()}, codecs)
     label = label_of_task(spec["task"])
     return info if label is None else info.naming(label)
+
+
+def _learnt(
+    name: str, codec: Codec, splits: Mapping[str, Split], codecs: Mapping[str, Codec], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The facts of a field; of one that lives in a picture, which that is and its size among them.
+
+    Args:
+        name: of the field.
+        codec: of its feature, which knows nothing yet.
+        splits: of the source.
+        codecs: of the pictures, and of the fields that others are taken from.
+        facts: of the same.
+    """
+    if codec.linked is not None and not (codec.linked in codecs and codecs[codec.linked].is_frame):
+        raise SpecError([Problem(f"'{codec.linked}' is no picture that stands before it", ("linked",))])
+    if not codec.in_frame:
+        return codec.learn(name, splits)
+    frame = codec.frame or _only_frame(codecs)
+    if frame not in codecs or not codecs[frame].is_frame:
+        raise SpecError([Problem(f"'{frame}' is no field of pictures", ("frame",))])
+    size = list(codecs[frame].field.shape[-3:-1])
+    if codec.of is None:
+        return codec.learn(name, splits) | {"frame": frame, "size": size}
+    if codec.of not in codecs or codecs[codec.of].of is not None:
+        raise SpecError([Problem(f"there is no field '{codec.of}' to take them from", ("of",))])
+    return dict(facts[codec.of]) | {"frame": frame, "size": size}
+
+
+def _only_frame(codecs: Mapping[str, Codec]) -> str:
+    frames = [name for name, codec in codecs.items() if codec.is_frame]
+    if len(frames) != 1:
+        what = f"there are the pictures {listed(frames)}; say in which" if frames else "there is no picture for"
+        raise SpecError(
+            [Problem(f"{what} it lives", ("frame",))] if frames else "it lives in a picture, and there is none"
+        )
+    return frames[0]
 
 
 def _given(spec: Spec, split: Split) -> list[str]:

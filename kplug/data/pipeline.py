@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.augment import augment, fold_in, mend_of
+from kplug.data.augment import augment, fold_in
 from kplug.data.cache import lookup, read_whole, size_of_an_example, splits_that_fit
 from kplug.data.features import is_batched, loader
 from kplug.data.readable import PREPARING, READING
-from kplug.data.staging import mapped, placed
+from kplug.data.staging import as_raised, mapped, placed
 from kplug.data.tables import ALL, BatchSlices, Order, order_of, refuse_other_form, slices_of, whole_table
 from kplug.data.values import Arrays
 from kplug.errors import SpecError, listed
-from kplug.records import Columns, DataInfo, Learner, Split, Table
+from kplug.records import Columns, DataInfo, Field, Learner, Split, Table
 from kplug.spec import Spec
 from kplug.spec.build import build
+from kplug.spec.effects import refused_in, resizes
 
 # Batches, and the function that makes fields of one.
 Unread = tuple[tf.data.Dataset, Callable[[Any], dict[str, Any]]]
@@ -48,6 +49,22 @@ class Data:
     info: DataInfo
     kept: dict[str, Arrays] = field(default_factory=dict, repr=False, compare=False)
     asked: dict[str, deque[np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
+
+    def knowing_sizes(self) -> Data:
+        """The same, whose `info.trained` says what augmentations make of the sizes of fields."""
+        if not resizes(self.spec["data.augment"]):
+            return self
+        augmentations, codecs = self.augmentations, self.info.codecs
+        given = {name: tf.TensorSpec([None, *one.shape], one.dtype) for name, one in self.info.fields.items()}
+        with as_raised():
+            made = tf.function(lambda batch, seed: augment(batch, augmentations, seed, codecs), autograph=False)
+            found = made.get_concrete_function(given, tf.TensorSpec([2], tf.int32)).structured_outputs
+        resized = {
+            name: Field(tuple(found[name].shape[1:]), found[name].dtype.name)
+            for name, one in self.info.fields.items()
+            if tuple(found[name].shape[1:]) != one.shape
+        }
+        return replace(self, info=replace(self.info, resized=resized))
 
     @property
     def steps(self) -> int:
@@ -116,7 +133,7 @@ class Data:
                 step_seed = fold_in(step_seed, replica)
             fields = fields_of(batch)
             with tf.name_scope(PREPARING):
-                augmented = augment(fields, augmentations, step_seed, self.mend)
+                augmented = augment(fields, augmentations, step_seed, self.info.codecs)
                 return prepare(augmented, fold_in(step_seed, len(augmentations)), True)
 
         batches = mapped(batches.enumerate(), finish)
@@ -181,11 +198,6 @@ class Data:
         """The names of what a batch of an evaluation holds: the fields, and what its sampler gives."""
         return (*self.info.fields, *(self.spec["data.evaluate_with"].component.gives or ()))
 
-    @property
-    def mend(self) -> dict[str, Callable[[Any], Any]]:
-        """Field to the function that brings what an augmentation made of it back into its form."""
-        return mend_of(self.info.codecs)
-
     def split(self, name: str) -> Split:
         if name not in self.splits:
             raise SpecError(f"there is no split '{name}'; the source has {listed(self.splits)}")
@@ -194,6 +206,9 @@ class Data:
     @property
     def augmentations(self) -> list[Callable[..., Any]]:
         """The augmentations of the spec."""
+        found = refused_in(self.spec["data"], self.info.codecs)
+        if problems := [self.spec.problem(path, message) for path, message in found]:
+            raise SpecError(problems)
         made = build(self.spec, self.spec["data.augment"], {DataInfo: self.info})
         return [self._placed(change, ("data", "augment", position)) for position, change in enumerate(made)]
 

@@ -8,22 +8,24 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kplug.data.features import arrays_of
+from kplug.data.features import arrays_of, placement_name
 from kplug.data.readable import OF_DATA, SHOWN
 from kplug.data.values import Arrays
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Codec, DataInfo
+from kplug.records.geometry import PLACEMENT
 
 PARALLEL = 4  # values of one request read at once, which bounds the memory of a hostile one
 
 
-def read_rows(name: str, codec: Codec, values: Any) -> tuple[dict[str, Any], Any]:
+def read_rows(name: str, codec: Codec, values: Any, placed: bool = False) -> tuple[dict[str, Any], Any]:
     """Read a batch of raw values.
 
     Args:
         name: of the field.
         codec: reads one.
         values: `[b, ...]`; b may be 0.
+        placed: the placement of each picture is among the arrays.
 
     Returns:
         The arrays of the field by name, `[b, ...]`, and which are valid, bool `[b]`.
@@ -31,6 +33,8 @@ def read_rows(name: str, codec: Codec, values: Any) -> tuple[dict[str, Any], Any
     if codec.never_fails and codec.takes_batches:
         return arrays_of(name, codec.read(values)), tf.ones([tf.shape(values)[0]], tf.bool)
     specs = {key: tf.TensorSpec(array.shape, array.dtype) for key, array in fields_of(name, codec).items()}
+    if placed:
+        specs[placement_name(name)] = tf.TensorSpec([len(PLACEMENT)], tf.float32)
     return tf.map_fn(
         lambda value: _read_or_blank(name, codec, value, specs),
         values,
@@ -97,10 +101,17 @@ def fields_of(name: str, codec: Codec) -> dict[str, Any]:
 
 
 def _read_or_blank(name: str, codec: Codec, value: Any, specs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    place = placement_name(name)
+
     def read(value: Any) -> tuple[dict[str, Any], Any]:
-        return arrays_of(name, codec.read(value)), tf.constant(True)
+        if place not in specs:
+            return arrays_of(name, codec.read(value)), tf.constant(True)
+        picture, placement = codec.read_placed(value)
+        return arrays_of(name, picture) | {place: placement}, tf.constant(True)
 
     zeros = {key: tf.zeros([size or 0 for size in spec.shape], spec.dtype) for key, spec in specs.items()}
+    if place in zeros:  # a picture of one pixel
+        zeros[place] = tf.ones([len(PLACEMENT)])
     # a dataset is the one place in a graph where an error can be caught
     found = tf.data.Dataset.from_tensors(value).map(read).ignore_errors()
     return found.concatenate(tf.data.Dataset.from_tensors((zeros, tf.constant(False)))).take(1).get_single_element()

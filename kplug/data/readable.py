@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kplug.data.staging import as_raised
-from kplug.data.values import value_of
+from kplug.data.values import owner, value_of
 from kplug.errors import SpecError
 from kplug.records import Codec, Split
 
@@ -47,7 +47,7 @@ def unreadable(split: Split, codecs: Mapping[str, Codec], rows: Iterable[int], e
             if codec.never_fails and name in split.columns:
                 continue
             try:
-                codec.read(value_of(split, name, int(row)))
+                _read_alone(split, codecs, name, int(row))
             except OF_DATA as bad:
                 problems.append(f"{split.where(int(row))}: {name}: {codec.reason(bad)}")
         if len(problems) >= SHOWN:
@@ -55,6 +55,21 @@ def unreadable(split: Split, codecs: Mapping[str, Codec], rows: Iterable[int], e
     if not problems:
         return error
     return SpecError("these examples cannot be read; mend or remove them:\n  " + "\n  ".join(problems[:SHOWN]))
+
+
+def _read_alone(split: Split, codecs: Mapping[str, Codec], name: str, row: int) -> None:
+    """Read one field of a row; one that lives in a picture is placed as that is."""
+    codec = codecs[name]
+    if codec.of is not None:
+        return
+    if not codec.in_frame:
+        codec.read(value_of(split, name, row))
+        return
+    assert codec.frame is not None
+    given = {*split.columns.arrays, *split.load(tf.constant(row, tf.int64))}
+    own = {array[len(name) + 1 :]: value_of(split, array, row) for array in given if owner(array, codecs) == name}
+    placement = codecs[codec.frame].read_placed(value_of(split, codec.frame, row))[1]
+    codec.read_in(own[""] if set(own) == {""} else own, placement)
 
 
 @contextlib.contextmanager

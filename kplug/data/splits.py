@@ -138,7 +138,7 @@ def open_data(spec: Spec) -> Data:
     info = describe(spec, splits)
     if problems := [spec.problem(path, message) for path, message in lacking(spec.root, info.fields)]:
         raise SpecError(problems)
-    return Data(spec, splits, info)
+    return Data(spec, splits, info).knowing_sizes()
 
 
 def _splits(spec: Spec) -> Mapping[str, Split]:

@@ -90,4 +90,5 @@ def owner(array: str, codecs: Mapping[str, Codec]) -> str:
     if array in codecs:
         return array
     owners = (name for name, codec in codecs.items() if array.startswith(f"{name}_"))
-    return next((name for name in owners if array[len(name) + 1 :] in codecs[name].arrays), array)
+    suffixes = {name: {*codecs[name].arrays, *codecs[name].restored()} for name in owners}
+    return next((name for name, own in suffixes.items() if array[len(name) + 1 :] in own), array)

@@ -5,6 +5,7 @@ PLUGINS = [
     "features",
     "networks",
     "images",
+    "in_pictures",
     "sources",
     "training.samplers",
     "training.schedules",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kplug.data.features import arrays_of, placement_name
 from kplug.data.raw import fields_of, raw_names, read_rows
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.model.memory import rows_at_once
@@ -218,9 +219,13 @@ def _axis(array: str, given: Mapping[str, Any], signature: Signature) -> str | N
 
 
 def from_raw(endpoint: Endpoint, signature: Signature, raws: Mapping[str, tuple[str, Codec]]) -> Endpoint:
-    """An endpoint some of whose inputs come raw; `valid` says which rows could be read, others' outputs are zeros."""
+    """An endpoint some of whose inputs come raw; `valid` says which rows could be read, others' outputs are zeros.
+
+    What lives in a picture that comes as a file is answered in the frame of that file, upright.
+    """
     if not raws:
         return endpoint
+    living = _living_in(signature, [name for name, _ in raws.values()])
     arrays = {raw: fields_of(name, codec) for raw, (name, codec) in raws.items()}
     replaced = {array for one in arrays.values() for array in one}
     inputs = {raw: codec.raw for raw, (_, codec) in raws.items() if codec.raw is not None}
@@ -231,21 +236,74 @@ def from_raw(endpoint: Endpoint, signature: Signature, raws: Mapping[str, tuple[
     def serve(**given: Any) -> dict[str, Any]:
         found = {name: rows for name, rows in given.items() if name not in raws}
         valid: dict[str | None, Any] = {}
+        placements: dict[str, Any] = {}
         for raw, (name, codec) in raws.items():
-            read, is_valid = read_rows(name, codec, given[raw]) if axes[raw] else _read_one(name, codec, given[raw])
+            is_placed = any(one.frame == name for one in living)
+            read, is_valid = (read_rows if axes[raw] else _read_one)(name, codec, given[raw], is_placed)
+            placements |= {name: read.pop(placement_name(name))} if is_placed else {}
             found |= read
             valid[axes[raw]] = is_valid & valid.get(axes[raw], True)
         outputs = endpoint.function(**found)
+        for one in living:
+            outputs = one.restored(outputs, placements[one.frame])
         blanked = {
             name: _blank(value, valid[axes[name]]) if axes[name] in valid else value for name, value in outputs.items()
         }
         return blanked | {valid_of[axis]: rows for axis, rows in valid.items()}
 
+    outputs = dict(endpoint.outputs)
+    for one in living:
+        outputs = {name: field for name, field in outputs.items() if name not in one.arrays} | one.fields
+        axes |= dict.fromkeys(one.fields, endpoint.axes[one.arrays[0]])
     about = "false where what was sent could not be read; the other outputs are then zeros"
-    outputs = {**endpoint.outputs, **{name: Field((), "bool", about) for name in valid_of.values()}}
+    outputs |= {name: Field((), "bool", about) for name in valid_of.values()}
     axes |= {name: axis for axis, name in valid_of.items()}
     axes = {name: axis for name, axis in axes.items() if name in inputs or name in outputs}
     return Endpoint(serve, inputs, outputs, endpoint.signature, axes, dict(raws))
+
+
+@dataclass(frozen=True)
+class _Living:
+    """An output that lives in a picture which comes as a file.
+
+    Args:
+        name: of the output.
+        codec: its own.
+        frame: the input of the picture.
+    """
+
+    name: str
+    codec: Codec
+    frame: str
+
+    @property
+    def arrays(self) -> list[str]:
+        """The names of its arrays in the batch's frame."""
+        return list(fields_of(self.name, self.codec))
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """Its arrays in the file's frame."""
+        return arrays_of(self.name, self.codec.restored())
+
+    def restored(self, outputs: Mapping[str, Any], placement: Any) -> dict[str, Any]:
+        """All outputs, with this one's row by row in the frame of the file that its picture came as."""
+        given = {suffix: outputs[array] for suffix, array in zip(self.codec.arrays, self.arrays, strict=True)}
+        specs = {suffix: tf.TensorSpec(one.shape, one.dtype) for suffix, one in self.codec.restored().items()}
+        back = tf.map_fn(lambda pair: self.codec.restore(*pair), (given, placement), fn_output_signature=specs)
+        left = {name: value for name, value in outputs.items() if name not in self.arrays}
+        return left | arrays_of(self.name, back)
+
+
+def _living_in(signature: Signature, pictures: Sequence[str]) -> list[_Living]:
+    """The outputs that live in pictures which come as files; each names its own, or there is one."""
+    found = []
+    for name, one in signature.outputs.items():
+        if isinstance(one, Codec) and one.in_frame:
+            only = pictures[0] if len(pictures) == 1 else None
+            frame = one.frame if one.frame in pictures else only
+            found += [_Living(name, one, frame)] if frame is not None else []
+    return found
 
 
 def valid_name(axis: str | None) -> str:
@@ -267,9 +325,9 @@ def _never_empty(rows: Any) -> Any:
     return tf.cond(shape[0] > 0, lambda: rows, lambda: zeros)
 
 
-def _read_one(name: str, codec: Codec, value: Any) -> tuple[dict[str, Any], Any]:
+def _read_one(name: str, codec: Codec, value: Any, placed: bool = False) -> tuple[dict[str, Any], Any]:
     """Read the raw value of an input that has no batch axis."""
-    read, is_valid = read_rows(name, codec, value[tf.newaxis])
+    read, is_valid = read_rows(name, codec, value[tf.newaxis], placed)
     return {key: array[0] for key, array in read.items()}, is_valid[0]
 
 

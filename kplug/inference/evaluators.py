@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from kplug.console import log
+from kplug.data.features import arrays_of, placement_name
 from kplug.data.pipeline import Data
+from kplug.data.values import Arrays, by_owner
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.inference.endpoints import from_arrays, predictor, signature_name
 from kplug.inference.views import Asked, Views, mean_answer
-from kplug.records import DataInfo, Evaluation, Field, FitInfo, Learner, Rebuild, SplitEvaluator
+from kplug.records import Codec, DataInfo, Evaluation, Field, FitInfo, Learner, Rebuild, SplitEvaluator
 from kplug.spec.build import build
 
 Figures = dict[str, float]
@@ -84,18 +87,43 @@ class Showing:
             for evaluator in evaluators:
                 needs = evaluator.needs
                 own = answers[self._endpoint(evaluator)] if needs.outputs else {}
-                evaluator.add(
-                    rows,
-                    {name: seen[0][name] for name in needs.fields},
-                    {name: own[name] for name in needs.outputs},
-                    {name: table[name] for name in needs.columns or table.arrays},
-                )
+                truths = {name: seen[0][name] for name in needs.fields}
+                found = {name: own[name] for name in needs.outputs}
+                if needs.restored:
+                    outputs = self.learner.serve[self._endpoint(evaluator)].outputs
+                    truths = in_files_frame(truths, views.data.info.codecs, seen[0])
+                    found = in_files_frame(found, outputs, seen[0])
+                evaluator.add(rows, truths, found, {name: table[name] for name in needs.columns or table.arrays})
 
     def _endpoint(self, evaluator: SplitEvaluator) -> str:
         return signature_name(self.learner, evaluator.needs.endpoint)
 
     def _ask(self, name: str) -> Asked:
         return self.asked.setdefault(name, Asked(self.learner, name))
+
+
+def in_files_frame(arrays: Arrays, given: Mapping[str, Field | Codec], batch: Arrays) -> Arrays:
+    """Arrays of a batch, with those that live in a picture in the frame of its upright file, row by row.
+
+    Args:
+        arrays: by name.
+        given: the codecs that they belong to; others are left as they are.
+        batch: has the placement of each picture.
+    """
+    codecs = {name: one for name, one in given.items() if isinstance(one, Codec)}
+    found: Arrays = {}
+    for name, suffixed in by_owner(arrays, codecs).items():
+        codec = codecs.get(name)
+        if codec is None or not codec.in_frame:
+            found |= arrays_of(name, suffixed if set(suffixed) != {""} else suffixed[""])
+            continue
+        placements = batch[placement_name(codec.frame)]
+        rows = [
+            codec.restore({suffix: tf.constant(values[row]) for suffix, values in suffixed.items()}, placements[row])
+            for row in range(len(placements))
+        ]
+        found |= arrays_of(name, {suffix: np.stack([row[suffix].numpy() for row in rows]) for suffix in rows[0]})
+    return found
 
 
 def usable(evaluators: Iterable[SplitEvaluator], learner: Learner, data: Data, views: int) -> list[SplitEvaluator]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from kplug.data.values import by_owner
+from kplug.data.features import arrays_of
+from kplug.data.raw import fields_of
+from kplug.data.values import by_owner, owner
 from kplug.errors import SpecError, listed
 from kplug.inference.endpoints import AT_ONCE, predictor, signature_name, valid_name
 from kplug.inference.questions import Question, Questions, Row, read_rows_of
@@ -36,6 +38,8 @@ class Asking:
         axes = self.questions.endpoint.axes
         self.valid = valid_name(self.questions.rows)  # the output that says whether a row could be read
         self.axes = {valid_name(axis): axis for axis in axes.values()} | dict(axes)
+        for name, codec in self.codecs.items():  # of a file's picture, what lives in it has other arrays
+            self.axes |= dict.fromkeys(arrays_of(name, codec.restored()), axes[next(iter(fields_of(name, codec)))])
 
     @property
     def unreadable(self) -> str:
@@ -82,7 +86,7 @@ class Asking:
             {
                 name: values[place] if rows is not None and self.axes[name] == rows else values
                 for name, values in outputs.items()
-                if name == self.valid or name in self.questions.endpoint.outputs
+                if name == self.valid or owner(name, self.codecs) in self.codecs
             }
             for place in range(len(questions))
         ]
@@ -108,7 +112,7 @@ class Asking:
         outputs = {name: value for name, value in row.items() if name != self.valid}
         if self.signature.answer is not None:
             return dict(self.signature.answer(outputs, top))
-        return {name: shown(value, self.codecs.get(name)) for name, value in outputs.items()}
+        return {name: shown(value, self.codecs.get(owner(name, self.codecs))) for name, value in outputs.items()}
 
     def write(self, row: Row, to: Path, stem: str) -> list[str]:
         """Write each output of a row into a folder, in the form of its codec; return the paths."""
@@ -144,6 +148,8 @@ def text_of(value: Any) -> Any:
 
 def shown(value: Any, codec: Codec | None = None) -> Any:
     """A value as JSON, or what it is in a few words where it is large."""
+    if isinstance(value, bytes) and codec is not None and codec.in_frame:
+        return codec.summary(value)
     if is_text(value):
         return text_of(value) if np.size(value) <= SMALL else f"{np.size(value)} texts"
     array = np.asarray(value)
@@ -153,6 +159,8 @@ def shown(value: Any, codec: Codec | None = None) -> Any:
 def content_of(suffixed: Mapping[str, Any], codec: Codec) -> tuple[bytes, str]:
     """The content of a file for an output, and how its name ends: bytes as they are, texts as JSON."""
     value = suffixed[""] if set(suffixed) == {""} else dict(suffixed)
+    if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
+        return value["bytes"], codec.restored_ending
     if isinstance(value, dict) or not is_text(value):
         return codec.keep(np.asarray(value) if not isinstance(value, dict) else value), codec.ending
     if isinstance(value, bytes):

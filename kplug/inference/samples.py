@@ -9,6 +9,7 @@ import numpy as np
 from kplug.data.pipeline import Data
 from kplug.data.readable import explained
 from kplug.data.values import Arrays, by_owner
+from kplug.inference.drawing import sheet
 from kplug.model.memory import out_of_memory
 from kplug.records import AsItIs, Codec, DataInfo
 from kplug.spec.format_1 import samples_of_format_1
@@ -26,6 +27,8 @@ def keep_samples(run: RunDirectory, data: Data) -> None:
     with explained(data, split, out_of_memory):
         batch = next(iter(data.examples(split)))
         arrays = {name: values[:SAMPLES].numpy() for name, values in batch.items()}
+    if picture := sheet(data.info, arrays):
+        run.write("plots/samples.png", picture)
     for field, suffixed in by_owner(arrays, data.info.codecs).items():
         codec = codec_of(data.info, field)
         for number in range(len(next(iter(suffixed.values())))):

@@ -103,7 +103,7 @@ class Views:
     def _changed(self, number: int, step: int, batch: Batch) -> Batch:
         # training folds its seeds from (seed, 0)
         seed = fold_in(fold_in(tf.constant([self.data.spec["seed"], 1]), number), tf.cast(step, tf.int32))
-        return augment(batch, self._augmentations, seed, self.data.mend)
+        return augment(batch, self._augmentations, seed, self.data.info.codecs)
 
     def batches(self) -> Iterator[tuple[np.ndarray, Columns, list[Arrays]]]:
         """Yield (rows, columns, views) of each batch, in the sampler's order.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
 
+from kplug.errors import listed
 from kplug.model.from_run import rebuild_of
 from kplug.model.network import dtype_policy
 from kplug.model.patches import fuse_batch_normalization
@@ -17,6 +19,9 @@ from kplug.records import DataInfo, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.storage.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from kplug.data.pipeline import Data
 
 
 def build_learner(
@@ -53,6 +58,21 @@ def restored_learner(run: RunDirectory) -> Learner:
     learner = build_learner(spec, run.info, fit, spec["export.precision"], rebuild=rebuild_of(run))
     load_kept_weights(run, learner.model)
     return learner
+
+
+def refuse_other_sizes(data: Data, learner: Learner) -> None:
+    """Refuse augmentations that give pictures a size which the model does not take."""
+    if not data.info.resized:
+        return
+    inputs = data.training(learner, 1).element_spec[0]
+    symbolic = tf.nest.map_structure(lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), inputs)
+    try:
+        learner.model(symbolic)
+    except ValueError as error:
+        sizes = listed(f"{name} {list(one.shape)}" for name, one in data.info.resized.items())
+        said = str(error).strip().splitlines()[0]
+        what = f"it gives {sizes}, which this model does not take: {said}"
+        raise data.spec.error("data.augment", f"{what}; take a model for pictures of any size") from None
 
 
 def optimizers_by_name(learner: Learner) -> dict[str, tuple[Any, list[Any]]]:

@@ -3,6 +3,7 @@
 from kplug.records.data import Columns, DataInfo, Split, Table
 from kplug.records.evaluation import Evaluation, Needs, SplitEvaluator
 from kplug.records.fields import AsItIs, Codec, Field
+from kplug.records.geometry import Geometry
 from kplug.records.learning import FitInfo, Learner, Monitor, Rebuild, Signature
 from kplug.records.search import Proposal, SearchInfo
 
@@ -14,6 +15,7 @@ __all__ = [
     "Evaluation",
     "Field",
     "FitInfo",
+    "Geometry",
     "Learner",
     "Monitor",
     "Needs",

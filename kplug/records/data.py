@@ -117,6 +117,7 @@ class DataInfo:
         splits: examples per split.
         codecs: field to its codec, which knows the facts.
         label: the field of classes that the task names: `classes`, `counts` and `multi_label` are of it.
+        resized: name to `Field` of an example after `data.augment`, of fields that it gives another shape.
     """
 
     fields: Mapping[str, Field]
@@ -125,6 +126,12 @@ class DataInfo:
     splits: Mapping[str, int] = field(default_factory=dict)
     codecs: Mapping[str, Codec] = field(default_factory=dict)
     label: str = "label"
+    resized: Mapping[str, Field] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> dict[str, Field]:
+        """The fields as a training batch holds them, after `data.augment`; `fields` are those that are evaluated."""
+        return {**self.fields, **self.resized}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -151,14 +158,23 @@ class DataInfo:
         return dataclasses.replace(self, label=label)
 
     def to_json(self) -> dict[str, Any]:
-        fields = {name: {"shape": list(one.shape), "dtype": one.dtype} for name, one in self.fields.items()}
         plain = {key: {name: dict(value) for name, value in getattr(self, key).items()} for key in _OF_FEATURES}
-        return {"format": 2, "fields": fields, **plain, "splits": dict(self.splits)}
+        resized = {"resized": _plain_fields(self.resized)} if self.resized else {}
+        return {
+            "format": 2, "fields": _plain_fields(self.fields), **plain, "splits": dict(self.splits), **resized,
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Codec]) -> DataInfo:
         """The record of what `to_json` gave; `make` makes the codec of a feature as YAML has it."""
-        fields = {name: Field(tuple(f["shape"]), f["dtype"]) for name, f in data["fields"].items()}
+        fields, resized = (
+            {name: Field(tuple(f["shape"]), f["dtype"]) for name, f in data.get(key, {}).items()}
+            for key in ("fields", "resized")
+        )
         features, facts = data["features"], data["facts"]
         codecs = {name: make(node).with_facts(facts.get(name, {})) for name, node in features.items()}
-        return cls(fields, features, facts, dict(data["splits"]), codecs)
+        return cls(fields, features, facts, dict(data["splits"]), codecs, resized=resized)
+
+
+def _plain_fields(fields: Mapping[str, Field]) -> dict[str, Any]:
+    return {name: {"shape": list(one.shape), "dtype": one.dtype} for name, one in fields.items()}

@@ -22,6 +22,8 @@ class Needs:
         columns: of the split's table.
         rows: False where it looks at no rows at all, since it asks by itself (a generator).
         splits: further ones that it looks at before: a gallery, as of train.
+        restored: outputs and truths that live in a picture come in the frame of its upright file, by the names that
+            `Codec.restored` gives them: a mask as `mask_bytes`.
     """
 
     outputs: tuple[str, ...] = ()
@@ -30,6 +32,7 @@ class Needs:
     columns: tuple[str, ...] = ()
     rows: bool = True
     splits: tuple[str, ...] = ()
+    restored: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from kplug.errors import SpecError
 
 if TYPE_CHECKING:
     from kplug.records.data import Split
+    from kplug.records.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,18 @@ class Codec(ABC):
     raw: Field | None = None  # the form in which a person sends the field, a file say; None where there is no other
     ending: str = ".npy"  # of a file that `keep` makes
 
+    # A picture may have fields that live in it: they go where it goes.
+    is_frame: bool = False  # a picture, in which others may live
+    linked: str | None = None  # of a picture: the field of another that shows the same, which it moves with
+    in_frame: bool = False  # it lives in a picture
+    frame: str | None = None  # the field of the picture that it lives in; the host fills in the only one
+    restored_ending: str = ".png"  # of the file that `restore` makes where it gives `bytes`
+    of: str | None = None  # the field that it is taken from, in place of what the source gives: see `derive`
+    moves: bool = False  # `warp` is there: augmentations may move it
+    shown_once: bool = False  # it says of each object where it is: a fill that shows objects again is refused
+    mixes: bool = False  # `mix` is there: shares of two examples may become one
+    pastes: bool = False  # `mix` takes shares that differ from pixel to pixel too: a part of another example
+
     @property
     @abstractmethod
     def field(self) -> Field:
@@ -88,6 +101,55 @@ class Codec(ABC):
         Args:
             value: of one example, or `[batch, ...]` where `takes_batches`.
         """
+
+    def read_in(self, value: Any, placement: Any) -> Any:
+        """Do what `read` does, for a field that lives in a picture.
+
+        Args:
+            value: of one example, in the frame of the upright file: a tensor, or tensors by suffix.
+            placement: how the picture was placed, float32 [6]: `records.geometry.PLACEMENT`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not live in a picture")
+
+    def read_placed(self, value: Any) -> tuple[Any, Any]:
+        """Do what `read` does, for a picture, and return its placement beside."""
+        raise NotImplementedError(f"{type(self).__name__} is no picture that others live in")
+
+    def derive(self, arrays: Mapping[str, Any]) -> Any:
+        """The arrays of the field from those of the field that it is taken from (`of`), `[batch, ...]` by suffix."""
+        raise NotImplementedError(f"{type(self).__name__} is not taken from another field")
+
+    def warp(self, arrays: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
+        """The arrays of a batch, by suffix, after the picture that they live in, or are, was moved."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be moved")
+
+    def mix(self, arrays: Mapping[str, Any], others: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        """The arrays of examples that are mixed with others.
+
+        Args:
+            arrays: `[batch, ...]` by suffix.
+            others: those of the examples that they are mixed with, row by row.
+            share: of the first, 0 to 1: float32 [batch], or [batch, height, width] where `pastes`, with 0 and 1 alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be mixed")
+
+    def restored(self) -> dict[str, Field]:
+        """The arrays that `restore` gives, by suffix, of one example."""
+        return self.arrays
+
+    def restore(self, arrays: Mapping[str, Any], placement: Any) -> dict[str, Any]:
+        """The arrays of one example, by suffix, in the frame of the upright file: what is outside is blank."""
+        raise NotImplementedError(f"{type(self).__name__} does not live in a picture")
+
+    def draw(self, arrays: Mapping[str, Any], draw: Any, factor: int) -> None:
+        """Draw one example's arrays, by suffix, on the picture that they live in; nothing by default.
+
+        Args:
+            arrays: in the frame of the batch's picture.
+            draw: a `PIL.ImageDraw.Draw` of the picture, enlarged.
+            factor: how many times.
+        """
+        return None
 
     def mend(self, value: Any) -> Any:
         """Bring what an augmentation has changed back into the form of a batch, `[batch, ...]`."""

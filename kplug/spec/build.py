@@ -40,7 +40,8 @@ def _made(spec: Spec, tree: Any, form: Form, given: Mapping[type, Any]) -> Any:
     if not isinstance(tree, Node):
         return tree
     if tree.component.kind and any(isinstance(member, OfKind) and member.is_maker for member in members_of(form)):
-        return lambda: build(spec, tree, given)
+        # whoever makes it may know a record that the host does not know here, such as the data of a source
+        return lambda *records: build(spec, tree, {**given, **{type(record): record for record in records}})
     given = _naming_classes(tree, given)
     parameters = tree.component.parameters
     arguments = {name: _made(spec, value, parameters[name].form, given) for name, value in tree.arguments.items()}

@@ -16,12 +16,16 @@ from types import NoneType
 from typing import Any
 
 from kplug.errors import listed
-from kplug.kinds import INJECTED, KINDS, NOUNS, Kind, Known
+from kplug.kinds import INJECTED, KINDS, NOUNS, Effect, Kind, Known
 from kplug.spec.forms import Form, Leaf, ListOf, MapOf, OfKind, OneOf, Section, among, holds_nodes, one_of
 
 REQUIRED = inspect.Parameter.empty
 KPLUG = "kplug"  # the distribution whose names win
-MARKED = {"gives": ("sampler", "task"), "needs": ("task", "evaluator")}  # marks that kinds alone may have
+MARKED = {
+    "gives": ("sampler", "task"),
+    "needs": ("task", "evaluator"),
+    "effect": ("augmentation",),
+}  # marks that kinds alone may have
 
 
 class BadComponent(Exception):
@@ -74,6 +78,7 @@ class Component:
         by_epochs: `@by_epochs`: an oracle that compares trials at equal numbers of epochs.
         gives: what `@gives` was given: columns of a sampler, outputs of a task; None where nothing is said.
         needs: what `@needs` was given: arrays of a batch, or outputs for an evaluator.
+        effect: of an augmentation, what `@moves`, `@recolours` or `@mixes` says; None where nothing is said.
     """
 
     function: Callable[..., Any]
@@ -89,6 +94,7 @@ class Component:
     by_epochs: bool = False
     gives: tuple[str, ...] | None = None
     needs: tuple[str, ...] = ()
+    effect: Effect | None = None
 
     @property
     def required(self) -> list[str]:
@@ -251,9 +257,11 @@ def _default(function: Callable[..., Any], p: inspect.Parameter) -> Any:
 
 
 def _refuse_marks_of_others(function: Callable[..., Any], kind: Kind | None, name: str) -> None:
+    marks = getattr(function, "kplug_marks", {})
     for mark, kinds in MARKED.items():
-        if mark in getattr(function, "kplug_marks", {}) and (kind is None or kind.name not in kinds):
-            raise BadComponent(f"{name}: @{mark} says something of a {' or '.join(kinds)}")
+        if mark in marks and (kind is None or kind.name not in kinds):
+            said, article = getattr(marks[mark], "does", mark), "an" if kinds[0][0] in "aeiou" else "a"
+            raise BadComponent(f"{name}: @{said} says something of {article} {' or '.join(kinds)}")
 
 
 def _told(name: str, known: Mapping[str, Parameter], said: Any) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from kplug.errors import Path, did_you_mean, listed
 from kplug.kinds import Known, NamesField, Sees
+from kplug.records import Codec
 from kplug.spec.check import Problems
 from kplug.spec.component import Component
+from kplug.spec.effects import is_augmentation, refused_in
 from kplug.spec.features import known_of_source
 from kplug.spec.forms import Form, item_of, members_of
 from kplug.spec.tree import Node, nodes, plain
@@ -21,6 +24,7 @@ def check_against_data(root: Node, problems: Problems) -> None:
     """Note what a spec says that does not fit what is known of its data: names of fields, and what rules find wrong."""
     _check_answers(root, problems)
     _check_needs(root, known_of_source(root.arguments["data"].arguments["source"]).features, problems)
+    _check_effects(root, problems)
     if any(rule.of_the_data for node in nodes(root) for rule in node.component.rules) or any(
         _marks(p.form, NamesField) for node in nodes(root) for p in node.component.parameters.values()
     ):
@@ -64,6 +68,18 @@ def lacking(root: Node, fields: Container[str]) -> list[tuple[Path, str]]:
                 what = f"task '{task.name}' needs '{name}', which neither the source nor sampler '{node.name}' gives"
                 found.append((node.path, f"{what}{did_you_mean(name, given)} (it gives: {listed(given) or 'nothing'})"))
     return found
+
+
+def _check_effects(root: Node, problems: Problems) -> None:
+    """Note augmentations that would leave behind what lives in a picture, as far as the features are known."""
+    section = root.arguments["data"]
+    if not any(is_augmentation(node) for node in nodes(section)):
+        return
+    facts = known_of_source(section.arguments["source"]).facts
+    codecs = {name: _codec(node, facts.get(name, {})) for name, node in section.arguments["features"].items()}
+    known = {name: codec for name, codec in codecs.items() if codec is not None}
+    for path, message in refused_in(section, known):
+        problems.note(message, path)
 
 
 def label_of_task(task: Node) -> str | None:
@@ -132,10 +148,17 @@ def known_data(section: Node) -> Known:
 
 def _shape(node: Any, facts: Mapping[str, Any]) -> Shape | None:
     """The shape of a field in a batch, as far as its feature can tell without the data."""
+    codec = _codec(node, facts)
+    with contextlib.suppress(Exception):  # the feature says so itself when the data is opened
+        return None if codec is None else codec.field.shape
+    return None
+
+
+def _codec(node: Any, facts: Mapping[str, Any]) -> Codec | None:
+    """The codec of a feature, which is made without TensorFlow, as far as it knows its facts."""
     if not isinstance(node, Node):
         return None
-    try:
+    with contextlib.suppress(Exception):  # the feature says so itself when the data is opened
         codec = node.component.function(**{name: plain(value) for name, value in node.arguments.items()})
-        return codec.with_facts(facts).field.shape
-    except Exception:  # the feature says so itself when the data is opened
-        return None
+        return codec.with_facts(facts)
+    return None

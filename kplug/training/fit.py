@@ -20,7 +20,7 @@ from kplug.errors import BlownUp, dotted
 from kplug.inference.run import Run
 from kplug.inference.samples import keep_samples
 from kplug.model.from_run import find_parts, keep_parts, rebuild_of
-from kplug.model.learner import build_learner, build_optimizers
+from kplug.model.learner import build_learner, build_optimizers, refuse_other_sizes
 from kplug.model.machine import Hardware
 from kplug.model.memory import out_of_memory, refuse_large_evaluation, refuse_too_large
 from kplug.model.weights import carry_over, freeze, taken_over_from
@@ -217,6 +217,7 @@ def prepare(plan: Plan, stage: Stage, rebuild: Rebuild, is_new: bool = False) ->
     refuse_uneven(plan.cluster, stage.spec, data.batch_size, data.block)
     info = FitInfo(steps=data.steps * stage.epochs, epochs=stage.epochs, is_new=is_new)
     learner, policy = build_as_chosen(plan, stage, info, rebuild)
+    refuse_other_sizes(data, learner)
     freeze(stage.spec, learner.model)
     build_optimizers(learner)
     chosen = auto.choose(stage, hardware, learner.model, data.steps, data.batch_size) | {"precision": policy}

@@ -11,18 +11,18 @@ FILL = {
     "interpolation": ("Interpolation", "how pixels between pixels are made."),
 }
 IMAGE = (("images.pure_layers", "image_layers"),)
-MIXING = (("images.pure_layers", "mixing_layer"),)
+DATA = {"data": "DataInfo"}
+RECOLOURS = "recolours"
 
 
 def chance(summary: str, default: str, **further: object) -> Entry:
     """A layer whose `factor` is a probability: Keras draws it from 0 to the factor, so half as many are changed."""
-    types = {**FILL, **further.pop("types", {})}  # type: ignore[dict-item]
     return Entry(
         summary,
-        types=types,
         leave_out=("factor",),
         add={"probability": (*PROBABILITY, default)},
         passed={"factor": "(probability, probability)"},
+        mark=RECOLOURS,
         body="image_layers({call})",
         imports=IMAGE,
         **further,  # type: ignore[arg-type]
@@ -34,6 +34,7 @@ def always(summary: str, default: str = "0.5", options: str = "", **further: obj
     return Entry(
         summary,
         add={"probability": (*PROBABILITY, default)},
+        mark=RECOLOURS,
         body=f"image_layers({{call}}, probability=probability{options})",
         imports=IMAGE,
         **further,  # type: ignore[arg-type]
@@ -42,14 +43,41 @@ def always(summary: str, default: str = "0.5", options: str = "", **further: obj
 
 def drawn(summary: str, options: str = "", **further: object) -> Entry:
     """A layer that draws a factor for each picture."""
+    body = f"image_layers({{call}}{options})"
+    return Entry(summary, mark=RECOLOURS, body=body, imports=IMAGE, **further)  # type: ignore[arg-type]
+
+
+def moved(summary: str, function: str, arguments: str, mark: str, module: str = "motions", **further: object) -> Entry:
+    """A layer that moves pixels: Keras's would leave all but its own boxes and masks behind.
+
+    Args:
+        summary: first docstring line.
+        function: makes the augmentation from `data` and the arguments.
+        arguments: source of those.
+        mark: source of the decorator.
+        module: of the package `images` that has the function.
+        further: the rest of the entry.
+    """
     types = {**FILL, **further.pop("types", {})}  # type: ignore[dict-item]
-    return Entry(summary, types=types, body=f"image_layers({{call}}{options})", imports=IMAGE, **further)  # type: ignore[arg-type]
+    return Entry(
+        summary,
+        types=types,
+        injected=DATA,
+        mark=mark,
+        body=f"{function}(data, {arguments})",
+        imports=((f"images.{module}", function),),
+        **further,  # type: ignore[arg-type]
+    )
 
 
 # Every one can be written as a bare name, so what Keras requires has a default here: a mild one.
 AUGMENTATIONS: dict[str, Entry] = {
-    "RandomFlip": Entry(
+    "RandomFlip": moved(
         "Mirror pictures with probability one half.",
+        "flips",
+        "mode",
+        "moves()",
+        "whole_pixels",
         types={
             "mode": (
                 "Literal['horizontal', 'vertical', 'horizontal_and_vertical']",
@@ -58,23 +86,28 @@ AUGMENTATIONS: dict[str, Entry] = {
         },
         # the field's; Keras's is both, and there one draw decides both, so that it only ever turns by 180 degrees
         defaults={"mode": "'horizontal'"},
-        body="flips(mode)",
-        imports=(("images.pure_layers", "flips"),),
     ),
-    "RandomCrop": Entry(
-        "Shift pictures by a few pixels: pad every side, cut the old size at a random place.",
-        # Keras's cuts the whole batch at one place, to another size; the field's crop keeps the size
+    "RandomCrop": moved(
+        "Cut a window at a random place: of the old size, after a padding of every side, or of another.",
+        "windows",
+        "padding, fill, size",
+        'moves(fill="{fill}", size="{size}")',
+        "whole_pixels",
+        # Keras's cuts the whole batch at one place
         leave_out=("height", "width"),
         add={
-            "padding": ("Natural", "pixels that are added on every side.", "4"),
+            "padding": (
+                "Natural | None",
+                "pixels that are added on every side; null: 4, and 0 where a size is given.",
+                "None",
+            ),
             "fill": (
                 "Literal['constant', 'reflect', 'symmetric']",
                 "what is added: black, or a mirror image.",
                 "'constant'",
             ),
+            "size": ("Size | None", "height and width of the window in pixels; null: those of the pictures.", "None"),
         },
-        body="shifted_crop(padding, fill)",
-        imports=(("images.pure_layers", "shifted_crop"),),
     ),
     "RandomErasing": chance(
         "Erase a random rectangle (Zhong et al. 2020).",
@@ -90,26 +123,33 @@ AUGMENTATIONS: dict[str, Entry] = {
         leave_out=("factor",),
         add={"probability": (*PROBABILITY, "0.1")},  # Keras: 0.5
         passed={"factor": "probability"},
+        mark=RECOLOURS,
         body="image_layers({call}, color=True)",
         imports=IMAGE,
     ),
     "RandomInvert": chance("Turn pictures into their negatives.", "0.5"),
-    "RandomPerspective": chance(
+    "RandomPerspective": moved(
         "Look at pictures from an angle.",
-        "0.5",
+        "perspectives",
+        "scale, interpolation, fill_value, probability",
+        "moves()",
+        # Keras draws the probability from 0 to its factor, so half as many are changed
+        leave_out=("factor",),
         types={"scale": ("Unit", "how far the corners may move, as a share of the size.")},
         defaults={"scale": "0.5"},  # Keras: 1.0, corners that reach the middle
+        add={"probability": (*PROBABILITY, "0.5")},
     ),
-    "RandomElasticTransform": Entry(
+    "RandomElasticTransform": moved(
         "Bend pictures like rubber (Simard et al. 2003).",
+        "elastic",
+        "scale, probability",
+        'moves(fill="nearest")',
         # Keras moves both ways by the same draw, so along the diagonal only, and where the batch has no static size
         # it puts the first picture in the place of all
         leave_out=("factor", "interpolation", "fill_mode", "fill_value"),
         types={"scale": ("UnitRange", "range of the strength; 1 moves pixels by about 3 percent of the size.")},
         defaults={"scale": "(0.5, 1.0)"},
         add={"probability": (*PROBABILITY, "0.5")},
-        body="elastic(scale, probability)",
-        imports=(("images.pure_layers", "elastic"),),
     ),
     "RandomGaussianBlur": chance(
         "Blur pictures.",
@@ -165,6 +205,7 @@ AUGMENTATIONS: dict[str, Entry] = {
             "probability": (*PROBABILITY, "0.5"),
         },
         passed={"factor": "(min(bits), max(bits) + 1)"},
+        mark=RECOLOURS,
         body="image_layers({call}, probability=probability)",
         imports=IMAGE,
     ),
@@ -179,32 +220,45 @@ AUGMENTATIONS: dict[str, Entry] = {
             "saturation": ("Unit", "saturation is multiplied by 1 - saturation to 1 + saturation.", "0.4"),
             "hue": ("Half", "colors turn by up to this share of the circle.", "0.1"),
         },
+        mark=RECOLOURS,
         body="color_jitter(brightness, contrast, saturation, hue)",
         imports=(("images.pure_layers", "color_jitter"),),
     ),
-    "RandomRotation": drawn(
+    "RandomRotation": moved(
         "Turn pictures.",
+        "rotations",
+        "factor, fill_mode, interpolation, fill_value",
+        'moves(fill="{fill_mode}")',
         types={"factor": ("SignedRange", "range of the turn; 1 is a full one, positive is counterclockwise.")},
         defaults={"factor": "(-0.05, 0.05)"},
     ),
-    "RandomShear": drawn(
+    "RandomShear": moved(
         "Shear pictures, either way.",
+        "shears",
+        "x_factor, y_factor, interpolation, fill_mode, fill_value",
+        'moves(fill="{fill_mode}")',
         types={
             "x_factor": ("UnitRange", "range of the shear along the width, as a share."),
             "y_factor": ("UnitRange", "range of the shear along the height, as a share."),
         },
         defaults={"x_factor": "(0.0, 0.2)", "y_factor": "(0.0, 0.2)"},  # Keras: nothing
     ),
-    "RandomTranslation": drawn(
+    "RandomTranslation": moved(
         "Shift pictures by a share of their size.",
+        "translations",
+        "height_factor, width_factor, fill_mode, interpolation, fill_value",
+        'moves(fill="{fill_mode}")',
         types={
             "height_factor": ("SignedRange", "range of the shift as a share of the height; positive is down."),
             "width_factor": ("SignedRange", "range of the shift as a share of the width; positive is right."),
         },
         defaults={"height_factor": "(-0.1, 0.1)", "width_factor": "(-0.1, 0.1)"},
     ),
-    "RandomZoom": drawn(
+    "RandomZoom": moved(
         "Zoom in or out.",
+        "zooms",
+        "height_factor, width_factor, fill_mode, interpolation, fill_value",
+        'moves(fill="{fill_mode}")',
         types={
             "height_factor": ("tuple[OpenSigned, OpenSigned]", "range of the zoom; positive is out, negative is in."),
             "width_factor": (
@@ -241,16 +295,17 @@ AUGMENTATIONS: dict[str, Entry] = {
         # Keras draws the parameter of the Beta distribution itself from 0 to its factor; the paper fixes it
         leave_out=("factor",),
         add={"alpha": ("OpenUnit", "both parameters of the Beta distribution of the area; 1 is uniform.", "1.0")},
-        passed={"factor": "(alpha, alpha)"},
-        injected={"data": "DataInfo"},
-        body="mixing_layer({call}, data)",
-        imports=MIXING,
+        injected=DATA,
+        mark="mixes(parts=True)",
+        body="pasted(data, alpha)",
+        imports=(("images.mixtures", "pasted"),),
     ),
     "MixUp": Entry(
         "Mix two pictures and their labels in the same shares (Zhang et al. 2018).",
         types={"alpha": ("Positive", "both parameters of the Beta distribution of the share; small mixes little.")},
-        injected={"data": "DataInfo"},
-        body="mixing_layer({call}, data)",
-        imports=MIXING,
+        injected=DATA,
+        mark="mixes()",
+        body="shares(data, alpha)",
+        imports=(("images.mixtures", "shares"),),
     ),
 }

@@ -48,7 +48,7 @@ MODULES = (
     Module(
         "images/keras_augmentations.py",
         "Augmentation",
-        "Image layers of Keras, pure in the seed: pictures are 0 to 255, and all but `image` (and mixed labels) stays.",
+        "Image layers of Keras, pure in the seed: pictures are 0 to 255, and what lives in them moves with them.",
         "keras.layers",
         images.AUGMENTATIONS,
         {},

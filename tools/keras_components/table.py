@@ -24,6 +24,7 @@ class Entry:
         passed: keyword of Keras to the source of what is passed for it.
         injected: parameter to its injected type.
         rules: names of checks in kplug/default_plugins/keras_components/types.py.
+        mark: source of the decorator that says what an augmentation does to the fields of an example.
         body: source of the returned expression instead of the call of the class.
         imports: (module of kplug.default_plugins, name) that the body needs.
     """
@@ -37,6 +38,7 @@ class Entry:
     passed: Mapping[str, str] = field(default_factory=dict)
     injected: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
+    mark: str = ""
     body: str = ""
     imports: tuple[tuple[str, str], ...] = ()
 

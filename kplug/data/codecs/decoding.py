@@ -45,7 +45,7 @@ def decode(data: Any, channels: int, orientation: bool = True, window: tuple[flo
         raise ValueError(f"channels is one of 1, 3, 4. Received: channels={channels}")
     data = tf.convert_to_tensor(data)
     return tf.cond(
-        _starts_with(data, JPEG),
+        starts_with(data, JPEG),
         lambda: _convert(_decode_upright(data) if orientation else _decode_jpeg(data), channels),
         lambda: _decode_other(data, channels, window),
     )
@@ -53,11 +53,36 @@ def decode(data: Any, channels: int, orientation: bool = True, window: tuple[flo
 
 @noinline
 def _decode_other(data: Any, channels: int, window: tuple[float, float] | None) -> Any:
-    known = tf.stack([_starts_with(data, magic) for magic in (PNG, BMP, GIF)])
-    data = _require(tf.reduce_any(known), data, "not a JPEG, PNG, BMP or GIF file")
+    known = tf.stack([starts_with(data, magic) for magic in (PNG, BMP, GIF)])
+    data = require(tf.reduce_any(known), data, "not a JPEG, PNG, BMP or GIF file")
     png = _decode_png if window is None else lambda data: _decode_window(data, window)
     decoders = [lambda d=d: _convert(d(data), channels) for d in (png, _decode_bmp, _decode_gif)]
     return tf.switch_case(tf.argmax(known, output_type=tf.int32), decoders)
+
+
+def size_of(data: Any, orientation: bool = True) -> Any:
+    """Height and width that `decode` gives a picture, int32 `[2]`: as its header says, of a GIF as it is decoded.
+
+    Args:
+        data: string scalar, the bytes of a file.
+        orientation: a JPEG is turned upright as its EXIF orientation says.
+    """
+    data = tf.convert_to_tensor(data)
+    known = tf.stack([starts_with(data, magic) for magic in (JPEG, PNG, BMP, GIF)])
+    data = require(tf.reduce_any(known), data, "not a JPEG, PNG, BMP or GIF file")
+    sizes = [
+        lambda: _jpeg_size(data, orientation),
+        lambda: tf.stack([integer(check_png(data), at, 4, big_endian=True) for at in (20, 16)]),
+        lambda: tf.stack([tf.abs(integer(check_bmp(data), 22, 4)), integer(data, 18, 4)]),
+        lambda: tf.shape(_decode_gif(data))[:2],
+    ]
+    return tf.ensure_shape(tf.switch_case(tf.argmax(known, output_type=tf.int32), sizes), [2])
+
+
+def _jpeg_size(data: Any, orientation: bool) -> Any:
+    size = tf.io.extract_jpeg_shape(data)[:2]
+    is_turned = exif_orientation(data) >= 5 if orientation else tf.constant(False)
+    return tf.where(is_turned, size[::-1], size)
 
 
 def _decode_upright(data: Any) -> Any:
@@ -79,45 +104,40 @@ def _decode_window(data: Any, window: tuple[float, float]) -> Any:
     low, high = window
 
     def spread() -> Any:
-        width, height = (_integer(data, at, 4, big_endian=True) for at in (16, 20))
-        values = tf.cast(tf.io.decode_png(_check_size(data, height, width), dtype=tf.uint16), tf.float32)
+        values = tf.cast(tf.io.decode_png(check_png(data), dtype=tf.uint16), tf.float32)
         return _any_channels(round_to_uint8(tf.clip_by_value((values - low) * (255 / (high - low)), 0, 255)))
 
-    return tf.cond(_integer(data, 24, 1) == 16, spread, lambda: _decode_png(data))
+    return tf.cond(integer(data, 24, 1) == 16, spread, lambda: _decode_png(data))
 
 
 def _decode_jpeg(data: Any) -> Any:
     shape = tf.io.extract_jpeg_shape(data)
-    data = _check_size(data, height=shape[0], width=shape[1])
+    data = check_size(data, height=shape[0], width=shape[1])
     return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def _decode_png(data: Any) -> Any:
-    width, height = (_integer(data, at, 4, big_endian=True) for at in (16, 20))
-    return _any_channels(tf.io.decode_png(_check_size(data, height, width)))
+    return _any_channels(tf.io.decode_png(check_png(data)))
 
 
 def _decode_bmp(data: Any) -> Any:
-    width, height = _integer(data, 18, 4), tf.abs(_integer(data, 22, 4))
-    compression, bits = _integer(data, 30, 4), _integer(data, 28, 2)
-    plain = tf.reduce_any(compression == BMP_COMPRESSIONS) & tf.reduce_any(bits == BMP_BITS)
-    data = _require(plain, data, "a BMP that is compressed or has not 8, 24 or 32 bits a pixel")
-    image = tf.io.decode_bmp(_check_size(data, height, width))
-    image = _any_channels(image[..., :3])  # the fourth byte of a pixel is padding
-    return tf.cond(bits == 8, lambda: _any_channels(_look_up_palette(data, image)), lambda: image)
+    data = check_bmp(data)
+    image = _any_channels(tf.io.decode_bmp(data)[..., :3])  # the fourth byte of a pixel is padding
+    is_indexed = integer(data, 28, 2) == 8
+    return tf.cond(is_indexed, lambda: _any_channels(_look_up_palette(data, image)), lambda: image)
 
 
 def _look_up_palette(data: Any, image: Any) -> Any:
     """The colours of an 8-bit BMP; TensorFlow's decoder returns the numbers of its palette's entries."""
-    start, pixels = 14 + _integer(data, 14, 4), _integer(data, 10, 4)
+    start, pixels = 14 + integer(data, 14, 4), integer(data, 10, 4)
     palette = tf.reshape(_bytes(data, start, (pixels - start) // 4 * 4), [-1, 4])
     return tf.gather(palette[:, 2::-1], tf.cast(image[..., 0], tf.int32))
 
 
 def _decode_gif(data: Any) -> Any:
-    data = _check_size(data, height=_integer(data, 8, 2), width=_integer(data, 6, 2))
+    data = check_size(data, height=integer(data, 8, 2), width=integer(data, 6, 2))
     frame, end = _first_frame(data)
-    data = _check_size(data, height=_integer(data, frame + 7, 2), width=_integer(data, frame + 5, 2))
+    data = check_size(data, height=integer(data, frame + 7, 2), width=integer(data, frame + 5, 2))
     return _any_channels(tf.io.decode_gif(tf.strings.substr(data, 0, end) + GIF_TRAILER)[0])
 
 
@@ -126,10 +146,10 @@ def _first_frame(data: Any) -> tuple[Any, Any]:
     blocks, extension, image, done = range(4)  # between blocks; inside the chunks of one; past the first image
 
     def step(position: Any, state: Any, frame: Any) -> tuple[Any, Any, Any]:
-        byte = _integer(data, position, 1)
+        byte = integer(data, position, 1)
 
         def start_block() -> tuple[Any, Any, Any]:
-            checked = _require(tf.reduce_any(byte == (GIF_EXTENSION, GIF_IMAGE)), position, "a GIF without a picture")
+            checked = require(tf.reduce_any(byte == (GIF_EXTENSION, GIF_IMAGE)), position, "a GIF without a picture")
             return tf.cond(
                 byte == GIF_IMAGE,
                 lambda: (checked + 11 + _gif_table(data, checked + 9), image, checked),
@@ -149,7 +169,7 @@ def _first_frame(data: Any) -> tuple[Any, Any]:
 
 def _gif_table(data: Any, flags_at: Any) -> Any:
     """The size in bytes of the colour table that a flag byte announces."""
-    flags = _integer(data, flags_at, 1)
+    flags = integer(data, flags_at, 1)
     return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
 
@@ -201,34 +221,51 @@ def exif_orientation(data: Any) -> Any:
 # --- bytes and checks ----------------------------------------------------------------------------------------------
 
 
-def _starts_with(data: Any, magic: bytes) -> Any:
+def starts_with(data: Any, magic: bytes) -> Any:
+    """Say whether a file begins with the bytes that mark its kind."""
     return tf.equal(tf.strings.substr(data, 0, len(magic)), magic)
 
 
 def _bytes(data: Any, start: Any, length: Any) -> Any:
-    data = _require(start + length <= tf.strings.length(data), data, "the file is cut off")
+    data = require(start + length <= tf.strings.length(data), data, "the file is cut off")
     return tf.io.decode_raw(tf.strings.substr(data, start, length), tf.uint8)
 
 
-def _integer(data: Any, start: Any, length: int, big_endian: bool = False) -> Any:
+def integer(data: Any, start: Any, length: int, big_endian: bool = False) -> Any:
     """An integer of 1, 2 or 4 bytes as int32; negative where a 4-byte one is 2**31 or more."""
     values = tf.cast(tf.ensure_shape(_bytes(data, start, length), [length]), tf.int32)
     order = range(length - 1, -1, -1) if big_endian else range(length)
     return tf.add_n([tf.bitwise.left_shift(values[i], 8 * place) for place, i in enumerate(order)])
 
 
-def _require(condition: Any, value: Any, message: Any) -> Any:
+def require(condition: Any, value: Any, message: Any) -> Any:
     """Return `value` once `condition` is seen to hold: what is computed from it waits for the check."""
     with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
         return tf.identity(value)
 
 
-def _check_size(data: Any, height: Any, width: Any) -> Any:
+def check_png(data: Any) -> Any:
+    """Return a PNG once its header is seen to announce a size that is allowed."""
+    width, height = (integer(data, at, 4, big_endian=True) for at in (16, 20))
+    return check_size(data, height, width)
+
+
+def check_bmp(data: Any) -> Any:
+    """Return a BMP once its header is seen to announce a size that is allowed and pixels that can be read."""
+    width, height = integer(data, 18, 4), tf.abs(integer(data, 22, 4))
+    compression, bits = integer(data, 30, 4), integer(data, 28, 2)
+    plain = tf.reduce_any(compression == BMP_COMPRESSIONS) & tf.reduce_any(bits == BMP_BITS)
+    data = require(plain, data, "a BMP that is compressed or has not 8, 24 or 32 bits a pixel")
+    return check_size(data, height, width)
+
+
+def check_size(data: Any, height: Any, width: Any) -> Any:
+    """Return `data` once the height and the width in pixels are seen to be allowed."""
     sides = tf.cast(tf.stack([height, width]), tf.int64)
     fits = tf.reduce_all((sides > 0) & (sides <= MAX_SIDE)) & (sides[0] * sides[1] <= MAX_PIXELS)
     limit = f" pixels; at least 1 and at most {MAX_SIDE} on a side, at most {MAX_PIXELS} in all"
     size = tf.strings.as_string(sides)
-    return _require(fits, data, tf.strings.join(["a picture of ", size[1], " x ", size[0], limit]))
+    return require(fits, data, tf.strings.join(["a picture of ", size[1], " x ", size[0], limit]))
 
 
 def _any_channels(image: Any) -> Any:

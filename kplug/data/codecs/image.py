@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kplug.errors import Problem, SpecError
-from kplug.records import Codec, Field, Split
+from kplug.records import Codec, Field, Geometry, Split
 
 LOOKED_AT = 100  # pictures that are opened to find out whether all have one size
 PICTURE_FILE = Field((), "string", "a picture file: JPEG, PNG, BMP or GIF")
@@ -22,6 +22,7 @@ class ImageCodec(Codec):
     channels: int | None = None
     orientation: bool = True
     window: tuple[float, float] | None = None
+    linked: str | None = None
 
     mends = True
     takes_batches = True  # of decoded pictures; encoded ones come one by one
@@ -29,6 +30,7 @@ class ImageCodec(Codec):
     raw = PICTURE_FILE
     ending = ".png"
     hostile = (b"not a picture", b"")
+    is_frame = moves = mixes = pastes = True
 
     @property
     def field(self) -> Field:
@@ -58,10 +60,11 @@ class ImageCodec(Codec):
         raise SpecError([Problem(message, ("size",))])
 
     def _size_of(self, image: Any) -> tuple[int, int]:
-        decoded = self._decoded(image, self.channels or 3)
+        decoded = self.decoded(image, self.channels or 3)
         return int(decoded.shape[0]), int(decoded.shape[1])
 
-    def _decoded(self, image: Any, channels: int) -> Any:
+    def decoded(self, image: Any, channels: int) -> Any:
+        """The pixels of a picture in its own size, from a file where it comes as one."""
         import tensorflow as tf
 
         from kplug.data.codecs.decoding import decode
@@ -69,15 +72,40 @@ class ImageCodec(Codec):
         return decode(image, channels, self.orientation, self.window) if image.dtype == tf.string else image
 
     def read(self, value: Any) -> Any:
+        return self.resized(self.decoded(value, self.channels or 3))
+
+    def read_placed(self, value: Any) -> tuple[Any, Any]:
+        import tensorflow as tf
+
+        from kplug.data.geometry import placement_of
+
+        assert self.size
+        image = self.decoded(value, self.channels or 3)
+        placement = placement_of(tf.shape(image)[-3:-1], self.size, self.resize)
+        return self.resized(image), tf.broadcast_to(placement, [*tf.unstack(tf.shape(image)[:-3]), 6])
+
+    def resized(self, image: Any) -> Any:
+        """Pixels in the size and with the channels of a batch."""
         import tensorflow as tf
 
         from kplug.data.codecs import pixels
 
         size, channels = self.size, self.channels
         assert size and channels  # learnt before anything is read
-        image = pixels.to_channels(self._decoded(value, channels), channels)
-        image = pixels.resize(image, size, self.resize)
+        image = pixels.resize(pixels.to_channels(image, channels), size, self.resize)
         return tf.ensure_shape(image, [*image.shape[:-3], *size, channels])
+
+    def warp(self, arrays: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
+        from kplug.data.geometry import warp
+
+        return {**arrays, "": warp(arrays[""], geometry, geometry.interpolation, geometry.value)}
+
+    def mix(self, arrays: Mapping[str, Any], others: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        part = tf.reshape(share, tf.concat([tf.shape(share), tf.ones([4 - share.shape.rank], tf.int32)], axis=0))
+        one, other = (tf.cast(found[""], tf.float32) for found in (arrays, others))
+        return {**arrays, "": part * one + (1 - part) * other}
 
     def mend(self, value: Any) -> Any:
         from kplug.data.codecs.pixels import to_uint8

@@ -28,6 +28,7 @@ class LabelCodec(Codec):
     takes_batches = True
     must_match = ("classes",)
     ending = ".txt"
+    mixes = pastes = True
 
     @property
     def field(self) -> Field:
@@ -60,6 +61,23 @@ class LabelCodec(Codec):
         matches = tf.equal(value[..., tf.newaxis], tf.constant(list(self.classes or ())))
         number = tf.argmax(matches, -1, tf.int32)  # a class has one name, and no name is none of them
         return tf.where(tf.reduce_any(matches, -1), number, UNKNOWN)
+
+    def mix(self, arrays: Mapping[str, Any], others: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        """The shares of the classes, float32 [batch, classes]; -1 throughout where a class of the two is not known."""
+        import tensorflow as tf
+
+        one, other = self._as_rows(arrays[""]), self._as_rows(others[""])
+        part = tf.reduce_mean(tf.reshape(share, [tf.shape(one)[0], -1]), axis=1, keepdims=True)
+        unknown = tf.reduce_any((one < 0) | (other < 0), axis=1, keepdims=True)
+        return {"": tf.where(unknown, -1.0, part * one + (1 - part) * other)}
+
+    def _as_rows(self, labels: Any) -> Any:
+        import tensorflow as tf
+
+        if labels.shape.rank == 2:  # they were mixed before, or are several
+            return tf.cast(labels, tf.float32)
+        rows = tf.one_hot(labels, len(self.classes or ()))
+        return tf.where(labels[:, tf.newaxis] < 0, -1.0, rows)
 
     def keep(self, value: Any) -> bytes:
         import json

@@ -1,4 +1,4 @@
-"""Image layers of Keras, pure in the seed: pictures are 0 to 255, and all but `image` (and mixed labels) stays.
+"""Image layers of Keras, pure in the seed: pictures are 0 to 255, and what lives in them moves with them.
 
 Written by tools/keras_components/write from Keras 3.15; do not edit.
 """
@@ -18,10 +18,11 @@ from kplug.default_plugins.keras_components.types import (
     SignedRange,
     UnitRange,
 )
-from kplug.kinds import Augmentation, Natural, NonNegative, Odd, Positive, Size, Unit
+from kplug.kinds import Augmentation, Natural, NonNegative, Odd, Positive, Size, Unit, mixes, moves, recolours
 from kplug.records import DataInfo
 
 
+@recolours
 def auto_contrast(probability: Unit = 0.5) -> Augmentation:
     """Stretch each color to the whole range from black to white.
 
@@ -35,6 +36,7 @@ def auto_contrast(probability: Unit = 0.5) -> Augmentation:
     return image_layers(keras.layers.AutoContrast(dtype="float32"), probability=probability)
 
 
+@recolours
 def clahe(clip_limit: NonNegative = 4.0, tile_grid_size: Size = (8, 8), probability: Unit = 0.5) -> Augmentation:
     """Spread the brightness values evenly, tile by tile (Zuiderveld 1994).
 
@@ -55,19 +57,19 @@ def clahe(clip_limit: NonNegative = 4.0, tile_grid_size: Size = (8, 8), probabil
     )
 
 
+@mixes(parts=True)
 def cut_mix(data: DataInfo, alpha: OpenUnit = 1.0) -> Augmentation:
     """Put a rectangle of one picture into another and mix their labels by area (Yun et al. 2019).
 
     Args:
         alpha: both parameters of the Beta distribution of the area; 1 is uniform.
     """
-    import keras
+    from kplug.default_plugins.images.mixtures import pasted
 
-    from kplug.default_plugins.images.pure_layers import mixing_layer
-
-    return mixing_layer(keras.layers.CutMix(dtype="float32", factor=(alpha, alpha)), data)
+    return pasted(data, alpha)
 
 
+@recolours
 def equalization(bins: Several = 256, probability: Unit = 0.5) -> Augmentation:
     """Spread the brightness values evenly.
 
@@ -82,19 +84,19 @@ def equalization(bins: Several = 256, probability: Unit = 0.5) -> Augmentation:
     return image_layers(keras.layers.Equalization(bins=bins, dtype="float32"), probability=probability, one_by_one=True)
 
 
+@mixes()
 def mix_up(data: DataInfo, alpha: Positive = 0.2) -> Augmentation:
     """Mix two pictures and their labels in the same shares (Zhang et al. 2018).
 
     Args:
         alpha: both parameters of the Beta distribution of the share; small mixes little.
     """
-    import keras
+    from kplug.default_plugins.images.mixtures import shares
 
-    from kplug.default_plugins.images.pure_layers import mixing_layer
-
-    return mixing_layer(keras.layers.MixUp(alpha=alpha, dtype="float32"), data)
+    return shares(data, alpha)
 
 
+@recolours
 def random_brightness(factor: SignedRange = (-0.2, 0.2)) -> Augmentation:
     """Make pictures brighter or darker.
 
@@ -108,6 +110,7 @@ def random_brightness(factor: SignedRange = (-0.2, 0.2)) -> Augmentation:
     return image_layers(keras.layers.RandomBrightness(factor=factor, dtype="float32"))
 
 
+@recolours
 def random_color_degeneration(factor: UnitRange = (0.0, 0.5)) -> Augmentation:
     """Mix pictures with their gray version.
 
@@ -121,6 +124,7 @@ def random_color_degeneration(factor: UnitRange = (0.0, 0.5)) -> Augmentation:
     return image_layers(keras.layers.RandomColorDegeneration(factor=factor, dtype="float32"), color=True)
 
 
+@recolours
 def random_color_jitter(
     brightness: Unit = 0.4, contrast: Unit = 0.4, saturation: Unit = 0.4, hue: Half = 0.1
 ) -> Augmentation:
@@ -137,6 +141,7 @@ def random_color_jitter(
     return color_jitter(brightness, contrast, saturation, hue)
 
 
+@recolours
 def random_contrast(factor: Unit = 0.2) -> Augmentation:
     """Raise or lower the contrast.
 
@@ -150,30 +155,39 @@ def random_contrast(factor: Unit = 0.2) -> Augmentation:
     return image_layers(keras.layers.RandomContrast(factor=(factor, factor), dtype="float32"))
 
 
-def random_crop(padding: Natural = 4, fill: Literal["constant", "reflect", "symmetric"] = "constant") -> Augmentation:
-    """Shift pictures by a few pixels: pad every side, cut the old size at a random place.
+@moves(fill="{fill}", size="{size}")
+def random_crop(
+    data: DataInfo,
+    padding: Natural | None = None,
+    fill: Literal["constant", "reflect", "symmetric"] = "constant",
+    size: Size | None = None,
+) -> Augmentation:
+    """Cut a window at a random place: of the old size, after a padding of every side, or of another.
 
     Args:
-        padding: pixels that are added on every side.
+        padding: pixels that are added on every side; null: 4, and 0 where a size is given.
         fill: what is added: black, or a mirror image.
+        size: height and width of the window in pixels; null: those of the pictures.
     """
-    from kplug.default_plugins.images.pure_layers import shifted_crop
+    from kplug.default_plugins.images.whole_pixels import windows
 
-    return shifted_crop(padding, fill)
+    return windows(data, padding, fill, size)
 
 
-def random_elastic_transform(scale: UnitRange = (0.5, 1.0), probability: Unit = 0.5) -> Augmentation:
+@moves(fill="nearest")
+def random_elastic_transform(data: DataInfo, scale: UnitRange = (0.5, 1.0), probability: Unit = 0.5) -> Augmentation:
     """Bend pictures like rubber (Simard et al. 2003).
 
     Args:
         scale: range of the strength; 1 moves pixels by about 3 percent of the size.
         probability: share of the pictures that are changed.
     """
-    from kplug.default_plugins.images.pure_layers import elastic
+    from kplug.default_plugins.images.motions import elastic
 
-    return elastic(scale, probability)
+    return elastic(data, scale, probability)
 
 
+@recolours
 def random_erasing(
     scale: UnitRange = (0.02, 0.33), fill_value: Pixel | None = None, probability: Unit = 0.5
 ) -> Augmentation:
@@ -195,17 +209,21 @@ def random_erasing(
     )
 
 
-def random_flip(mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal") -> Augmentation:
+@moves()
+def random_flip(
+    data: DataInfo, mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal"
+) -> Augmentation:
     """Mirror pictures with probability one half.
 
     Args:
         mode: left and right, top and bottom, or each of the two by itself.
     """
-    from kplug.default_plugins.images.pure_layers import flips
+    from kplug.default_plugins.images.whole_pixels import flips
 
-    return flips(mode)
+    return flips(data, mode)
 
 
+@recolours
 def random_gaussian_blur(kernel_size: Odd = 3, sigma: SigmaRange = (0.1, 2.0), probability: Unit = 0.5) -> Augmentation:
     """Blur pictures.
 
@@ -225,6 +243,7 @@ def random_gaussian_blur(kernel_size: Odd = 3, sigma: SigmaRange = (0.1, 2.0), p
     )
 
 
+@recolours
 def random_grayscale(probability: Unit = 0.1) -> Augmentation:
     """Take the color out of pictures.
 
@@ -238,6 +257,7 @@ def random_grayscale(probability: Unit = 0.1) -> Augmentation:
     return image_layers(keras.layers.RandomGrayscale(dtype="float32", factor=probability), color=True)
 
 
+@recolours
 def random_hue(factor: UnitRange = (0.0, 0.1)) -> Augmentation:
     """Turn the circle of colors.
 
@@ -251,6 +271,7 @@ def random_hue(factor: UnitRange = (0.0, 0.1)) -> Augmentation:
     return image_layers(keras.layers.RandomHue(factor=factor, dtype="float32"), color=True)
 
 
+@recolours
 def random_invert(probability: Unit = 0.5) -> Augmentation:
     """Turn pictures into their negatives.
 
@@ -264,8 +285,13 @@ def random_invert(probability: Unit = 0.5) -> Augmentation:
     return image_layers(keras.layers.RandomInvert(dtype="float32", factor=(probability, probability)))
 
 
+@moves()
 def random_perspective(
-    scale: Unit = 0.5, interpolation: Interpolation = "bilinear", fill_value: Pixel = 0.0, probability: Unit = 0.5
+    data: DataInfo,
+    scale: Unit = 0.5,
+    interpolation: Interpolation = "bilinear",
+    fill_value: Pixel = 0.0,
+    probability: Unit = 0.5,
 ) -> Augmentation:
     """Look at pictures from an angle.
 
@@ -275,21 +301,12 @@ def random_perspective(
         fill_value: value outside in mode constant, 0 to 255.
         probability: share of the pictures that are changed.
     """
-    import keras
+    from kplug.default_plugins.images.motions import perspectives
 
-    from kplug.default_plugins.images.pure_layers import image_layers
-
-    return image_layers(
-        keras.layers.RandomPerspective(
-            scale=scale,
-            interpolation=interpolation,
-            fill_value=fill_value,
-            dtype="float32",
-            factor=(probability, probability),
-        )
-    )
+    return perspectives(data, scale, interpolation, fill_value, probability)
 
 
+@recolours
 def random_posterization(bits: tuple[Bits, Bits] = (4, 7), probability: Unit = 0.5) -> Augmentation:
     """Keep only the upper bits of each color.
 
@@ -306,7 +323,9 @@ def random_posterization(bits: tuple[Bits, Bits] = (4, 7), probability: Unit = 0
     )
 
 
+@moves(fill="{fill_mode}")
 def random_rotation(
+    data: DataInfo,
     factor: SignedRange = (-0.05, 0.05),
     fill_mode: FillMode = "reflect",
     interpolation: Interpolation = "bilinear",
@@ -320,17 +339,12 @@ def random_rotation(
         interpolation: how pixels between pixels are made.
         fill_value: value outside in mode constant, 0 to 255.
     """
-    import keras
+    from kplug.default_plugins.images.motions import rotations
 
-    from kplug.default_plugins.images.pure_layers import image_layers
-
-    return image_layers(
-        keras.layers.RandomRotation(
-            factor=factor, fill_mode=fill_mode, interpolation=interpolation, fill_value=fill_value, dtype="float32"
-        )
-    )
+    return rotations(data, factor, fill_mode, interpolation, fill_value)
 
 
+@recolours
 def random_saturation(factor: UnitRange = (0.4, 0.6)) -> Augmentation:
     """Make colors stronger or paler.
 
@@ -346,6 +360,7 @@ def random_saturation(factor: UnitRange = (0.4, 0.6)) -> Augmentation:
     )
 
 
+@recolours
 def random_sharpness(factor: UnitRange = (0.25, 0.75)) -> Augmentation:
     """Sharpen or smooth pictures.
 
@@ -359,7 +374,9 @@ def random_sharpness(factor: UnitRange = (0.25, 0.75)) -> Augmentation:
     return image_layers(keras.layers.RandomSharpness(factor=factor, dtype="float32"))
 
 
+@moves(fill="{fill_mode}")
 def random_shear(
+    data: DataInfo,
     x_factor: UnitRange = (0.0, 0.2),
     y_factor: UnitRange = (0.0, 0.2),
     interpolation: Interpolation = "bilinear",
@@ -375,23 +392,14 @@ def random_shear(
         fill_mode: what lies outside: constant, the nearest pixel, a mirror image, or the other side.
         fill_value: value outside in mode constant, 0 to 255.
     """
-    import keras
+    from kplug.default_plugins.images.motions import shears
 
-    from kplug.default_plugins.images.pure_layers import image_layers
-
-    return image_layers(
-        keras.layers.RandomShear(
-            x_factor=x_factor,
-            y_factor=y_factor,
-            interpolation=interpolation,
-            fill_mode=fill_mode,
-            fill_value=fill_value,
-            dtype="float32",
-        )
-    )
+    return shears(data, x_factor, y_factor, interpolation, fill_mode, fill_value)
 
 
+@moves(fill="{fill_mode}")
 def random_translation(
+    data: DataInfo,
     height_factor: SignedRange = (-0.1, 0.1),
     width_factor: SignedRange = (-0.1, 0.1),
     fill_mode: FillMode = "reflect",
@@ -407,23 +415,14 @@ def random_translation(
         interpolation: how pixels between pixels are made.
         fill_value: value outside in mode constant, 0 to 255.
     """
-    import keras
+    from kplug.default_plugins.images.motions import translations
 
-    from kplug.default_plugins.images.pure_layers import image_layers
-
-    return image_layers(
-        keras.layers.RandomTranslation(
-            height_factor=height_factor,
-            width_factor=width_factor,
-            fill_mode=fill_mode,
-            interpolation=interpolation,
-            fill_value=fill_value,
-            dtype="float32",
-        )
-    )
+    return translations(data, height_factor, width_factor, fill_mode, interpolation, fill_value)
 
 
+@moves(fill="{fill_mode}")
 def random_zoom(
+    data: DataInfo,
     height_factor: tuple[OpenSigned, OpenSigned] = (-0.2, 0.2),
     width_factor: tuple[OpenSigned, OpenSigned] | None = None,
     fill_mode: FillMode = "reflect",
@@ -439,22 +438,12 @@ def random_zoom(
         interpolation: how pixels between pixels are made.
         fill_value: value outside in mode constant, 0 to 255.
     """
-    import keras
+    from kplug.default_plugins.images.motions import zooms
 
-    from kplug.default_plugins.images.pure_layers import image_layers
-
-    return image_layers(
-        keras.layers.RandomZoom(
-            height_factor=height_factor,
-            width_factor=width_factor,
-            fill_mode=fill_mode,
-            interpolation=interpolation,
-            fill_value=fill_value,
-            dtype="float32",
-        )
-    )
+    return zooms(data, height_factor, width_factor, fill_mode, interpolation, fill_value)
 
 
+@recolours
 def solarization(
     addition_factor: UnitRange = (0.0, 0.0), threshold_factor: UnitRange = (0.5, 0.5), probability: Unit = 0.5
 ) -> Augmentation:

@@ -115,7 +115,8 @@ class Outside:
     interpolation: str = "nearest"
 
 
-# In the papers' order a, b, c, d, e, f: what the pixel at (x, y) shows was at (a x + b y + c, d x + e y + f).
+# In the papers' order a, b, c, d, e, f: what is at (x, y) after a move was at (a x + b y + c, d x + e y + f), where
+# places are edges, as in `Geometry`.
 MOVES: dict[str, Callable[[Any], list[Any]]] = {
     "shear_x": lambda share: [1.0, share, 0.0, 0.0, 1.0, 0.0],  # each row by a share of its distance from the top
     "shear_y": lambda share: [1.0, 0.0, 0.0, share, 1.0, 0.0],
@@ -131,10 +132,15 @@ def move(image: Any, amount: Any, by: str, outside: Outside) -> Any:
 
 def rotate(image: Any, degrees: Any, outside: Outside) -> Any:
     """Turn around the center, counterclockwise where positive."""
+    return _affine(image, turn(image.shape[:2], degrees), outside)
+
+
+def turn(size: Any, degrees: Any) -> list[Any]:
+    """The numbers a to f of a turn around the center of pictures of a size."""
     angle = tf.cast(degrees, tf.float32) * (math.pi / 180)
     cos, sin = tf.cos(angle), tf.sin(angle)
-    y, x = image.shape[0] / 2, image.shape[1] / 2
-    return _affine(image, [cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y], outside)
+    y, x = size[0] / 2, size[1] / 2
+    return [cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y]
 
 
 def _affine(image: Any, matrix: list[Any], outside: Outside) -> Any:
@@ -158,13 +164,27 @@ def _affine(image: Any, matrix: list[Any], outside: Outside) -> Any:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of a space: `change(image, amount(strength, sign))`; without `amount`, `change(image)`."""
+    """An operation of a space.
+
+    Args:
+        change: (picture, amount) to the changed picture; a picture alone where there is no amount.
+        amount: (strength, sign) to the amount.
+        move: of one that moves pixels, an amount to its numbers a to f, as in `MOVES`.
+    """
 
     change: Callable[..., Any]
     amount: Callable[[Any, Any], Any] | None = None
+    move: Callable[[Any], list[Any]] | None = None
 
     def __call__(self, image: Any, strength: Any, sign: Any) -> Any:
         return self.change(image, self.amount(strength, sign)) if self.amount else self.change(image)
+
+    def matrix(self, strength: Any, sign: Any) -> Any:
+        """The matrix of a `Geometry` that moves as the operation does, float32 `[3, 3]`."""
+        if self.move is None or self.amount is None:
+            return tf.eye(3)
+        numbers = [tf.cast(number, tf.float32) for number in (*self.move(self.amount(strength, sign)), 0, 0, 1)]
+        return tf.reshape(tf.stack(numbers), [3, 3])
 
 
 Space = dict[str, Operation]
@@ -211,8 +231,9 @@ def _places(image: Any, outside: Outside, degrees: float, shear: float, shift: C
 
     amounts = {"shear_x": signed(shear), "shear_y": signed(shear)}
     amounts |= {"translate_x": in_pixels(image.shape[1]), "translate_y": in_pixels(image.shape[0])}
-    moves = {by: Operation(functools.partial(move, by=by, outside=outside), amounts[by]) for by in MOVES}
-    return {"rotate": Operation(functools.partial(rotate, outside=outside), signed(degrees))} | moves
+    moves = {by: Operation(functools.partial(move, by=by, outside=outside), amounts[by], MOVES[by]) for by in MOVES}
+    turned = functools.partial(turn, image.shape[:2])
+    return {"rotate": Operation(functools.partial(rotate, outside=outside), signed(degrees), turned)} | moves
 
 
 def _whole(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +11,6 @@ import tensorflow as tf
 
 from kplug.data.augment import Augment, Batch, fold_in
 from kplug.errors import SpecError
-from kplug.records import DataInfo
-
-LARGE = 48 * 48  # pixels from which on pictures are cut faster one by one (measured)
 
 
 class StepSeed(keras.random.SeedGenerator):
@@ -103,112 +99,6 @@ class RandomGain:
         shape = [tf.shape(image)[0], 1, 1, 1]
         gain = tf.random.stateless_uniform(shape, self.generator.next(), 1 - self.strength, 1 + self.strength)
         return tf.clip_by_value(image * gain, 0.0, 1.0)
-
-
-def elastic(scale: tuple[float, float], probability: float) -> Augment:
-    """Move every pixel along a smooth random field; at strength 1 by 3 percent of the size (standard deviation)."""
-
-    def augment(batch: Batch, seed: Any) -> Batch:
-        image = tf.cast(batch["image"], tf.float32)
-        count, height, width = tf.shape(image)[0], image.shape[1], image.shape[2]
-        seeds = [fold_in(seed, n) for n in range(3)]
-        strength = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0], min(scale), max(scale))
-        noise = tf.random.stateless_normal([count, height, width, 2], seeds[1])
-        field = _smooth(noise, 0.05 * min(height, width)) * strength * 0.03 * tf.constant([height, width], tf.float32)
-        chosen = tf.random.stateless_uniform([count, 1, 1, 1], seeds[2]) < probability
-        return batch | {"image": tf.where(chosen, _sample(image, field), image)}
-
-    return augment
-
-
-def _smooth(noise: Any, sigma: float) -> Any:
-    """Blur white noise [b, h, w, 2] by a Gaussian; its standard deviation is 1 as before."""
-    sigma = max(sigma, 1.0)
-    reach = math.ceil(3 * sigma)
-    kernel = tf.exp(-0.5 * (tf.range(-reach, reach + 1, dtype=tf.float32) / sigma) ** 2)
-    kernel /= tf.norm(kernel)
-    for shape in ([-1, 1, 1, 1], [1, -1, 1, 1]):
-        one_way = tf.tile(tf.reshape(kernel, shape), [1, 1, 2, 1])
-        noise = tf.nn.depthwise_conv2d(noise, one_way, [1, 1, 1, 1], "SAME")
-    return noise
-
-
-def _sample(image: Any, field: Any) -> Any:
-    """Read [b, h, w, c] bilinearly at each pixel's place plus field [b, h, w, 2]; the border goes on outside."""
-    last = tf.constant([image.shape[1] - 1, image.shape[2] - 1], tf.float32)
-    grid = tf.stack(tf.meshgrid(tf.range(last[0] + 1), tf.range(last[1] + 1), indexing="ij"), axis=-1)
-    place = tf.clip_by_value(grid + field, 0.0, last)
-    low = tf.floor(place)
-    share = place - low
-    sampled = tf.zeros_like(image)
-    for corner in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)):
-        weight = tf.reduce_prod(tf.abs(1 - tf.constant(corner) - share), axis=-1, keepdims=True)
-        at = tf.cast(tf.minimum(low + tf.constant(corner), last), tf.int32)
-        sampled += weight * tf.gather_nd(image, at, batch_dims=1)
-    return sampled
-
-
-def mixing_layer(layer: keras.layers.Layer, data: DataInfo) -> Augment:
-    """An augmentation that mixes pictures and, in the same shares, their labels: float one-hot `[batch, classes]`."""
-    if "label" not in data.fields:
-        raise SpecError("it mixes labels, and this data has no field 'label'")
-    draws = _draw_from_step(layer)
-
-    def augment(batch: Batch, seed: Any) -> Batch:
-        label = batch["label"]
-        if label.shape.rank == 1:
-            label = tf.one_hot(label, len(data.classes))
-        pairs = {"images": tf.cast(batch["image"], tf.float32), "labels": tf.cast(label, tf.float32)}
-        with draws.using(seed):
-            mixed = layer(pairs, training=True)
-        image = tf.ensure_shape(mixed["images"], batch["image"].shape)
-        return batch | {"image": image, "label": tf.ensure_shape(mixed["labels"], label.shape)}
-
-    return augment
-
-
-def flips(mode: str) -> Augment:
-    """Mirror pictures, each with probability one half; without the way through float32 that Keras's layer takes."""
-    axes = [{"horizontal": 2, "vertical": 1}[direction] for direction in mode.split("_and_")]
-
-    def augment(batch: Batch, seed: Any) -> Batch:
-        image = batch["image"]
-        draws = tf.random.stateless_uniform([len(axes), tf.shape(image)[0]], seed)
-        for axis, draw in zip(axes, tf.unstack(draws), strict=True):
-            both, count = tf.concat([image, tf.reverse(image, [axis])], axis=0), tf.shape(image)[0]
-            # whole pictures are copied; `tf.where` on pictures would spread the condition over every pixel
-            image = tf.gather(both, tf.range(count) + tf.where(draw < 0.5, count, 0))
-        return batch | {"image": image}
-
-    return augment
-
-
-def shifted_crop(padding: int, fill: str) -> Augment:
-    """Pad every side, then cut a window of the old size at a place drawn for each picture."""
-
-    def augment(batch: Batch, seed: Any) -> Batch:
-        image = batch["image"]
-        sides = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
-        padded = tf.pad(image, sides, mode=fill.upper())
-        corners = tf.random.stateless_uniform([2, tf.shape(image)[0]], seed, 0, 2 * padding + 1, tf.int32)
-        cut = _cut_one_by_one if image.shape[1] * image.shape[2] > LARGE else _cut_at_once
-        return batch | {"image": tf.ensure_shape(cut(padded, corners, image.shape[1:]), image.shape)}
-
-    return augment
-
-
-def _cut_at_once(padded: Any, corners: Any, shape: Any) -> Any:
-    """Cut windows of `shape` at corners `[2, b]`: rows, then pixels of them."""
-    rows = tf.gather(padded, corners[0][:, tf.newaxis] + tf.range(shape[0]), axis=1, batch_dims=1)
-    return tf.gather(rows, corners[1][:, tf.newaxis] + tf.range(shape[1]), axis=2, batch_dims=1)
-
-
-def _cut_one_by_one(padded: Any, corners: Any, shape: Any) -> Any:
-    """Cut the same windows row by row instead of pixel by pixel, at some cost for each picture."""
-    corners = tf.stack([*tf.unstack(corners), tf.zeros_like(corners[0])], axis=-1)  # [b, 3]
-    return tf.map_fn(
-        lambda pair: tf.slice(*pair, shape), (padded, corners), fn_output_signature=tf.TensorSpec(shape, padded.dtype)
-    )
 
 
 def _draw_from_step(*layers: Any) -> StepSeed:

@@ -1,16 +1,17 @@
 """The built-in sources: where the pictures of an experiment come from."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from kplug import Augmentation, DataInfo, Source, hookimpl, known, rule
 from kplug.default_plugins.sources import known_data
 from kplug.errors import Problem, SpecError
-from kplug.kinds import FieldName, FilePath, Fraction, Natural, Seed, Text
+from kplug.kinds import FieldName, FilePath, Fraction, Natural, Seed, Size, Text, Unit
 
 
 @hookimpl
 def components():
-    return [digits, folder, table, arrays, tfds, augmented]
+    return [digits, folder, table, arrays, tfds, augmented, tiles]
 
 
 @known(known_data.digits)
@@ -130,12 +131,19 @@ def tfds(
     return open_tfds(name, data_dir, expressions, image, label, cache_mb, download)
 
 
+def _goes_by_others(component: Any) -> bool:
+    """True for an augmentation that mixes examples, or may: it asks for the data and says nothing of what it does."""
+    if component.effect is None:
+        return DataInfo in component.injected.values()
+    return component.effect.does == "mixes"
+
+
 def _go_by_one_row(augment: list[dict[str, Any]]) -> None:
     from kplug.spec.plugins import host
 
     message = "goes by the classes of the whole data, as what mixes examples or labels does; a row is changed by itself"
     made = [host().registry.find("augmentation", node["type"]) for node in augment]
-    if mixing := [position for position, component in enumerate(made) if DataInfo in component.injected.values()]:
+    if mixing := [position for position, component in enumerate(made) if _goes_by_others(component)]:
         raise SpecError([Problem(f"'{augment[at]['type']}' {message}", ("augment", at)) for at in mixing])
 
 
@@ -143,7 +151,7 @@ def _go_by_one_row(augment: list[dict[str, Any]]) -> None:
 @rule(_go_by_one_row)
 def augmented(
     of: Source,
-    augment: list[Augmentation],
+    augment: list[Callable[[DataInfo], Augmentation]],
     splits: list[Literal["train", "validation", "test"]] = ("test",),  # type: ignore[assignment]
     seed: Seed = 0,
 ) -> Source:
@@ -158,3 +166,40 @@ def augmented(
     from kplug.default_plugins.sources.augmented_splits import distort
 
     return distort(of, augment, splits, seed)
+
+
+def _overlap_is_less(size: tuple[int, int], overlap: tuple[int, int]) -> None:
+    problems = [
+        Problem(f"tiles of {side} pixels cannot share {shared} of them", ("overlap", axis))
+        for axis, (side, shared) in enumerate(zip(size, overlap, strict=True))
+        if shared >= side
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+@known(known_data.tiles)
+@rule(_overlap_is_less)
+def tiles(
+    of: Source,
+    size: Size,
+    overlap: tuple[Natural, Natural] = (0, 0),
+    splits: list[Literal["train", "validation", "test"]] | None = None,
+    visible: Unit = 0.3,
+) -> Source:
+    """Cut pictures in tiles of one size, each an example of its own, with the masks, objects, boxes and points in it.
+
+    Columns tell where a tile is from: `picture`, the number of the whole picture, counted over all splits, and the
+    pixels of the tile's corner, `tile_y` and `tile_x`. No share and no fold cuts a picture, nor a group of the source.
+    Pictures are decoded here: the source's own feature says how, and `data.features` says what is done to tiles.
+
+    Args:
+        of: the source of whole pictures, one an example, none smaller than a tile.
+        size: [height, width] of a tile in pixels.
+        overlap: [height, width] in pixels that neighbours share at least; the last tiles end with the picture.
+        splits: those that are cut, in others a whole picture is an example; null: all.
+        visible: share of a box, 0 to 1, that must be in a tile, else it counts nowhere there.
+    """
+    from kplug.default_plugins.sources.tiled_splits import cut_in_tiles
+
+    return cut_in_tiles(of, (size[0], size[1]), (overlap[0], overlap[1]), splits, visible)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,9 @@ from kplug.data.augment import Augment, Batch, augment, fold_in
 from kplug.data.codecs import pixels
 from kplug.data.codecs.decoding import decode
 from kplug.data.features import loader
+from kplug.data.geometry import warp
 from kplug.errors import SpecError, listed
-from kplug.records import Codec, Field, Split
+from kplug.records import Codec, DataInfo, Field, Geometry, Split
 
 TRIED = 4  # examples of the batches that an augmentation is tried on
 TRIES = 3  # seeds it is tried with
@@ -22,19 +23,21 @@ TRIED_SIDE = 32  # pixels, where the pictures have no one size
 
 
 def distort(
-    of: Mapping[str, Split], augmentations: Sequence[Augment], splits: Sequence[str], seed: int
+    of: Mapping[str, Split], makers: Sequence[Callable[[DataInfo], Augment]], splits: Sequence[str], seed: int
 ) -> dict[str, Split]:
     """The splits of a source, some with changed pictures; the parameters are those of the component `augmented`."""
     if missing := [name for name in splits if name not in of]:
         raise SpecError(f"there is no split '{missing[0]}' to change; the source has {listed(of)}")
-    return {name: _distorted(split, augmentations, seed) if name in splits else split for name, split in of.items()}
+    return {name: _distorted(split, makers, seed) if name in splits else split for name, split in of.items()}
 
 
-def _distorted(split: Split, augmentations: Sequence[Augment], seed: int) -> Split:
+def _distorted(split: Split, makers: Sequence[Callable[[DataInfo], Augment]], seed: int) -> Split:
     told = split.facts.get("image", {})
     shape = (*(told.get("size") or (None, None)), told.get("channels") or 3)
+    codecs = {"image": Decoded(shape)}
+    augmentations = _built(makers, split, codecs)
     # upright pictures of their own sizes, with the numeric columns, which an augmentation may go by
-    load_example = loader(split, {"image": Decoded(shape[2])})
+    load_example = loader(split, codecs)
 
     def load(row: Any) -> Batch:
         example = load_example(row)
@@ -42,7 +45,7 @@ def _distorted(split: Split, augmentations: Sequence[Augment], seed: int) -> Spl
         # each alone, so that neither its neighbours nor their sizes play a part
         alone = {name: value[tf.newaxis] for name, value in example.items()}
         step_seed = fold_in(tf.constant([seed, 0]), tf.cast(row, tf.int32))
-        changed = augment(alone, augmentations, step_seed, {"image": pixels.to_uint8})
+        changed = augment(alone, augmentations, step_seed, codecs)
         changed["image"] = tf.ensure_shape(changed["image"], [1, *shape])
         return {name: value[0] for name, value in changed.items() if name not in split.columns}
 
@@ -64,17 +67,33 @@ class Decoded(Codec):
     """The codec of pictures that keep their own sizes.
 
     Args:
-        channels: 1, 3 or 4, which files are given.
+        shape: height, width, which may vary, and channels, 1, 3 or 4, which files are given.
     """
 
-    channels: int
+    shape: tuple[int | None, int | None, int]
+
+    mends = is_frame = moves = True
 
     @property
     def field(self) -> Field:
-        return Field((None, None, self.channels), "uint8")
+        return Field(self.shape, "uint8")
 
     def read(self, value: Any) -> Any:
-        return decode(value, self.channels) if value.dtype == tf.string else value
+        return decode(value, self.shape[2]) if value.dtype == tf.string else value
+
+    def mend(self, value: Any) -> Any:
+        return pixels.to_uint8(value)
+
+    def warp(self, arrays: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
+        return {"": warp(arrays[""], geometry, geometry.interpolation, geometry.value)}
+
+
+def _built(makers: Sequence[Callable[[DataInfo], Augment]], split: Split, codecs: Mapping[str, Codec]) -> list[Augment]:
+    """The augmentations, which are told what they are given here: the picture, and columns of numbers."""
+    fields = {name: Field(array.shape[1:], array.dtype.name) for name, array in split.columns.numeric.items()}
+    label = {"label": {"classes": list(split.facts.get("label", {}).get("classes", ()))}}
+    info = DataInfo({"image": codecs["image"].field, **fields}, facts=label, codecs=codecs)
+    return [make(info) for make in makers]
 
 
 # --- what may be used ----------------------------------------------------------------------------------------------

@@ -6,13 +6,16 @@ What is missing, damaged or otherwise than thought is left unknown here: the sou
 import contextlib
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kplug import Known
+from kplug.kinds import Call
 
 PICTURES = {"image": "image", "label": "label"}  # the features of a source of pictures with their classes
 FILES = PICTURES | {"path": None}  # and the column that says where each is from
+TILE_COLUMNS = ("picture", "tile_y", "tile_x")  # of a source of tiles
 
 
 def digits() -> Known:
@@ -74,6 +77,21 @@ def tfds(name: str, data_dir: str | None, image: str, label: str | None) -> Know
 def wrapped(of: Known) -> Known:
     """The facts of a source that leaves sizes and classes as they are."""
     return of
+
+
+def tiles(of: Known, size: Sequence[int], splits: Sequence[str] | None) -> Known:
+    """The facts of a source whose pictures are cut: their size is another, and columns say where each is from."""
+    named = {"image": "image"} if of.features is None else of.features
+    pictures = [name for name, feature in named.items() if _name_of(feature) == "image"]
+    features = None if of.features is None else {**of.features, **dict.fromkeys(TILE_COLUMNS)}
+    is_cut = splits is None or "train" in splits
+    facts = {name: {**of.facts.get(name, {}), "size": tuple(size)} for name in pictures if is_cut}
+    return Known(features=features, facts={**of.facts, **facts})
+
+
+def _name_of(feature: Any) -> str | None:
+    """The name of a feature, of which a source gives that, a call of it, or None."""
+    return feature.type if isinstance(feature, Call) else feature
 
 
 def _lines(file: Path) -> tuple[str, ...]:
