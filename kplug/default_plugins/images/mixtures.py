@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from kplug.data.augment import Augment, fold_in
 from kplug.data.geometry import frames_in, mix, size_of
+from kplug.default_plugins.images.pure_layers import StepSeed
 from kplug.errors import SpecError
 from kplug.records import DataInfo
 
@@ -15,10 +17,14 @@ from kplug.records import DataInfo
 def shares(data: DataInfo, alpha: float) -> Augment:
     """Mix each example with another of its batch, by a share from a Beta distribution."""
     _refuse_without_classes(data)
+    draws = StepSeed()
 
     def augment(batch: Any, seed: Any) -> Any:
         count = tf.shape(batch[frames_in(data, batch)[0]])[0]
-        return mix(data, batch, partners(count, fold_in(seed, 0)), beta(count, alpha, fold_in(seed, 1)))
+        with draws.using(seed):  # drawn as by Keras's layer, so that what 0.1.0 began goes on as it would have
+            order = keras.random.shuffle(tf.range(tf.cast(count, tf.int64)), seed=draws)
+            share = keras.random.beta([count], alpha, alpha, seed=draws)
+        return mix(data, batch, order, share)
 
     return augment
 
