@@ -44,6 +44,7 @@ def test_filled_writes_every_default_and_the_original_stays():
     assert filled.data["fit"]["best"] == "auto"
     assert filled.data["data"]["sampler"] == {"type": "shuffled", "batch_size": 64}
     image = {"type": "image", "size": None, "resize": "pad", "channels": None, "orientation": True, "window": None}
+    image |= {"linked": None}
     assert filled.data["data"]["features"] == {"image": image, "label": {"type": "label"}}
     assert filled.data["task"]["model"] == {"type": "flatten"}
     assert filled.data["data"]["augment"][0]["type"] == "random_flip"
