@@ -92,7 +92,6 @@ class Codec(ABC):
         unset = [item.name for item in dataclasses.fields(self) if getattr(self, item.name) is None]  # type: ignore[arg-type]
         return dataclasses.replace(self, **{name: _as_tuples(facts[name]) for name in unset if name in facts})  # type: ignore[type-var]
 
-    @abstractmethod
     def read(self, value: Any) -> Any:
         """Bring what a source gave, or a person sent, into the form of a batch: a tensor, or tensors by suffix.
 
@@ -101,6 +100,8 @@ class Codec(ABC):
         Args:
             value: of one example, or `[batch, ...]` where `takes_batches`.
         """
+        how = "read_in" if self.in_frame else "read, which it lacks"
+        raise NotImplementedError(f"{type(self).__name__} is read by {how}")
 
     def read_in(self, value: Any, placement: Any) -> Any:
         """Do what `read` does, for a field that lives in a picture.

@@ -75,9 +75,6 @@ class BoxesCodec(Codec):
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def read(self, value: Any) -> Any:
-        raise NotImplementedError("boxes are read in the frame of a picture: `read_in`")
-
     def read_in(self, value: Any, placement: Any) -> Any:
         import tensorflow as tf
 

@@ -58,9 +58,6 @@ class InstancesCodec(Codec):
         classes = splits["train"].facts.get(name, {}).get("classes") or [str(n) for n in range(largest + 1)]
         return {"most": max(1, self.most or most), "layers": layers, "classes": list(classes)}
 
-    def read(self, value: Any) -> Any:
-        raise NotImplementedError("a map of objects is read in the frame of a picture: `read_in`")
-
     def read_in(self, value: Any, placement: Any) -> Any:
         import tensorflow as tf
 

@@ -55,9 +55,6 @@ class MaskCodec(Codec):
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def read(self, value: Any) -> Any:
-        raise NotImplementedError("a mask is read in the frame of a picture: `read_in`")
-
     def read_in(self, value: Any, placement: Any) -> Any:
         import tensorflow as tf
 

@@ -37,9 +37,6 @@ class PointsCodec(Codec):
             )
         return {"shape": list(shape[:-1])}
 
-    def read(self, value: Any) -> Any:
-        raise NotImplementedError("points are read in the frame of a picture: `read_in`")
-
     def read_in(self, value: Any, placement: Any) -> Any:
         import tensorflow as tf
 
