@@ -220,6 +220,20 @@ class Known:
         """Class names by label; None where they are not known."""
         return tuple(self.facts.get(self.label, {}).get("classes") or ()) or None
 
+    @property
+    def picture(self) -> tuple[int | None, int | None, int | None]:
+        """Height, width and channels of the picture that a node gets, each None where it is not known.
+
+        Raises:
+            SpecError: the field that it gets is no picture.
+        """
+        if self.sees is None:
+            return (None, None, None)
+        if len(self.sees) != 3:
+            came = ", ".join("?" if size is None else str(size) for size in self.sees)
+            raise SpecError(f"needs pictures [height, width, channels]; the field that it gets is [{came}]")
+        return (self.sees[0], self.sees[1], self.sees[2])
+
 
 def known(tell: Callable[..., Known]) -> Callable[[F], F]:
     """Let a source say what it knows of its data without being opened.

@@ -174,14 +174,18 @@ def ruled(data, problem):
     """True where what is wrong is the rule of a component, which says so at the component or inside it."""
     if "the source has no field" in problem.message:
         return True
-    if problem.path[:2] == ("data", "augment") and ("in a picture" in problem.message or "mixes" in problem.message):
+    beside = ("in a picture", "mixes", "a second time")
+    if problem.path[:2] == ("data", "augment") and any(said in problem.message for said in beside):
         return True  # it cannot stand beside the features that were drawn
     if problem.path == ("fit", "epochs") and "search" in data:  # its trials are to report something
         return data["fit"]["epochs"] == 0
     names = {c.name for c in host().registry.components if c.rules}
     on_the_way = [data]
     for step in problem.path:
-        on_the_way.append(on_the_way[-1][step])
+        try:
+            on_the_way.append(on_the_way[-1][step])
+        except (KeyError, TypeError):  # a default, which fits its form: a rule alone can refuse it
+            return True
     called = [part.get("type") if isinstance(part, dict) else part for part in on_the_way]
     return any(isinstance(name, str) and name in names for name in called)
 

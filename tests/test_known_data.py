@@ -20,8 +20,9 @@ data:
 
 
 def _fits(side: int, data: Known) -> None:
-    if data.sees and None not in data.sees and data.sees[0] % side:
-        raise ValueError(f"{side} does not divide {data.sees}")
+    height = data.picture[0]
+    if height is not None and height % side:
+        raise ValueError(f"{side} does not divide {data.picture}")
     if data.classes is not None and side == 99:
         raise ValueError(f"99 is not for {data.classes}")
 
@@ -243,3 +244,9 @@ def test_a_file_of_names_may_begin_with_a_mark(tmp_path):
 
 def test_no_classes_is_not_known():
     assert told("{type: folder, path: tests/bad}").classes is None
+
+
+@pytest.mark.parametrize("feature", ["text", "{type: boxes, most: 4}"])
+def test_a_network_of_pictures_refuses_a_field_that_is_none(feature):
+    with pytest.raises(SpecError, match=r"model: needs pictures \[height, width, channels\]; the field"):
+        loads(SPEC.replace("MODEL", "grid").replace("SOURCE", "digits").replace("{size: null}", feature))

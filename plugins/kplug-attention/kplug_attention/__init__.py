@@ -28,7 +28,7 @@ def _heads_divide_the_width(size: str, width: int | None, heads: int | None) -> 
 
 
 def _patch_divides_the_picture(patch: int, data: Known) -> None:
-    refuse_other_sizes(Pictures((None, *(data.sees or (None, None, None)))), patch)
+    refuse_other_sizes(Pictures((None, *data.picture)), patch)
 
 
 @rule(_patch_divides_the_picture)

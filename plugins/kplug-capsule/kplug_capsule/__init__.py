@@ -73,7 +73,7 @@ def capsules(
 def _convolutions_fit_the_picture(kernel_size: int, data: Known) -> None:
     from kplug_capsule.pictures import refuse_small
 
-    refuse_small(kernel_size, *(data.sees or (None, None))[:2])
+    refuse_small(kernel_size, *data.picture[:2])
 
 
 @rule(_convolutions_fit_the_picture)

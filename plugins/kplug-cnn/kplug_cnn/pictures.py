@@ -20,7 +20,7 @@ class Pictures:
 
 def pictures_of(data: Known) -> Pictures:
     """The pictures as far as the data tells; their sizes are left out without a height, by which the stem is chosen."""
-    height, width, channels = data.sees or (None, None, None)
+    height, width, channels = data.picture
     return Pictures((None, height, width, channels) if height is not None else (None, None, None, channels))
 
 

@@ -48,7 +48,7 @@ def imagenet_has_1000_classes(name: str, weights: str | None, include_top: bool,
 
 def _a_small_picture_leaves_something(name: str, data: Known) -> None:
     least = LEAST.get(name, 32)
-    sides = (data.sees or (None, None))[:2]
+    sides = data.picture[:2]
     if any(side is not None and side < least for side in sides):
         shown = "x".join("?" if side is None else str(side) for side in sides)
         raise ValueError(
