@@ -60,6 +60,7 @@ from kplug.kinds import (
 )
 from kplug.records import (
     AsItIs,
+    AskedFeatures,
     Codec,
     Columns,
     DataInfo,

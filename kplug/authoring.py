@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kplug.console import load_tensorflow as load_tensorflow
     from kplug.console import log as log
     from kplug.data.augment import views as views
+    from kplug.data.features import codecs_of as codecs_of
     from kplug.data.geometry import mix as mix
     from kplug.data.geometry import move as move
     from kplug.data.geometry import move_boxes as move_boxes
@@ -69,6 +70,7 @@ _PLACES = {
     "build": "kplug.spec.build",
     "choose_rows": "kplug.data.splits",
     "class_weight_vector": "kplug.model.class_weights",
+    "codecs_of": "kplug.data.features",
     "endpoints_of_classes": "kplug.model.scores",
     "example_weights": "kplug.model.class_weights",
     "finalize": "kplug.model.weights",

@@ -17,6 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 from kplug.errors import SpecError, did_you_mean, listed  # noqa: F401  offered from here too
 from kplug.records import (  # noqa: F401
     AsItIs,
+    AskedFeatures,
     Codec,
     Columns,
     DataInfo,
@@ -156,7 +157,7 @@ def rule(check: Callable[..., None]) -> Callable[[F], F]:
 
 
 # What the host knows and a spec cannot: a component gets it by the annotation of a parameter, which YAML cannot set.
-INJECTED: set[type] = {DataInfo, FitInfo, Columns, SearchInfo, Rebuild}
+INJECTED: set[type] = {DataInfo, AskedFeatures, FitInfo, Columns, SearchInfo, Rebuild}
 
 C = TypeVar("C", bound=type)
 

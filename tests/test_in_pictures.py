@@ -1,11 +1,13 @@
 """Tasks whose truths and answers live in pictures: whole plugins of masks and of boxes, on pictures of mixed sizes."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from PIL import Image
 
 import kplug
@@ -120,6 +122,55 @@ def test_a_run_answers_a_person(run, tmp_path):
     assert answer["valid"] and len(str(answer)) < 400
 
 
+# --- views -----------------------------------------------------------------------------------------------------------
+
+
+def seen_views(path, tmp_path, augment, frame="image"):
+    """(picture, its second view, the mean answer of a task that gives each pixel back) of some examples."""
+    import tiny_masks
+
+    from kplug import Field, Signature
+    from kplug.inference.views import Asked, Views, mean_answer
+    from kplug.model.learner import restored_learner
+
+    with plugged(tiny_masks):
+        spec = kplug.load(path / "tiny_masks.yaml").at({"fit.epochs": 0, "data.augment": augment})
+        run = kplug.train(spec, tmp_path / "run")
+        data, learner = open_data(spec), restored_learner(run)
+        echo = Field((32, 32, 3), "float32", averaged=True, frame=frame)
+        signature = Signature(
+            lambda image: {"echo": tf.cast(image, tf.float32)}, {"image": run.info.codecs["image"]}, {"echo": echo}
+        )
+        asked = Asked(replace(learner, serve={"echo": signature}), "echo")
+        views = next(iter(Views(data, "test", asked.inputs, 5).batches()))[2]
+        return views[0]["image"], views[1]["image"], mean_answer(asked, views)["echo"]
+
+
+def test_what_is_told_of_each_pixel_of_a_view_goes_back_to_its_place(path, tmp_path):
+    picture, view, mean = seen_views(path, tmp_path, ["random_flip", "random_quarter_turns"])
+    assert (picture != view).any()
+    np.testing.assert_allclose(mean, picture, atol=0.01)
+
+
+def test_places_that_a_view_does_not_show_are_the_mean_of_those_that_do(path, tmp_path):
+    shift = {
+        "type": "random_translation",
+        "height_factor": [-0.3, 0.3],
+        "width_factor": [-0.3, 0.3],
+        "fill_mode": "constant",
+    }
+    picture, view, mean = seen_views(path, tmp_path, [shift])
+    assert (picture != view).any()
+    assert np.abs(mean - picture).mean() < 8 and np.isfinite(mean).all()  # shifts by parts of pixels blur
+
+
+def test_views_that_cannot_be_undone_are_refused(path, tmp_path):
+    with pytest.raises(kplug.SpecError, match="in a way that is not undone for output 'echo'; leave out what bends"):
+        seen_views(path, tmp_path, [{"type": "random_elastic_transform", "probability": 1.0}])
+    with pytest.raises(kplug.SpecError, match="'echo' has a value for each pixel, and these views are moved"):
+        seen_views(path, tmp_path / "two", ["random_flip"], frame="")
+
+
 # --- sizes that augmentations change ---------------------------------------------------------------------------------
 
 
@@ -158,3 +209,20 @@ def test_a_sheet_of_samples_is_drawn(run):
     picture = Image.open(run.path / "plots" / "samples.png")
     colours = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
     assert min(picture.size) >= 128 and len(colours) > 10
+
+
+# --- the contract ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny_masks", "tiny_boxes"])
+def test_the_contract_on_one_replica_and_on_two(path, name):
+    """Beside all that a task promises: two replicas make the steps of one, on pictures of mixed sizes."""
+    from kplug.testing import check
+
+    module = __import__(name)
+    task = next(made for made in module.components() if made.__name__ in ("segmentation", "detection"))
+    with plugged(module):
+        spec = yaml.safe_load((path / f"{name}.yaml").read_text())
+        data = spec["data"] | {"augment": []}
+        check(task, data=data, model=spec["task"]["model"])

@@ -65,6 +65,23 @@ def own_step(data: DataInfo, model: Architecture) -> Task:
     whole.compile(keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy(from_logits=True))
     return Learner(whole, lambda batch, seed, training: (batch["image"], tf.one_hot(batch["label"], len(data.classes))))
 
+class Shares(kplug.SplitEvaluator):
+    figures, every, needs = ("rows", "most"), 1, kplug.Needs(outputs=("probabilities",))
+    def begin(self, evaluation):
+        self.counts = [0]
+    def add(self, rows, truths, answers, columns):
+        self.counts[0] += len(rows)
+    def state(self):
+        return {"count": np.array(self.counts[0])}
+    def merge(self, states):
+        self.counts = [int(state["count"]) for state in states]
+    def end(self, run):
+        return {"rows": sum(self.counts), "most": max(self.counts)}, {}
+
+def shares() -> kplug.Evaluator:
+    """Count the rows that each worker is shown."""
+    return Shares()
+
 class Writing(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         found = {path: v.numpy() for path, v in reachable_variables(self.model).items() if v.dtype.is_floating}
@@ -73,7 +90,7 @@ class Writing(keras.callbacks.Callback):
 class Plugin:
     @kplug.hookimpl
     def components(self):
-        return [own_step]
+        return [own_step, shares]
     @kplug.hookimpl
     def callbacks(self, run):
         return [Writing()]
@@ -171,6 +188,23 @@ def test_workers_end_with_the_variables_of_one_device(tmp_path, case, count):
     rows = [Run.open(folder / "run").rows("metrics.jsonl") for folder in (one, several)]
     for mine, theirs in zip(*rows, strict=True):
         assert mine == pytest.approx(theirs, abs=1e-5)
+
+
+def test_workers_share_the_rows_that_an_evaluator_is_shown(tmp_path):
+    evaluators = "evaluators: [shares, {type: classification_report, every: 1}]\n"
+    text = CASES["plain"].replace("minimize: val_loss", "maximize: val_balanced_accuracy") + evaluators
+    rows = []
+    for count in (0, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        codes, said = ended(start(folder, count, text))
+        assert set(codes) == {0}, said
+        rows.append(Run.open(folder / "run").rows("metrics.jsonl"))
+    validated = rows[0][0]["val_rows"]
+    assert [row.pop("val_most") for row in rows[0]] == [validated] * 2
+    assert [row.pop("val_most") for row in rows[1]] == [-(-validated // 2)] * 2
+    for one, several in zip(*rows, strict=True):
+        assert one == pytest.approx(several, abs=1e-5)
 
 
 @pytest.mark.slow

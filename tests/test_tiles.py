@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 import kplug
-from kplug import Codec, Columns, Feature, Field, Learner, Signature, Source, SpecError, Split, call
+from kplug import AskedFeatures, Codec, Columns, Feature, Field, Learner, Signature, Source, SpecError, Split, call
 from kplug.authoring import tiled
 from kplug.data.codecs.boxes import IGNORED
 from kplug.data.codecs.decoding import decode, size_of
@@ -268,7 +268,7 @@ def test_the_contract_where_much_lives_in_pictures(in_files):
 @pytest.mark.parametrize("in_files", [True, False])
 def test_a_tile_has_what_is_in_its_part_of_the_picture(in_files):
     of, (h, w) = scenes(in_files)["train"], (16, 20)
-    split, given = tiles({"train": of}, (h, w), (4, 6))["train"], wholes(of)
+    split, given = tiles({"train": of}, AskedFeatures(), (h, w), (4, 6))["train"], wholes(of)
     covered = [np.zeros(size, bool) for size in SIZES]
     assert len(split) == 3 * 4 + 3 * 2 + 4 * 2
     for row, tile in enumerate(loaded(split)):
@@ -313,12 +313,16 @@ def boxed(boxes, classes=None, size=(20, 40), features=None):
 def test_of_a_box_enough_must_be_seen():
     """Shares of 0.3, a little less, and nothing, in the tile on the left; without classes all are of class 0."""
     of = boxed([[17, 0, 27, 10], [17.1, 0, 27.1, 10], [20, 0, 30, 10]])
-    left, right = loaded(tiles(of, (20, 20))["train"])
+    left, right = loaded(tiles(of, AskedFeatures(), (20, 20))["train"])
     assert left["boxes_class"].tolist() == [0, IGNORED] and right["boxes_class"].tolist() == [0, 0, 0]
     np.testing.assert_allclose(left["boxes"], [[17, 0, 20, 10], [17.1, 0, 20, 10]])
     np.testing.assert_allclose(right["boxes"], [[0, 0, 7, 10], [0, 0, 7.1, 10], [0, 0, 10, 10]], atol=1e-5)
-    assert loaded(tiles(of, (20, 20), visible=0.0)["train"])[0]["boxes_class"].tolist() == [0, 0]
-    assert loaded(tiles(of, (20, 20), visible=1.0)["train"])[1]["boxes_class"].tolist() == [IGNORED, IGNORED, 0]
+    assert loaded(tiles(of, AskedFeatures(), (20, 20), visible=0.0)["train"])[0]["boxes_class"].tolist() == [0, 0]
+    assert loaded(tiles(of, AskedFeatures(), (20, 20), visible=1.0)["train"])[1]["boxes_class"].tolist() == [
+        IGNORED,
+        IGNORED,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("box", [[25, 5, 25, 9], [30, 5, 49, 9], [45, 5, 50, 9], [-9, -9, -2, 4]])
@@ -350,12 +354,12 @@ data:
 def test_a_picture_is_in_one_part_of_the_data():
     """Its number is counted over all splits; folds and validation cut none, nor a group of the source."""
     of = tiny.tiny_files()
-    found = tiles(of, (16, 16))
+    found = tiles(of, AskedFeatures(), (16, 16))
     numbers = {name: set(split.columns["picture"].tolist()) for name, split in found.items()}
     assert numbers == {"train": set(range(64)), "test": set(range(64, 77))}
     assert found["train"].group == "picture" and found["train"].columns["picture"].dtype == np.int64
     grouped = {name: dataclasses.replace(split, group="label") for name, split in of.items()}
-    assert tiles(grouped, (16, 16))["train"].group == "label"
+    assert tiles(grouped, AskedFeatures(), (16, 16))["train"].group == "label"
     with plugged(tiny):
         data = open_data(kplug.loads(SPEC.replace("OF", "tiny_files")))
     parts = [set(data.splits[name].columns["picture"].tolist()) for name in ("train", "validation", "test")]
@@ -374,12 +378,12 @@ fit: {epochs: 1}
 
 def test_other_splits_keep_whole_pictures():
     of = digits()
-    found = tiles(of, (4, 4), splits=["train"])
+    found = tiles(of, AskedFeatures(), (4, 4), splits=["train"])
     assert len(found["train"]) == 4 * len(of["train"]) and len(found["test"]) == len(of["test"])
     assert found["test"].facts == of["test"].facts and found["test"].load is of["test"].load
     assert found["test"].columns["picture"][0] == len(of["train"]) and not found["test"].columns["tile_y"].any()
     with pytest.raises(SpecError, match="no split 'validation' to cut; the source has train, test"):
-        tiles(of, (4, 4), splits=["validation"])
+        tiles(of, AskedFeatures(), (4, 4), splits=["validation"])
 
 
 def test_tiles_of_files_that_are_turned():
@@ -387,14 +391,14 @@ def test_tiles_of_files_that_are_turned():
     files = tf.constant([file_of(pictures(16, 33, 3), "JPEG", exif=exif(6))])
     for feature, size in (("image", (33, 16)), (call("image", orientation=False), (16, 33))):
         of = Split(Columns(1), lambda row: {"image": tf.gather(files, row)}, {"image": feature})
-        (tile,) = loaded(tiles({"train": of}, size)["train"])
+        (tile,) = loaded(tiles({"train": of}, AskedFeatures(), size)["train"])
         np.testing.assert_array_equal(tile["image"], decode(files[0], 3, feature == "image"))
 
 
 def test_where_a_tile_is_from():
-    split = tiles(scenes(), (32, 30))["train"]
+    split = tiles(scenes(), AskedFeatures(), (32, 30))["train"]
     assert split.where(1) == "0.png (tile at y 0, x 20)"
-    split = tiles(boxed([[1, 1, 9, 9]]), (20, 20))["train"]
+    split = tiles(boxed([[1, 1, 9, 9]]), AskedFeatures(), (20, 20))["train"]
     assert split.where(1) == "row 0, tile at y 0, x 20"
 
 
@@ -426,6 +430,21 @@ def test_a_spec_trains(name, tmp_path, monkeypatch):
         assert np.isfinite(list(run.evaluate("test").values())).all()
 
 
+def test_what_the_spec_asks_of_a_feature_counts_when_pictures_are_cut(tmp_path):
+    ids = np.zeros((8, 12, 1), np.uint8)
+    ids[:, 6:] = 200
+    files = {"image": tf.constant(file_of(pictures(8, 12, 3))), "mask": tf.constant(file_of(ids[..., 0]))}
+
+    def stripes() -> Source:
+        """Give one picture."""
+        split = Split(Columns(1), lambda row: files, {"image": "image", "mask": None})
+        return {"train": split, "test": split}
+
+    asked = AskedFeatures({"mask": {"type": "mask", "values": [0, 200]}})
+    found = loaded(tiles(stripes(), asked, (8, 6))["train"])
+    assert [tile["mask"].max() for tile in found] == [0, 200]
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
@@ -438,24 +457,24 @@ def test_an_overlap_is_answered_without_tensorflow(tmp_path):
 
 def test_small_pictures_are_named():
     with pytest.raises(SpecError) as caught:
-        tiles(scenes(), (33, 33))
+        tiles(scenes(), AskedFeatures(), (33, 33))
     assert str(caught.value) == "these pictures are smaller than tiles of 33 x 33:\n  1.png: 32 x 32"
     with pytest.raises(SpecError, match=r"(?s)of 9 x 4:\n  row 0: 8 x 8\n  .*\(\d+ in all\)"):
-        tiles(digits(), (9, 4))
+        tiles(digits(), AskedFeatures(), (9, 4))
 
 
 def test_files_that_are_none_are_named():
     files = tf.constant([file_of(pictures(9, 9, 3)), b"nothing"])
     split = Split(Columns(2), lambda row: {"photo": tf.gather(files, row)}, {"photo": "image"})
     with pytest.raises(SpecError, match=r"row 1: photo: not a JPEG, PNG, BMP or GIF file"):
-        tiles({"train": split}, (4, 4))
+        tiles({"train": split}, AskedFeatures(), (4, 4))
 
 
 def test_a_mask_of_another_size():
     values = {"image": tf.zeros([9, 9, 3], tf.uint8), "mask": tf.zeros([9, 10], tf.uint8)}
     split = Split(Columns(1), lambda row: values, {"image": "image", "mask": "mask"})
     with pytest.raises(tf.errors.InvalidArgumentError, match="mask: another height and width than its picture"):
-        loaded(tiles({"train": split}, (4, 4))["train"])
+        loaded(tiles({"train": split}, AskedFeatures(), (4, 4))["train"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -480,9 +499,9 @@ def depths() -> Feature:
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ({"image": "image", "x": "depths"}, "'x', of the feature 'depths', lives in the picture, and only masks, inst"),
+        ({"image": "image", "x": "depths"}, "'x', which is read by Depths, lives in the picture, and only masks, inst"),
         ({"image": "image", "x": "image"}, "tiles are cut of one picture, and the source gives image, x"),
-        ({"x": "clip"}, "'x' is no picture that tiles are cut of, but has the feature 'clip'"),
+        ({"x": "clip"}, "'x' is no picture that tiles are cut of, but is read by ClipCodec"),
         ({"x": "tensor"}, "tiles are cut of one picture, and the source gives none"),
         ({"image": "image", "tile_y": None}, "the source has a field 'tile_y', as tiles have one"),
     ],
@@ -491,4 +510,4 @@ def test_what_cannot_be_cut(features, message):
     columns = Columns(1, {name: np.zeros(1) for name in features if name == "tile_y"})
     values = {name: tf.zeros([9, 9, 3], tf.uint8) for name in features if name != "tile_y"}
     with plugged(depths), pytest.raises(SpecError, match=message):
-        tiles({"train": Split(columns, lambda row: values, features)}, (4, 4))
+        tiles({"train": Split(columns, lambda row: values, features)}, AskedFeatures(), (4, 4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,33 @@ def check_evaluator(subject: Subject) -> None:
             _figures(subject.make() if order == 1 else evaluator, shown, info, size, order),
             f"the order of rows and the size of batches change no figure; {size} at a time, shuffled",
         )
+    if evaluator.needs.rows and not evaluator.needs.splits and evaluator.state() is not None:
+        _demand_equal(first, _merged(subject, shown, info), "workers that share the rows come to the same figures")
     _check_files(evaluator, shown, info, subject)
+
+
+def _merged(subject: Subject, shown: Shown, info: DataInfo) -> dict[str, float]:
+    """The figures where two workers have counted a part of the rows each."""
+    workers = [subject.make(), subject.make()]
+    count = _count(shown)
+    for worker, part in zip(workers, (slice(None, count // 3), slice(count // 3, None)), strict=True):
+        halves = ({name: np.asarray(values)[part] for name, values in one.items()} for one in _arrays(shown))
+        _show(worker, replace(shown, **dict(zip(("truths", "answers", "columns"), halves, strict=True))), info, 7, 0)
+    states = [worker.state() for worker in workers]
+    for state in states:
+        texts = [name for name, value in state.items() if np.asarray(value).dtype == object]
+        demand(not texts, f"a state is arrays of numbers or of text by name; {', '.join(texts)} holds objects")
+    workers[0].merge(states)
+    figures: dict[str, float] = workers[0].end(None)[0]
+    return figures
+
+
+def _arrays(shown: Shown) -> tuple[Mapping[str, Any], ...]:
+    return shown.truths, shown.answers, shown.columns
+
+
+def _count(shown: Shown) -> int:
+    return min((len(values) for one in _arrays(shown) for values in one.values()), default=0)
 
 
 def _shown(subject: Subject) -> Shown:
@@ -102,8 +128,7 @@ def _figures(evaluator: SplitEvaluator, shown: Shown, info: DataInfo, size: int,
 
 
 def _show(evaluator: SplitEvaluator, shown: Shown, info: DataInfo, size: int, order: int) -> None:
-    arrays = {**shown.truths, **shown.answers, **shown.columns}
-    count = min(map(len, arrays.values()), default=0)
+    count = _count(shown)
     table = Columns(count, dict(shown.columns))
     evaluator.begin(Evaluation("test", "test", info, table, 0, shown.ask or _nobody, lambda endpoint=None: shown.takes))
     rows = np.arange(count) if order == 0 else np.random.default_rng(order).permutation(count)

@@ -187,7 +187,7 @@ def _check_training(data: Data, folder: Path) -> tuple[Run, Learner, dict[int, f
     prepared = prepare(plan, plan.stages[0], Rebuild())
     model = prepared.learner.model
     before = [weight.numpy() for weight in model.trainable_weights]
-    run = Run.create(data.spec, folder)
+    run = Run.create(data.spec.filled(), folder)  # as `train` begins one
     run.write_json("data.json", data.info.to_json())
     keep_samples(run, data)
     run.describe_environment(prepared.choices | {"cluster": plan.cluster.to_json()})

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from kplug.contracts.tiny_in_pictures import tiny_clips, tiny_masks, tiny_objects
 from kplug.hookspecs import hookimpl
 from kplug.kinds import Count, Seed, Size, Source
-from kplug.records import Columns, DataInfo, Field, FitInfo, Rebuild, SearchInfo, Split
+from kplug.records import AskedFeatures, Columns, DataInfo, Field, FitInfo, Rebuild, SearchInfo, Split
 from kplug.spec.search.space import read_space
 
 TINY_SEARCH = """
@@ -209,7 +209,7 @@ def tiny_given(
     """
     info = tiny_info(image, multi_label=multi_label)
     fit = FitInfo(steps=steps, epochs=epochs)
-    return {DataInfo: info, FitInfo: fit, Columns: tiny_columns(), Rebuild: Rebuild()}
+    return {DataInfo: info, FitInfo: fit, Columns: tiny_columns(), Rebuild: Rebuild(), AskedFeatures: AskedFeatures()}
 
 
 def tiny_search() -> SearchInfo:

@@ -185,9 +185,12 @@ def main(descriptor: int) -> None:
     load_tensorflow()
     import tensorflow as tf
 
+    from kplug.model.patches import make_keras_distribute
+
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    make_keras_distribute()  # as a training does
     connection = Connection(descriptor)
     gc.freeze()  # TensorFlow's own objects, which every collection would go through, and Keras collects often
     with contextlib.suppress(EOFError):

@@ -11,10 +11,13 @@ import tensorflow as tf
 from kplug.data.staging import as_raised, placed
 from kplug.data.values import owner, readable_column
 from kplug.errors import Problem, SpecError, did_you_mean, listed
-from kplug.records import Codec, DataInfo, Field, Split
+from kplug.kinds import Feature
+from kplug.records import AskedFeatures, Codec, DataInfo, Field, Split
 from kplug.spec import Spec
-from kplug.spec.build import build
+from kplug.spec.build import build, build_plain
 from kplug.spec.data_rules import label_of_task
+from kplug.spec.features import completed
+from kplug.spec.plugins import host
 from kplug.spec.tree import plain
 
 HERE, SOURCE = ("data", "features"), ("data", "source")
@@ -103,6 +106,17 @@ def arrays_of(name: str, read: Any) -> dict[str, Any]:
     if not isinstance(read, dict):
         return {name: read}
     return {f"{name}_{suffix}" if suffix else name: value for suffix, value in read.items()}
+
+
+def codecs_of(split: Split, asked: AskedFeatures) -> dict[str, Codec]:
+    """The codecs of a split's fields, which have learnt nothing yet, for a source that reads what another one gives.
+
+    Args:
+        split: of the other source; a field of which neither it nor the spec names the feature has none.
+        asked: what the spec says of the fields.
+    """
+    named = completed(asked.nodes, split.features, host().registry)
+    return {name: build_plain(Feature, node) for name, node in named.items()}
 
 
 def is_batched(split: Split, codecs: Mapping[str, Codec]) -> bool:

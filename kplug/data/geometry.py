@@ -21,6 +21,7 @@ from kplug.data.codecs.warping import warp as warp
 from kplug.errors import SpecError, listed
 from kplug.records import DataInfo, Geometry
 
+WAY = "_way"
 Draw = Callable[[Any, tuple[int, int], Any], Geometry]
 
 
@@ -48,7 +49,40 @@ def move(data: DataInfo, batch: Batch, seed: Any, draw: Draw) -> Batch:
             drawn[name] = draw(tf.shape(batch[name])[0], size, fold_in(seed, number) if number else seed)
         for field in (name, *fields_in(data, name)):
             moved |= move_field(data, batch, field, drawn[name])
+        if (way := way_name(name)) in batch:
+            moved[way] = _further(batch[way], drawn[name])
     return moved
+
+
+def way_name(frame: str) -> str:
+    """The array of a batch, where it is asked for, that says how a picture was moved: float64 `[b, 3, 3]`.
+
+    It takes (x, y, 1) after all moves to where it was before; NaN after one that no matrix says.
+    """
+    return f"{frame}{WAY}"
+
+
+def _further(way: Any, geometry: Geometry) -> Any:
+    if geometry.field is not None:
+        return tf.fill(tf.shape(way), tf.constant(float("nan"), tf.float64))
+    return way @ tf.cast(geometry.matrix, tf.float64)
+
+
+def moved_back(values: Any, way: Any, size: tuple[int, int]) -> tuple[Any, Any]:
+    """Values by pixel of pictures that were moved, where the pictures show the same before the move.
+
+    Args:
+        values: float `[b, h, w, channels]`, in the picture's size or in parts of it.
+        way: how the pictures were moved: `way_name`.
+        size: of the pictures before and after.
+
+    Returns:
+        The values, 0 where the picture after the move shows nothing of a place, and the share of each pixel that it
+        does show, `[b, h, w, 1]`.
+    """
+    back = Geometry(size, size, tf.linalg.inv(way))
+    own = scaled(back, (values.shape[1], values.shape[2]))
+    return warp(values, own, "bilinear", 0.0), warp(tf.ones_like(values[..., :1]), own, "bilinear", 0.0)
 
 
 def frames_in(data: DataInfo, batch: Batch) -> list[str]:

@@ -180,9 +180,9 @@ class Data:
         """The examples of `examples` one after the other: their rows, and the columns that the sampler gives."""
         return order_of(self._sampler("data.evaluate_with", name)(self.spec["seed"]), name, shares)
 
-    def columns(self, name: str) -> Columns:
+    def columns(self, name: str, shares: BatchSlices = ALL) -> Columns:
         """The table of the examples of `examples`, in their order: the columns of the split and of the sampler."""
-        order = self.order(name)
+        order = self.order(name, shares)
         return Columns(len(order.rows), {**self.split(name).columns.at(order.rows).arrays, **order.columns})
 
     def evaluation_size(self, name: str) -> int:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from kplug.data.features import describe
 from kplug.data.pipeline import Data
 from kplug.errors import SpecError, listed
-from kplug.records import Columns, Split
+from kplug.records import AskedFeatures, Columns, Split
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.data_rules import lacking
@@ -142,7 +142,8 @@ def open_data(spec: Spec) -> Data:
 
 
 def _splits(spec: Spec) -> Mapping[str, Split]:
-    splits = build(spec, spec["data.source"])
+    asked = AskedFeatures({name: plain(node) for name, node in spec["data.features"].items()})
+    splits = build(spec, spec["data.source"], {AskedFeatures: asked})
     if not {"train"} <= set(splits) <= set(SPLITS):
         raise spec.error("data.source", f"a source has the splits train, validation, test; received {listed(splits)}")
     for name, told in splits["train"].facts.items():

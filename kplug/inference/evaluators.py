@@ -12,6 +12,7 @@ import tensorflow as tf
 from kplug.console import log
 from kplug.data.features import arrays_of, placement_name
 from kplug.data.pipeline import Data
+from kplug.data.tables import ALL, BatchSlices
 from kplug.data.values import Arrays, by_owner
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.inference.endpoints import from_arrays, predictor, signature_name
@@ -64,8 +65,15 @@ class Showing:
         self.learner, self.evaluators = learner, evaluators
         self.asked: dict[str, Asked] = {}
 
-    def show(self, data: Data, evaluation: Evaluation, views: int = 1) -> None:
-        """Begin all evaluators, show them the further splits that they name, and the split itself last."""
+    def show(self, data: Data, evaluation: Evaluation, views: int = 1, shares: BatchSlices = ALL) -> None:
+        """Begin all evaluators, show them the further splits that they name, and the split itself last.
+
+        Args:
+            data: has the splits.
+            evaluation: says which.
+            views: of each example.
+            shares: whose rows of the split they are shown, of how many that share it.
+        """
         for evaluator in self.evaluators:
             evaluator.begin(evaluation)
         further = dict.fromkeys(name for evaluator in self.evaluators for name in evaluator.needs.splits)
@@ -77,7 +85,8 @@ class Showing:
             if those:
                 names = {self._endpoint(one) for one in those if one.needs.outputs}
                 asked = frozenset().union(*(self._ask(name).inputs for name in names))
-                self._hand_on(those, names, Views(data, split, asked, views if is_own else 1))
+                own = Views(data, split, asked, views, shares) if is_own else Views(data, split, asked)
+                self._hand_on(those, names, own)
 
     def _hand_on(self, evaluators: Sequence[SplitEvaluator], names: set[str], views: Views) -> None:
         """Hand every batch of a split to evaluators, and each the answers of these endpoints that it needs."""

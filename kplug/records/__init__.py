@@ -1,6 +1,6 @@
 """The records that the host and components hand each other."""
 
-from kplug.records.data import Columns, DataInfo, Split, Table
+from kplug.records.data import AskedFeatures, Columns, DataInfo, Split, Table
 from kplug.records.evaluation import Evaluation, Needs, SplitEvaluator
 from kplug.records.fields import AsItIs, Codec, Field
 from kplug.records.geometry import Geometry
@@ -9,6 +9,7 @@ from kplug.records.search import Proposal, SearchInfo
 
 __all__ = [
     "AsItIs",
+    "AskedFeatures",
     "Codec",
     "Columns",
     "DataInfo",

@@ -107,6 +107,17 @@ class Split:
 
 
 @dataclass(frozen=True)
+class AskedFeatures:
+    """The section `data.features` of a spec, for a source that reads what another source gives.
+
+    Args:
+        nodes: field to its feature, or to parameters of the one that the source names, as YAML has it.
+    """
+
+    nodes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DataInfo:
     """The facts about the data, known before a model is built and kept with the run as `data.json`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,21 @@ class SplitEvaluator(ABC):
             answers: the outputs of `needs`.
             columns: those of `needs`, of these rows; every column where it needs none.
         """
+
+    def state(self) -> Mapping[str, Any] | None:
+        """Return what it has counted so far, NumPy arrays by name; None where workers cannot share the rows.
+
+        With it each of several workers is shown rows of its own, while training; else the first is shown all.
+        """
+        return None
+
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Take what all workers have counted, in place of what it has counted itself.
+
+        Args:
+            states: what each has returned from `state`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a state, and no merge")
 
     @abstractmethod
     def end(self, run: Any) -> tuple[dict[str, float], dict[str, Any]]:

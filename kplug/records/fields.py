@@ -25,6 +25,8 @@ class Field:
         about: what it is, in one phrase.
         below: integers are at least 0 and less than this, where that is known.
         averaged: the mean over several views of an example makes sense, as it does for probabilities.
+        frame: of what has a value for each pixel, `[height, width, ...]`: the field of the picture whose pixels they
+            are; a view that was moved is then moved back before the mean is taken.
         like: the array of a batch that gives examples of it, where that has another name.
     """
 
@@ -34,6 +36,7 @@ class Field:
     below: int | None = None
     averaged: bool = False
     like: str = ""
+    frame: str = ""
 
 
 class Codec(ABC):

@@ -11,18 +11,11 @@ from kplug.spec.tree import Node, nodes
 
 
 def refused_in(section: Node, codecs: Mapping[str, Codec]) -> Iterator[tuple[Path, str]]:
-    """Yield the places of augmentations in the section `data`, and reasons, that cannot stand beside the fields.
-
-    A source that changes its pictures leaves everything else as it is.
-    """
-    for node in nodes(section.arguments["augment"]):
-        if is_augmentation(node):
-            yield from refused(node, codecs)
-    living = [name for name, codec in codecs.items() if codec.in_frame]
-    for node in nodes(section.arguments["source"]) if living else ():
-        effect = node.component.effect
-        if is_augmentation(node) and (effect is None or effect.does != "recolours"):
-            yield node.path, f"{node.name} changes more than colours, and a source would leave '{living[0]}' behind"
+    """Yield the places of augmentations in the section `data`, and reasons, that cannot stand beside the fields."""
+    for place in ("augment", "source"):
+        for node in nodes(section.arguments[place]):
+            if is_augmentation(node):
+                yield from refused(node, codecs)
 
 
 def resizes(augmentations: Sequence[Node]) -> bool:

@@ -5,15 +5,18 @@ Which of these says what is best is asked in `kplug.storage.metrics`; which epoc
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kplug.data.pipeline import Data
 from kplug.data.readable import explained
+from kplug.data.tables import ALL, BatchSlices
 from kplug.inference.evaluators import Showing, evaluation_of, evaluators_of
 from kplug.model.memory import out_of_memory
 from kplug.model.patches import is_written, loss_tracker_of
@@ -37,8 +40,8 @@ def validation_batches(data: Data, learner: Learner, cluster: Cluster) -> tuple[
 class EpochEvaluators(keras.callbacks.Callback):
     """Shows the validation split to evaluators after epochs, so that their figures stand in the row as `val_NAME`.
 
-    In an epoch in which an evaluator does not look, its figures are not in the row, and are no best ones. The chief
-    asks the model and tells the other workers.
+    In an epoch in which an evaluator does not look, its figures are not in the row, and are no best ones. Workers
+    share the rows where an evaluator has a state; else the chief asks the model and tells the others.
 
     Args:
         data: the data.
@@ -56,15 +59,43 @@ class EpochEvaluators(keras.callbacks.Callback):
         is_last = epoch + 1 == self.params["epochs"]
         due = [one for one in self.evaluators if one.every and (is_last or (epoch + 1) % one.every == 0)]
         if due:
-            figures = self._figures(due) if self.cluster.is_chief else {}
+            together = [one for one in due if self._is_shared(one)]
+            alone = [one for one in due if one not in together]
+            self._count_together(together)
+            figures = self._figures(alone, together) if self.cluster.is_chief else {}
             told = json.loads(self.cluster.broadcast(json.dumps(figures).encode()))
             logs |= {f"val_{name}": value for name, value in told.items()}
 
-    def _figures(self, due: Sequence[SplitEvaluator]) -> dict[str, float]:
+    def _is_shared(self, evaluator: SplitEvaluator) -> bool:
+        order = self.data.order("validation")
+        is_enough = len(order.rows) // order.block >= self.cluster.workers
+        has_state = type(evaluator).state is not SplitEvaluator.state
+        is_split = evaluator.needs.rows and not evaluator.needs.splits
+        return self.cluster.is_multi_worker and is_enough and has_state and is_split
+
+    def _count_together(self, evaluators: Sequence[SplitEvaluator]) -> None:
+        """Show each worker its rows, and bring together what they count."""
+        if evaluators:
+            self._show(evaluators, BatchSlices(range(self.cluster.index, self.cluster.index + 1), self.cluster.workers))
+        for one in evaluators:
+            file = io.BytesIO()
+            np.savez(file, **(one.state() or {}))
+            states = []
+            for content in self.cluster.gather(file.getvalue()):
+                with np.load(io.BytesIO(content), allow_pickle=False) as found:
+                    states.append(dict(found))
+            one.merge(states)
+
+    def _figures(self, alone: Sequence[SplitEvaluator], together: Sequence[SplitEvaluator]) -> dict[str, float]:
+        if alone:
+            self._show(alone, ALL)
+        return {name: float(value) for one in (*alone, *together) for name, value in one.end(None)[0].items()}
+
+    def _show(self, evaluators: Sequence[SplitEvaluator], shares: BatchSlices) -> None:
         # the same evaluators are due together again and again, so that an endpoint is traced once for them
-        showing = self.shown.setdefault(hash(tuple(map(id, due))), Showing(self.learner, due))
-        showing.show(self.data, evaluation_of(self.learner, self.data, "validation", "validation"))
-        return {name: float(value) for one in due for name, value in one.end(None)[0].items()}
+        showing = self.shown.setdefault(hash(tuple(map(id, evaluators))), Showing(self.learner, evaluators))
+        evaluation = evaluation_of(self.learner, self.data, "validation", "validation")
+        showing.show(self.data, evaluation, shares=shares)
 
 
 def epoch_evaluators(data: Data, learner: Learner) -> list[SplitEvaluator]:

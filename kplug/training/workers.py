@@ -28,7 +28,7 @@ from kplug.training.plan import Stage
 
 def refuse_differences(cluster: Cluster, spec: Spec) -> None:
     """Refuse a cluster in which a worker's spec, plugins or packages are not the chief's."""
-    every = [json.loads(text) for text in cluster.gather(json.dumps(facts(spec)))]
+    every = [json.loads(text) for text in cluster.gather(json.dumps(facts(spec)).encode())]
     for number, other in enumerate(every):
         for name in sorted({*every[0], *other}):
             if every[0].get(name) != other.get(name):

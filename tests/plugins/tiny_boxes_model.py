@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from tiny_boxes import CLASSES, FEATURES
 
 from kplug import Columns, DataInfo, Learner, Signature, Split
+from kplug.authoring import Step, Stepped
 
 STRIDE = 4
 
@@ -77,19 +78,21 @@ def targets(boxes: Any, classes: Any, middles: Any, count: int) -> tuple[Any, An
     return tf.one_hot(numbers, count), tf.where(is_object[..., tf.newaxis], sides, 0.0), ~ignored
 
 
-class Detector(keras.Model):
+class Detector(Stepped):
     """The scores of each cell and its distances to the edges."""
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        scores, sides = y_pred[..., :-4], keras.ops.softplus(y_pred[..., -4:]) * STRIDE
-        wanted, edges, counts = y["class"], y["sides"], keras.ops.cast(y["counts"], "float32")
-        is_object = keras.ops.sum(wanted, -1)
-        found = keras.losses.binary_focal_crossentropy(wanted, scores, True, from_logits=True)
-        apart = keras.ops.mean(keras.ops.abs(sides - edges), -1) / STRIDE
-        number = keras.ops.maximum(keras.ops.sum(is_object), 1.0)
-        return (10 * keras.ops.sum(found * counts) + keras.ops.sum(apart * is_object)) / number
+    def __init__(self, network: Any) -> None:
+        super().__init__(name="detector")
+        self.network = network
+
+    def objective(self, name: str, x: Any, y: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+        found = self.network(x, training=training)
+        scores, sides = found[..., :-4], keras.ops.softplus(found[..., -4:]) * STRIDE
+        is_object = keras.ops.sum(y["class"], -1)
+        wrong = keras.losses.binary_focal_crossentropy(y["class"], scores, True, from_logits=True)
+        apart = keras.ops.mean(keras.ops.abs(sides - y["sides"]), -1) / STRIDE
+        sums = keras.ops.sum(10 * wrong * keras.ops.cast(y["counts"], "float32") + apart * is_object, -1)
+        return sums / keras.ops.maximum(keras.ops.sum(is_object, -1), 1.0), {}
 
 
 def make_learner(data: DataInfo, network: Any, optimizer: Any, kept: int, image: str, boxes: str) -> Learner:
@@ -98,11 +101,10 @@ def make_learner(data: DataInfo, network: Any, optimizer: Any, kept: int, image:
     pictures = keras.Input((*size, 3), dtype="uint8")
     features = network(keras.layers.Rescaling(1 / 255)(pictures))
     flat = keras.layers.Reshape((-1, features.shape[-1]))(features)
-    model = Detector(
-        pictures,
-        keras.layers.Dense(count + 4, dtype="float32", bias_initializer=keras.initializers.Constant(-1.0))(flat),
-    )
-    model.compile(optimizer)
+    head = keras.layers.Dense(count + 4, dtype="float32", bias_initializer=keras.initializers.Constant(-1.0))
+    model = keras.Model(pictures, head(flat))
+    detector = Detector(model)
+    detector.set_up([Step("detector", optimizer, [model])])
     middles = cells(size)
 
     def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, ...]:
@@ -110,7 +112,7 @@ def make_learner(data: DataInfo, network: Any, optimizer: Any, kept: int, image:
         return batch[image], dict(zip(("class", "sides", "counts"), found, strict=True))
 
     def detect(**inputs: Any) -> dict[str, Any]:
-        answers = model(inputs[image])
+        answers = model(inputs[image], training=False)
         scores, sides = tf.sigmoid(answers[..., :-4]), tf.math.softplus(answers[..., -4:]) * STRIDE
         places = tf.concat([middles - sides[..., :2], middles + sides[..., 2:]], -1)
         best = tf.image.combined_non_max_suppression(
@@ -121,4 +123,6 @@ def make_learner(data: DataInfo, network: Any, optimizer: Any, kept: int, image:
         return {boxes: found, f"{boxes}_class": tf.where(there, tf.cast(best.nmsed_classes, tf.int32), -1)}
 
     outputs = {boxes: replace(codecs[boxes], most=kept)}
-    return Learner(model, prepare, {"detect": Signature(detect, {image: codecs[image]}, outputs)})
+    signature = Signature(detect, {image: codecs[image]}, outputs)
+    optimizers, best = detector.learner_optimizers, {"minimize": "val_detector_loss"}
+    return Learner(detector, prepare, {"detect": signature}, optimizers=optimizers, best=best)

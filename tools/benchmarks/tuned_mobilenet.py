@@ -17,12 +17,16 @@ def make_dataset(data: str, seed: int) -> tuple[Any, int]:
     files, labels = files_and_labels(data)
 
     def load(file: Any, label: Any) -> tuple[Any, Any]:
-        """A picture from its file to the model's door in one function, in uint8 throughout."""
-        image = crop_at_random(flip_one(load_jpeg(file, SIDE)), PADDING)
-        return rand_augment(image, count=2, strength=0.9), label
+        """A picture that is decoded and resized once; it then stays in memory."""
+        return load_jpeg(file, SIDE), label
 
-    dataset = tf.data.Dataset.from_tensor_slices((files, labels)).shuffle(len(files), seed=seed).repeat()
-    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
+    def change(image: Any, label: Any) -> tuple[Any, Any]:
+        """A picture to the model's door in one function, in uint8 throughout."""
+        return rand_augment(crop_at_random(flip_one(image), PADDING), count=2, strength=0.9), label
+
+    dataset = tf.data.Dataset.from_tensor_slices((files, labels)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.cache().shuffle(len(files), seed=seed).repeat()
+    dataset = dataset.map(change, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
     return dataset.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE), len(files) // BATCH
 
 

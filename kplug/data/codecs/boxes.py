@@ -81,14 +81,16 @@ class BoxesCodec(Codec):
         from kplug.data.geometry import place
 
         assert self.size
-        boxes, classes = self._objects(value, placement)
+        boxes, classes = self.inside(value, placement)
+        has_area = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=-1)
+        classes = tf.where(has_area, classes, PADDING)
         placed = tf.reshape(place(tf.reshape(boxes, [-1, 2]), placement), [-1, 4])
         inside = tf.clip_by_value(placed, 0.0, tf.constant([*self.size[::-1]] * 2, tf.float32))
         area, whole = (tf.reduce_prod(one[:, 2:] - one[:, :2], axis=-1) for one in (inside, placed))
         return self._padded(*self._settled(inside, classes, tf.math.divide_no_nan(area, whole), self.visible))
 
-    def _objects(self, value: Any, placement: Any) -> tuple[Any, Any]:
-        """Boxes `[n, 4]` inside their picture, and their classes: padding where a box has no area."""
+    def inside(self, value: Any, placement: Any) -> tuple[Any, Any]:
+        """Boxes `[n, 4]` in the upright file, cut where they reach out of it or refused, and their classes `[n]`."""
         import tensorflow as tf
 
         from kplug.data.codecs.decoding import require
@@ -105,9 +107,7 @@ class BoxesCodec(Codec):
                 "a box, {}, reaches out of its picture of width and height {}", [first, sides[:2]]
             )
             boxes = require(~tf.reduce_any(beyond), boxes, message)
-        boxes = tf.clip_by_value(boxes, 0.0, sides)
-        has_area = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=-1)
-        return boxes, tf.where(there & has_area, classes, PADDING)
+        return tf.clip_by_value(boxes, 0.0, sides), classes
 
     def _padded(self, boxes: Any, classes: Any) -> dict[str, Any]:
         """The rows of one picture, those with an object first, as many as every picture has."""

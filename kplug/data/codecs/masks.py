@@ -10,6 +10,7 @@ from kplug.errors import Problem, SpecError
 from kplug.records import Codec, Field, Geometry, Split
 
 NOT_KNOWN = 255  # the class of a pixel that counts nowhere
+UNKNOWN_ID = -1  # what an array of a source has there, whatever values its files have
 MASK_FILE = Field((), "string", "a mask file: PNG whose values, or palette indices, are class numbers")
 
 
@@ -90,10 +91,11 @@ class MaskCodec(Codec):
             matches = ids[..., tf.newaxis] == tf.constant(self.values)
             is_class = tf.reduce_any(matches, axis=-1)
             found = tf.argmax(matches, axis=-1, output_type=tf.int32)
+        is_known = ids != UNKNOWN_ID
         if self.unlisted == "refuse":
-            strange = tf.boolean_mask(ids, ~is_class)
+            strange = tf.boolean_mask(ids, is_known & ~is_class)
             message = tf.strings.format("a mask with the value {}, which is no class", tf.concat([strange, [0]], 0)[0])
-            found = require(tf.reduce_all(is_class), found, message)
+            found = require(tf.reduce_all(is_class | ~is_known), found, message)
         return tf.where(is_class, found, NOT_KNOWN)
 
     # --- moving ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,14 @@ class Report(SplitEvaluator):
         self.probabilities.append(answers["probabilities"][known])
         for name, values in columns.items():
             self.columns.setdefault(name, []).append(values[known])
+
+    def state(self) -> Mapping[str, Any]:
+        return {"labels": np.concatenate(self.labels), "probabilities": np.concatenate(self.probabilities)}
+
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Columns, which are for files alone, are not among it."""
+        self.labels, self.probabilities = ([state[key] for state in states] for key in ("labels", "probabilities"))
+        self.columns = {}
 
     def end(self, run: Any) -> tuple[dict[str, float], dict[str, Any]]:
         labels, probabilities = np.concatenate(self.labels), np.concatenate(self.probabilities)

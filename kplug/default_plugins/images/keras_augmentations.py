@@ -198,15 +198,9 @@ def random_erasing(
         fill_value: value of the erased pixels, 0 to 255; null is noise.
         probability: share of the pictures that are changed.
     """
-    import keras
+    from kplug.default_plugins.images.whole_pixels import erasing
 
-    from kplug.default_plugins.images.pure_layers import image_layers
-
-    return image_layers(
-        keras.layers.RandomErasing(
-            scale=scale, fill_value=fill_value, dtype="float32", factor=(probability, probability)
-        )
-    )
+    return erasing(scale, fill_value, probability)
 
 
 @moves()

@@ -18,7 +18,8 @@ def mask(
 ) -> Feature:
     """A class for each pixel of a picture, uint8 [height, width]; 255 is not known, and counts nowhere.
 
-    A file is PNG: grey of 1 to 16 bits, or a palette, whose indices count. It has the size of its upright picture.
+    A file is PNG: grey of 1 to 16 bits, or a palette, whose indices count. It has the size of its upright picture. An
+    array of a source has -1 where the class is not known.
 
     Args:
         frame: the field of the picture; null: the only one.

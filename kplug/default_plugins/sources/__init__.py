@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kplug import Augmentation, DataInfo, Source, hookimpl, known, rule
+from kplug import AskedFeatures, Augmentation, DataInfo, Source, hookimpl, known, rule
 from kplug.default_plugins.sources import known_data
 from kplug.errors import Problem, SpecError
 from kplug.kinds import FieldName, FilePath, Fraction, Natural, Seed, Size, Text, Unit
@@ -147,25 +147,29 @@ def _go_by_one_row(augment: list[dict[str, Any]]) -> None:
         raise SpecError([Problem(f"'{augment[at]['type']}' {message}", ("augment", at)) for at in mixing])
 
 
-@known(known_data.wrapped)
+@known(known_data.augmented)
 @rule(_go_by_one_row)
 def augmented(
     of: Source,
+    asked: AskedFeatures,
     augment: list[Callable[[DataInfo], Augmentation]],
     splits: list[Literal["train", "validation", "test"]] = ("test",),  # type: ignore[assignment]
     seed: Seed = 0,
 ) -> Source:
     """Change pictures once and for all, each by what its row and the seed say: how robust is a network?
 
+    Masks, objects, boxes and points go where their picture goes.
+
     Args:
         of: the source whose pictures are changed.
-        augment: what changes a picture, in this order; none that mixes examples or changes labels.
+        augment: what changes a picture, in this order; none that mixes examples or changes labels. One that gives
+            another size gives it to the pictures of these splits.
         splits: those whose pictures are changed; a validation set that the host sets apart from train counts as train.
         seed: another seed changes them otherwise.
     """
     from kplug.default_plugins.sources.augmented_splits import distort
 
-    return distort(of, augment, splits, seed)
+    return distort(of, asked, augment, splits, seed)
 
 
 def _overlap_is_less(size: tuple[int, int], overlap: tuple[int, int]) -> None:
@@ -182,6 +186,7 @@ def _overlap_is_less(size: tuple[int, int], overlap: tuple[int, int]) -> None:
 @rule(_overlap_is_less)
 def tiles(
     of: Source,
+    asked: AskedFeatures,
     size: Size,
     overlap: tuple[Natural, Natural] = (0, 0),
     splits: list[Literal["train", "validation", "test"]] | None = None,
@@ -191,7 +196,7 @@ def tiles(
 
     Columns tell where a tile is from: `picture`, the number of the whole picture, counted over all splits, and the
     pixels of the tile's corner, `tile_y` and `tile_x`. No share and no fold cuts a picture, nor a group of the source.
-    Pictures are decoded here: the source's own feature says how, and `data.features` says what is done to tiles.
+    Pictures are decoded here, as their feature in `data.features` says; its size is that of tiles.
 
     Args:
         of: the source of whole pictures, one an example, none smaller than a tile.
@@ -202,4 +207,4 @@ def tiles(
     """
     from kplug.default_plugins.sources.tiled_splits import cut_in_tiles
 
-    return cut_in_tiles(of, (size[0], size[1]), (overlap[0], overlap[1]), splits, visible)
+    return cut_in_tiles(of, asked, (size[0], size[1]), (overlap[0], overlap[1]), splits, visible)

@@ -6,7 +6,8 @@ What is missing, damaged or otherwise than thought is left unknown here: the sou
 import contextlib
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,18 @@ def tfds(name: str, data_dir: str | None, image: str, label: str | None) -> Know
     return Known()
 
 
-def wrapped(of: Known) -> Known:
-    """The facts of a source that leaves sizes and classes as they are."""
-    return of
+def augmented(of: Known, augment: Sequence[Mapping[str, Any]], splits: Sequence[str]) -> Known:
+    """The facts of a source whose pictures are changed: they have another size where an augmentation gives them one."""
+    from kplug.spec.plugins import host
+
+    effects = [(node, host().registry.find("augmentation", node["type"]).effect) for node in augment]
+    sizes = [node.get(effect.size.strip("{}")) for node, effect in effects if effect is not None and effect.size]
+    sizes = [tuple(size) for size in sizes if size is not None]
+    if not sizes or "train" not in splits:
+        return of
+    named = {"image": "image"} if of.features is None else of.features
+    pictures = [name for name, feature in named.items() if _name_of(feature) == "image"]
+    return replace(of, facts={**of.facts, **{name: {**of.facts.get(name, {}), "size": sizes[-1]} for name in pictures}})
 
 
 def tiles(of: Known, size: Sequence[int], splits: Sequence[str] | None) -> Known:

@@ -17,24 +17,26 @@ from kplug.data.codecs.instances import InstancesCodec
 from kplug.data.codecs.mask_files import decode_ids
 from kplug.data.codecs.masks import MaskCodec
 from kplug.data.codecs.points import PointsCodec
-from kplug.data.features import arrays_of
+from kplug.data.features import arrays_of, codecs_of
 from kplug.data.readable import SHOWN, refuse_unreadable
 from kplug.data.staging import mapped
 from kplug.data.tiling import starts
 from kplug.data.values import by_owner, owner, readable_column
 from kplug.default_plugins.sources.known_data import TILE_COLUMNS
 from kplug.errors import SpecError, listed
-from kplug.kinds import Feature
-from kplug.records import Codec, Split
-from kplug.spec.build import build_plain
-from kplug.spec.tree import plain
+from kplug.records import AskedFeatures, Codec, Split
 
 Pair = tuple[int, int]
 Values = dict[str, Any]
 
 
 def cut_in_tiles(
-    of: Mapping[str, Split], size: Pair, overlap: Pair, splits: Sequence[str] | None, visible: float
+    of: Mapping[str, Split],
+    asked: AskedFeatures,
+    size: Pair,
+    overlap: Pair,
+    splits: Sequence[str] | None,
+    visible: float,
 ) -> dict[str, Split]:
     """The splits of a source, some in tiles; the parameters are those of the component `tiles`."""
     if missing := [name for name in splits or () if name not in of]:
@@ -42,7 +44,7 @@ def cut_in_tiles(
     first = np.cumsum([0, *map(len, of.values())]).tolist()
     found = {}
     for (name, split), number in zip(of.items(), first, strict=False):
-        whole = _Whole(split, _codecs_of(split))
+        whole = _Whole(split, _codecs_of(split, asked))
         is_cut = splits is None or name in splits
         tiles = _tiles_of(whole, size, overlap) if is_cut else _corners(np.arange(len(split)))
         columns = whole.columns_of(tiles, number)
@@ -56,22 +58,18 @@ def cut_in_tiles(
 # --- the source that is cut ------------------------------------------------------------------------------------------
 
 
-def _codecs_of(split: Split) -> dict[str, Codec]:
+def _codecs_of(split: Split, asked: AskedFeatures) -> dict[str, Codec]:
     """The codecs of a split's features, with those refused that cannot be cut; a field without one is repeated."""
-    nodes = {name: plain(feature) for name, feature in split.features.items() if feature is not None}
-    nodes = {name: {"type": node} if isinstance(node, str) else node for name, node in nodes.items()}
-    codecs = {name: build_plain(Feature, node) for name, node in nodes.items()}
+    codecs = codecs_of(split, asked)
     frames = [name for name, codec in codecs.items() if codec.is_frame]
     if len(frames) != 1:
         what = f"the source gives {listed(frames)}" if frames else "the source gives none"
         raise SpecError(f"tiles are cut of one picture, and {what}")
     for name, codec in codecs.items():
         if codec.is_frame and not isinstance(codec, ImageCodec):
-            raise SpecError(
-                f"'{name}' is no picture that tiles are cut of, but has the feature '{nodes[name]['type']}'"
-            )
+            raise SpecError(f"'{name}' is no picture that tiles are cut of, but is read by {type(codec).__name__}")
         if codec.in_frame and codec.of is None and _cutting(codec) is None:
-            what = f"'{name}', of the feature '{nodes[name]['type']}', lives in the picture"
+            what = f"'{name}', which is read by {type(codec).__name__}, lives in the picture"
             raise SpecError(f"{what}, and only masks, instances, boxes and points can be cut with it")
     return codecs
 
