@@ -109,9 +109,14 @@ AUGMENTATIONS: dict[str, Entry] = {
             "size": ("Size | None", "height and width of the window in pixels; null: those of the pictures.", "None"),
         },
     ),
-    "RandomErasing": chance(
+    "RandomErasing": Entry(
         "Erase a random rectangle (Zhong et al. 2020).",
-        "0.5",
+        leave_out=("factor",),
+        # Keras draws the probability itself, from 0 to the factor, and works in float32
+        add={"probability": (*PROBABILITY, "0.5")},
+        mark=RECOLOURS,
+        body="erasing(scale, fill_value, probability)",
+        imports=(("images.whole_pixels", "erasing"),),
         types={
             "scale": ("UnitRange", "range of the share of the area that is erased."),
             "fill_value": ("Pixel | None", "value of the erased pixels, 0 to 255; null is noise."),
