@@ -211,6 +211,24 @@ def test_a_sheet_of_samples_is_drawn(run):
     assert min(picture.size) >= 128 and len(colours) > 10
 
 
+def test_no_name_of_a_field_is_reserved_for_the_way_of_a_view(path):
+    """An array of a batch may be called `image_way`: it is a person's, and stays as it is."""
+    import tiny_masks
+
+    from kplug.data.geometry import move
+    from kplug.records import Geometry
+
+    with plugged(tiny_masks):
+        info = open_data(kplug.load(path / "tiny_masks.yaml")).info
+    mine = tf.constant([[1.0, 2.0]])
+    batch = {"image": tf.zeros([1, 32, 32, 3], tf.uint8), "image_way": mine}
+
+    def nothing(count, size, seed):
+        return Geometry(size, size, tf.eye(3, batch_shape=[count]))
+
+    assert move(info, batch, tf.constant([0, 1]), nothing)["image_way"] is mine
+
+
 # --- the contract ----------------------------------------------------------------------------------------------------
 
 

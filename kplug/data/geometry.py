@@ -21,7 +21,7 @@ from kplug.data.codecs.warping import warp as warp
 from kplug.errors import SpecError, listed
 from kplug.records import DataInfo, Geometry
 
-WAY = "_way"
+WAY = "\0way"  # no field is called so: a name from a file has no null character
 Draw = Callable[[Any, tuple[int, int], Any], Geometry]
 
 

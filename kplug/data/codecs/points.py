@@ -46,14 +46,15 @@ class PointsCodec(Codec):
         seen = value[..., 2] > 0 if value.shape[-1] == 3 else tf.ones(tf.shape(value)[:-1], tf.bool)
         return tf.ensure_shape(self._settled(place(value[..., :2], placement), seen), self.field.shape)
 
-    def _settled(self, places: Any, seen: Any, size: tuple[int, int] | None = None) -> Any:
+    def _settled(self, places: Any, seen: Any, size: tuple[Any, Any] | None = None) -> Any:
         """Points with zeros in the place of those that are not in the picture."""
         import tensorflow as tf
 
+        from kplug.data.codecs.warping import sides_of
+
         size = size or self.size
         assert size
-        sides = tf.constant(size[::-1], tf.float32)
-        seen &= tf.reduce_all((places >= 0) & (places <= sides), axis=-1)  # NaN is nowhere
+        seen &= tf.reduce_all((places >= 0) & (places <= sides_of(size)), axis=-1)  # NaN is nowhere
         there = tf.concat([places, tf.ones_like(places[..., :1])], axis=-1)
         return tf.where(seen[..., tf.newaxis], there, 0.0)
 

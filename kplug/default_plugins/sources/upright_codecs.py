@@ -16,8 +16,7 @@ from kplug.data.codecs.instances import NOBODY, InstancesCodec
 from kplug.data.codecs.mask_files import decode_ids
 from kplug.data.codecs.masks import UNKNOWN_ID, MaskCodec
 from kplug.data.codecs.points import PointsCodec
-from kplug.data.codecs.warping import sides_of
-from kplug.data.geometry import move_points, warp
+from kplug.data.geometry import warp
 from kplug.records import Codec, Field, Geometry
 
 
@@ -164,8 +163,4 @@ class UprightPoints(Codec):
         return value if value.shape[-1] == 3 else tf.concat([value, tf.ones_like(value[..., :1])], axis=-1)
 
     def warp(self, arrays: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
-        places = move_points(arrays[""][..., :2], geometry)
-        inside = tf.reduce_all((places >= 0) & (places <= sides_of(geometry.after)), axis=-1)
-        seen = inside & (arrays[""][..., 2] > 0)
-        there = tf.concat([places, tf.ones_like(places[..., :1])], axis=-1)
-        return {"": tf.where(seen[..., tf.newaxis], there, 0.0)}
+        return PointsCodec().warp(arrays, geometry)
