@@ -11,6 +11,7 @@ import kplug
 from kplug import Codec, DataInfo, Field, Geometry, SpecError
 from kplug.data.augment import fold_in
 from kplug.data.codecs.image import ImageCodec
+from kplug.data.codecs.masks import MaskCodec
 from kplug.data.codecs.pixels import to_uint8
 from kplug.data.geometry import from_indices, mix, move, move_boxes, move_points, scaled, warp
 from kplug.default_plugins.images import (
@@ -34,7 +35,7 @@ from kplug.default_plugins.images.keras_augmentations import (
     random_zoom,
 )
 from kplug.spec.plugins import host
-from kplug.testing import tiny_info
+from kplug.testing import check, tiny_info
 
 COUNT = 48
 SIZES = [(64, 64), (48, 128), (33, 57)]
@@ -477,6 +478,21 @@ def test_a_label_has_the_share_that_was_pasted():
         if box is not None:
             assert (~own).sum() == np.prod(box[2:] - box[:2])  # a rectangle, of the shape of the picture
             assert abs((box[2] - box[0]) / 57 - (box[3] - box[1]) / 33) < 0.04
+
+
+def test_a_mask_is_pasted_with_its_picture():
+    data, batch = labelled()
+    numbers = tuple(map(str, range(COUNT)))
+    data = replace(data, codecs=data.codecs | {"mask": MaskCodec("image", classes=numbers, size=(33, 57))})
+    mask = tf.tile(tf.cast(tf.range(COUNT), tf.uint8)[:, None, None], [1, 33, 57])
+    mixed = cut_mix(data)(batch | {"mask": mask}, SEED)
+    np.testing.assert_array_equal(mixed["mask"].numpy() * 5, mixed["image"].numpy()[..., 0])
+    assert any(len(np.unique(one)) == 2 for one in mixed["mask"].numpy())
+
+
+def test_every_augmentation_that_pastes_or_mixes_keeps_to_the_contract():
+    for make in (mix_up, cut_mix):
+        check(make)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])

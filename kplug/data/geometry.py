@@ -107,9 +107,9 @@ def mix(data: DataInfo, batch: Batch, partners: Any, share: Any) -> Batch:
         share: of the example itself, 0 to 1: float32 `[batch]`, or `[batch, height, width]` of 0 and 1 where parts of
             the other picture are pasted.
     """
-    mixed = dict(batch)
+    mixed, has_parts = dict(batch), share.shape.rank == 3
     for name, codec in data.codecs.items():
-        if codec.mixes and name in batch:
+        if (codec.pastes if has_parts else codec.mixes) and name in batch:
             there = _arrays_in(data, batch, name)
             others = {suffix: tf.gather(values, partners) for suffix, values in there.items()}
             mixed |= _named(name, codec.mix(there, others, share))
