@@ -8,7 +8,7 @@ The annotation of a parameter says what may fill it; the return annotation says 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -208,6 +208,9 @@ class Known:
         shapes: field to its shape in a batch as far as it is known; the host fills it.
         sees: the shape of the field that a node gets, for a parameter that is marked `Sees`; else None.
         label: the field of classes that the task names.
+        group: the column by which the source keeps rows together; None where none is, or where it is not known.
+        cells: a column's name to its values as text, one for each row that may train, each list in the same order; or
+            to None where they are not known. It is called only where a rule asks.
     """
 
     features: Mapping[str, Any] | None = None
@@ -215,6 +218,8 @@ class Known:
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
     sees: tuple[int | None, ...] | None = None
     label: str = "label"
+    group: str | None = None
+    cells: Callable[[str], Sequence[str] | None] = lambda name: None
 
     @property
     def classes(self) -> tuple[str, ...] | None:

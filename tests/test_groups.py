@@ -177,7 +177,7 @@ def test_a_share_written_out_is_the_number():
         (
             "{share: 0.2, by: site}",
             "recordings",
-            "data.validation.by: it cuts groups of the source, whose 'recording'",
+            "data.validation.by: 'site' cuts groups of the source, whose 'recording'",
         ),
         (
             "{fold: 0, of: 2, by: site}",
@@ -218,9 +218,12 @@ def test_what_a_source_tells_unopened_is_refused_at_check(validation, said):
 SEARCH = "\nsearch: {space: {task.label_smoothing: {choice: [0.0, 0.1]}}, repeats: {folds: FOLDS}}\n"
 
 
+def searched_text(validation, folds, source):
+    return SPEC.replace("VALIDATION", validation).replace("SOURCE", source) + SEARCH.replace("FOLDS", str(folds))
+
+
 def searched(validation, folds, source="recordings"):
-    text = SPEC.replace("VALIDATION", validation).replace("SOURCE", source) + SEARCH.replace("FOLDS", str(folds))
-    return kplug.loads(text, "g.yaml")
+    return kplug.loads(searched_text(validation, folds, source), "g.yaml")
 
 
 def test_folds_of_a_search_take_the_group_of_the_spec():
@@ -252,6 +255,35 @@ def test_a_table_shares_out_whole_groups(tmp_path):
     assert sum(map(len, parts)) == len(set.union(*parts)) == 8
     with pytest.raises(kplug.SpecError, match=r"group: the source has no field 'patent'; did you mean 'patient'"):
         spec("0.2", text.replace("patient", "patent"), "x")
+
+
+@pytest.mark.parametrize(
+    ("validation", "said"),
+    [
+        ("{fold: 0, of: 2, by: x}", "g.yaml:6:36: data.validation.by: 'x' cuts groups of the source, whose 'patient'"),
+        ("{share: 0.2, by: x}", "g.yaml:6:32: data.validation.by: 'x' cuts groups of the source, whose 'patient' says"),
+        ("{fold: 0, of: 9}", "g.yaml:6:15: data.validation: 'patient' has 8 groups, which cannot be cut into 9 folds"),
+        ("{fold: 0, of: 3, by: ward}", "g.yaml:6:15: data.validation: 'ward' has 2 groups, which cannot be cut into 3"),
+        ("{fold: 0, of: 2, by: ward}", None),
+        ("{fold: 0, of: 8}", None),
+    ],
+)
+def test_a_group_that_folds_of_a_table_cut_is_refused_at_check(tmp_path, validation, said):
+    lines = [f"{row % 5},{'ab'[row % 2]},p{row // 5},{row // 20 + 1}{'.0' * (row % 2)},train" for row in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,label,patient,ward,split", *lines, "9,a,p9,3,test"]) + "\n")
+    source = f"{{type: table, path: {tmp_path}/t.csv, image: null, group: patient}}"
+    if said is None:
+        assert open_data(spec(validation, source, "x")).splits["validation"]
+        return
+    with pytest.raises(kplug.SpecError) as caught:
+        spec(validation, source, "x")
+    assert said in str(caught.value)
+
+
+def test_folds_of_a_search_are_no_more_than_the_groups_of_a_table(tmp_path):
+    source = f"{{type: table, path: {write_table(tmp_path / 't.csv')}, image: null, test: 0, group: patient}}"
+    with pytest.raises(kplug.SpecError, match=r"search.repeats.folds: 'patient' has 8 groups, which cannot be cut"):
+        kplug.loads(searched_text("0.1", 9, source).replace("model: flatten", "model: flatten, image: x"))
 
 
 def test_a_table_whose_split_cuts_a_group_or_that_has_none_is_refused(tmp_path):

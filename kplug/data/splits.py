@@ -17,6 +17,7 @@ from kplug.records import AskedFeatures, Columns, Split
 from kplug.spec import Spec
 from kplug.spec.build import build
 from kplug.spec.data_rules import lacking
+from kplug.spec.sections import cut_groups, told_cut
 from kplug.spec.tree import plain
 
 SPLITS = ("train", "validation", "test")
@@ -49,23 +50,13 @@ def validating(spec: Spec, split: Split, given: Iterable[str]) -> np.ndarray | N
     if count < parts:
         what = "examples" if by is None else f"groups of '{by}'"
         raise spec.error(HERE, f"train has {count} {what}, which cannot be cut into {parts} parts")
+    if by is not None and split.group not in (None, by):
+        group = str(split.group)
+        if cut := cut_groups(_keys_at(spec, split.columns, group), keys):
+            raise spec.error(f"{HERE}.by", told_cut(group, by, cut))
     if "fold" in wanted:
-        chosen = stable_folds(keys, parts, whole=by is not None) == wanted["fold"]
-    else:
-        chosen = stable_share(keys, wanted["share"], whole=by is not None)
-    _refuse_cut(spec, split, chosen)
-    return chosen
-
-
-def _refuse_cut(spec: Spec, split: Split, chosen: np.ndarray) -> None:
-    """Refuse rows chosen by a column that cuts a group of the source, which another column says."""
-    if split.group is None:
-        return
-    groups = np.array(_keys_at(spec, split.columns, split.group))
-    if both := sorted({*groups[chosen]} & {*groups[~chosen]}):
-        what = f"it cuts groups of the source, whose '{split.group}' says which rows belong together: {listed(both)}"
-        instead = f"write by: {split.group}, or a column that has one value for all rows of a {split.group}"
-        raise spec.error(f"{HERE}.by", f"{what}; {instead}")
+        return stable_folds(keys, parts, whole=by is not None) == wanted["fold"]
+    return stable_share(keys, wanted["share"], whole=by is not None)
 
 
 def row_keys(columns: Columns) -> list[str]:

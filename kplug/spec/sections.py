@@ -1,10 +1,13 @@
 """The sections of a spec: what may stand in it, what fills it where nothing is said, and what it means."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Len, MinLen
 
+from kplug.errors import SpecError, listed
 from kplug.kinds import (
     Augmentation,
     Callback,
@@ -43,12 +46,38 @@ def _fold_is_there(fold: int, of: int) -> None:
 
 
 def refuse_few_groups(of: int, by: str | None, data: Known) -> None:
-    """The rule of folds by a column whose values are known before the data is opened: classes."""
-    classes = data.facts.get(by or "", {}).get("classes") or ()
-    if classes and len(classes) < of:
-        raise ValueError(f"'{by}' has {len(classes)} classes, which cannot be cut into {of} folds")
+    """The rule of folds by a column whose values are known before the data is opened: classes, or cells of a table."""
+    column = by or data.group or ""
+    classes = data.facts.get(column, {}).get("classes") or ()
+    groups = classes or {*(data.cells(column) or ())}
+    if groups and len(groups) < of:
+        what = f"{len(groups)} {'classes' if classes else 'groups'}"
+        raise ValueError(f"'{column}' has {what}, which cannot be cut into {of} folds")
 
 
+def refuse_cut_groups(by: str | None, data: Known) -> None:
+    """The rule of a column that may not tell rows apart which the source keeps together."""
+    if by is None or data.group in (None, by):
+        return
+    groups, cells = data.cells(str(data.group)), data.cells(by)
+    if groups is not None and cells is not None and (cut := cut_groups(groups, cells)):
+        raise SpecError(told_cut(str(data.group), by, cut), ("by",))
+
+
+def cut_groups(groups: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """The groups, sorted, whose rows have more than one value of another column."""
+    pairs = {*zip(groups, cells, strict=True)}
+    counts = Counter(group for group, _ in pairs)
+    return sorted(group for group, count in counts.items() if count > 1)
+
+
+def told_cut(group: str, by: str, cut: Sequence[str]) -> str:
+    """The refusal of a column that cuts groups of the source."""
+    what = f"'{by}' cuts groups of the source, whose '{group}' says which rows belong together: {listed(cut)}"
+    return f"{what}; write by: {group}, or a column that has one value for all rows of a {group}"
+
+
+@rule(refuse_cut_groups)
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ShareSection:
     """A share of the training examples, which validates.
@@ -64,6 +93,7 @@ class ShareSection:
     by: FieldName | None = None
 
 
+@rule(refuse_cut_groups)
 @rule(refuse_few_groups)
 @rule(_fold_is_there)
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -5,6 +5,7 @@ What is missing, damaged or otherwise than thought is left unknown here: the sou
 
 import contextlib
 import csv
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from kplug.kinds import Call
 
 PICTURES = {"image": "image", "label": "label"}  # the features of a source of pictures with their classes
 FILES = PICTURES | {"path": None}  # and the column that says where each is from
+READ_AT_CHECK = 4_000_000  # bytes of a table that are read in 0.1 s, of the quarter that `kplug check` may take
 TILE_COLUMNS = ("picture", "tile_y", "tile_x")  # of a source of tiles
 
 
@@ -40,8 +42,11 @@ def _of_classes(classes: tuple[str, ...]) -> Known:
     return Known(features=FILES, facts={"label": {"classes": classes}})
 
 
-def table(path: str, image: str | None, label: str | None, split: str | None, separator: str | None) -> Known:
+def table(
+    path: str, image: str | None, label: str | None, split: str | None, separator: str | None, group: str | None
+) -> Known:
     """The fields of a table: its pictures and labels, and the columns that its first line names beside."""
+    places = {key: column for key, column in {"label": label, "path": image}.items() if column is not None}
     named = {key: key for key, column in {"image": image, "label": label}.items() if column is not None}
     files = {} if image is None else {"path": None}
     with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error):
@@ -49,9 +54,35 @@ def table(path: str, image: str | None, label: str | None, split: str | None, se
             header = [name.strip() for name in next(csv.reader(file, skipinitialspace=True), [])]
         others = [name for name in header if name and name not in (image, label, split)]
         return Known(
-            features=named | files | dict.fromkeys(others), facts={"label": {"several": separator is not None}}
+            features=named | files | dict.fromkeys(others),
+            facts={"label": {"several": separator is not None}},
+            group=group,
+            cells=lambda name: _cells(path, places.get(name, name), split),
         )
     return Known()
+
+
+def _cells(path: str, column: str, split: str | None) -> list[str] | None:
+    """The cells of a column in the rows that no column gives to another split, numbers in one form."""
+    file = Path(os.path.expanduser(path))
+    with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error):
+        if file.stat().st_size > READ_AT_CHECK:
+            return None
+        text = file.read_text(encoding="utf-8-sig")
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), skipinitialspace=True) if row]
+        header = [name.strip() for name in rows.pop(0)] if rows else []
+        if column not in header or any(len(row) != len(header) for row in rows):
+            return None
+        at, of = header.index(column), header.index(split) if split in header else None
+        return _in_one_form([row[at].strip() for row in rows if of is None or row[of].strip().lower() == "train"])
+    return None
+
+
+def _in_one_form(cells: list[str]) -> list[str]:
+    try:
+        return [repr(float(cell)) for cell in cells]
+    except ValueError:
+        return cells
 
 
 def tfds(name: str, data_dir: str | None, image: str, label: str | None) -> Known:

@@ -46,11 +46,11 @@ def _check_folds(spec: Any, space: Space, section: dict[str, Any]) -> None:
     count, validation = section["repeats"]["folds"], plain(spec["data.validation"])
     if not count:
         return
-    if isinstance(validation, dict) and validation["by"] is not None:
-        try:
-            refuse_few_groups(count, validation["by"], known_of_source(spec["data.source"]))
-        except ValueError as error:
-            raise spec.error("search.repeats.folds", str(error)) from None
+    by = validation["by"] if isinstance(validation, dict) else None
+    try:
+        refuse_few_groups(count, by, known_of_source(spec["data.source"]))
+    except ValueError as error:
+        raise spec.error("search.repeats.folds", str(error)) from None
     for one in space:
         if is_within(one.target, "data.validation"):
             message = "a search does not change data.validation: `search.repeats` has a fold there"
