@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from kplug.data.raw import read as read
     from kplug.data.splits import choose_rows as choose_rows
     from kplug.data.tiling import tiled as tiled
+    from kplug.inference.figures import as_png as as_png
+    from kplug.inference.figures import pictures as pictures
     from kplug.inference.run import open_run as open_run
     from kplug.model.class_weights import class_weight_vector as class_weight_vector
     from kplug.model.class_weights import example_weights as example_weights
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "across_replicas": "kplug.model.stepped",
     "answers": "kplug.model.scores",
+    "as_png": "kplug.inference.figures",
     "build": "kplug.spec.build",
     "choose_rows": "kplug.data.splits",
     "class_weight_vector": "kplug.model.class_weights",
@@ -94,6 +97,7 @@ _PLACES = {
     "outputs_of": "kplug.model.graph",
     "outputs_of_classes": "kplug.model.scores",
     "own_variables": "kplug.model.patches",
+    "pictures": "kplug.inference.figures",
     "place": "kplug.data.geometry",
     "place_back": "kplug.data.geometry",
     "place_pixels": "kplug.data.geometry",

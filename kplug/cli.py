@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -12,11 +11,23 @@ from typing import Any, NoReturn
 import click
 
 from kplug import __version__
-from kplug.console import load_tensorflow
-from kplug.errors import INPUT_IS_WRONG, INTERRUPTED, BlownUp, Problem, SearchStopped, SpecError, Terminated, WorkerLost
+from kplug.console import heard, load_tensorflow, log, lost_results, open_streams, results_apart
+from kplug.errors import (
+    BROKE,
+    INPUT_IS_WRONG,
+    INTERRUPTED,
+    BlownUp,
+    PluginFailed,
+    Problem,
+    SearchStopped,
+    SpecError,
+    Terminated,
+    WorkerLost,
+)
 from kplug.inference.run import open_run
 from kplug.spec.plugins import PluginError, host
-from kplug.spec.spec import load, load_with, values_of
+from kplug.spec.spec import load_with, values_of
+from kplug.storage.files import in_json, with_nan
 
 
 def changes(help: str) -> Any:
@@ -39,15 +50,6 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
-        except BrokenPipeError:  # the reader of stdout has gone: `kplug components | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
@@ -61,23 +63,36 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@changed_spec
 @as_json
-def check(specs: tuple[str, ...], as_json: bool) -> None:
-    """Say what is wrong with specs, without loading TensorFlow."""
+def check(specs: tuple[str, ...], changes: tuple[str, ...], as_json: bool) -> None:
+    """Say what is wrong with specs, without loading TensorFlow.
+
+    Files and folders that they name and that are not there are named, on stderr: where a training is to begin they must
+    be.
+    """
     problems: list[Problem] = []
+    missing: list[Problem] = []
     for path in specs:
         try:
-            load(path)
+            lacking = load_with(path, changes).missing_files()
             if not as_json:
                 print(f"{path}: good")
+            for problem in lacking:
+                log(f"{problem} (relative to {os.getcwd()})")
+            missing += lacking
         except SpecError as error:
             problems += error.problems
             complain(error)
     if as_json:
-        found = [{"where": p.where, "path": list(p.path), "message": p.message} for p in problems]
-        print(json.dumps({"problems": found}, indent=2))
+        told = {"problems": problems} | ({"missing": missing} if missing else {})
+        print(in_json({name: [_in_json(one) for one in found] for name, found in told.items()}, 2))
     if problems:
         raise SystemExit(INPUT_IS_WRONG)
+
+
+def _in_json(problem: Problem) -> dict[str, Any]:
+    return {"where": problem.where, "path": list(problem.path), "message": problem.message}
 
 
 @cli.command()
@@ -106,7 +121,8 @@ def train(
     from kplug.training.fit import resume as resume_run
     from kplug.training.fit import train as train_spec
 
-    made = train_spec(checked, run, go_on) if checked else resume_run(str(resume), values_of(changes))
+    with results_apart():
+        made = train_spec(checked, run, go_on) if checked else resume_run(str(resume), values_of(changes))
     if made.path.exists():  # that of a worker that is not the chief is gone
         answer(made.result, as_json)
 
@@ -122,7 +138,8 @@ def evaluate(run: str, split: str, views: int, changes: tuple[str, ...], name: s
     """Measure a run's kept weights on a split."""
     values = values_of(changes)
     opened = open_run(run)
-    metrics = opened.evaluate(split, name, views, values)
+    with results_apart():
+        metrics = opened.evaluate(split, name, views, values)
     answer({"run": str(opened.path), "split": split, "metrics": metrics}, as_json)
 
 
@@ -147,8 +164,11 @@ def predict(
 ) -> None:
     """Ask a run about files, or about other inputs by name."""
     values = inputs_of(given)
-    answers = open_run(run).predict(files, top, endpoint, values, rows, to)
-    print(json.dumps(answers, indent=2) if as_json else "\n".join(map(_in_words, answers)))
+    with results_apart():
+        answers = open_run(run).predict(files, top, endpoint, values, rows, to)
+    print(in_json(answers, 2) if as_json else "\n".join(map(_in_words, answers)))
+    if answers and not any(one["valid"] for one in answers):
+        raise SystemExit(BROKE)
 
 
 def inputs_of(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -175,8 +195,9 @@ def export(run: str, directory: str | None, as_json: bool) -> None:
     It is compared with predict before it gets its name, the next version below DIR.
     """
     opened = open_run(run)
-    path = opened.export(directory)
-    print(json.dumps({"run": str(opened.path), "export": str(path)}, indent=2) if as_json else path)
+    with results_apart():
+        path = opened.export(directory)
+    print(in_json({"run": str(opened.path), "export": str(path)}, 2) if as_json else path)
 
 
 @cli.command()
@@ -207,13 +228,14 @@ def schema() -> None:
     """Print the JSON Schema of a spec, for editors."""
     from kplug.spec.schema import schema as make_schema
 
-    print(json.dumps(make_schema(host().registry), indent=1))
+    print(in_json(make_schema(host().registry), 1))
 
 
 def answer(result: dict[str, Any], as_json: bool) -> None:
     """Print a run's directory and its metrics."""
-    lines = [f"run: {result['run']}", *(f"{name}: {value:.5g}" for name, value in result["metrics"].items())]
-    print(json.dumps(result, indent=2) if as_json else "\n".join(lines))
+    metrics = with_nan(result["metrics"]).items()
+    lines = [f"run: {result['run']}", *(f"{name}: {value:.5g}" for name, value in metrics)]
+    print(in_json(result, 2) if as_json else "\n".join(lines))
 
 
 def _in_words(found: dict[str, Any]) -> str:
@@ -223,35 +245,40 @@ def _in_words(found: dict[str, Any]) -> str:
         return f"{said}{found['reason']}"
     if "top" in found:
         return said + "  ".join(f"{name} {score:.3f}" for name, score in found["top"])
-    return said + json.dumps({key: value for key, value in found.items() if key not in ("file", "valid")})
+    return said + in_json({key: value for key, value in found.items() if key not in ("file", "valid")})
 
 
 def complain(error: BaseException) -> None:
     """Print an error and its notes to stderr."""
-    print(str(error), *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+    log("\n".join([str(error), *getattr(error, "__notes__", ())]))
 
 
 def main() -> NoReturn:
     """Run the command line, and leave with the exit code that says how it went."""
-    signal.signal(signal.SIGTERM, _terminate)
+    open_streams()
+    for number in heard():
+        signal.signal(number, _terminate)
     try:
         host().add_commands(cli)
         code = cli.main(prog_name="kplug", standalone_mode=False)
-    except (SpecError, PluginError, BlownUp, SearchStopped) as error:
+    except (SpecError, PluginError, PluginFailed, BlownUp, SearchStopped) as error:
         complain(error)
         code = error.exit_code
     except click.ClickException as error:
         error.show()
         code = INPUT_IS_WRONG
-    except (KeyboardInterrupt, click.Abort):
-        print("\nstopped by Ctrl-C; what the run holds so far is kept", file=sys.stderr)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        log("\n".join(["\nstopped by Ctrl-C; what the run holds so far is kept", *getattr(stop, "__notes__", ())]))
         code = INTERRUPTED
     except WorkerLost as error:
-        print(f"{error}; start all workers again to go on from the last checkpoint", file=sys.stderr)
+        log(f"{error}; start all workers again to go on from the last checkpoint")
         code = error.exit_code
     except Terminated as error:
-        print("\nterminated; what the run holds so far is kept", file=sys.stderr)
+        log("\nterminated; what the run holds so far is kept")
         code = error.exit_code
+    if problem := lost_results():
+        log(f"the results could not be written to stdout: {problem.strerror}")
+        code = code or 1
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,12 @@ class SpecError(Exception):
 
 class NoMemory(SpecError):
     """The training or model that is asked for does not fit into memory."""
+
+
+class PluginFailed(Exception):
+    """A plugin left the process in a hook, a rule or a component, or gave by a hook what that does not take."""
+
+    exit_code = BROKE
 
 
 class Terminated(BaseException):
@@ -105,10 +111,19 @@ def shown_value(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def did_you_mean(word: object, known: Iterable[object]) -> str:
-    """`; did you mean 'x'?` where a known name is near, else nothing."""
-    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+def in_one_line(error: BaseException) -> str:
+    """The class and the message of an error, whose class may be a plugin's own."""
+    try:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception as another:
+        return f"{type(error).__name__}, which cannot say itself: {type(another).__name__}"
+
+
+def did_you_mean(word: object, known: Iterable[object], shown: Mapping[str, object] | None = None) -> str:
+    """`; did you mean 'x'?` where a known name is near, as `shown` writes it, else nothing."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(word), names, n=1) if len(str(word)) <= 200 and len(names) <= 1000 else []
+    return f"; did you mean '{(shown or {}).get(near[0], near[0])}'?" if near else ""
 
 
 def with_article(noun: str) -> str:

@@ -88,9 +88,10 @@ Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Unit = Annotated[float, Ge(0), Le(1)]  # 0 to 1, both ends included
 Fraction = Annotated[float, Ge(0), Lt(1)]  # 0 to 1, without 1: a share that may not be all
-Count = Annotated[int, Ge(1)]
-Natural = Annotated[int, Ge(0)]
-Odd = Annotated[int, Ge(1), Predicate(lambda n: n % 2 == 1)]
+MOST = 2**31 - 1  # what a whole number may be at most: sizes and counts in TensorFlow are int32 in places
+Count = Annotated[int, Ge(1), Le(MOST)]
+Natural = Annotated[int, Ge(0), Le(MOST)]
+Odd = Annotated[int, Ge(1), Le(MOST), Predicate(lambda n: n % 2 == 1)]
 Seed = Annotated[int, Ge(0), Lt(2**31)]
 Size = tuple[Count, Count]  # height, width in pixels
 Text = Annotated[str, MinLen(1)]
@@ -195,6 +196,17 @@ class NamesField:
 
 FieldName = Annotated[str, MinLen(1), NamesField()]
 LabelName = Annotated[str, MinLen(1), NamesField(has_classes=True)]
+
+
+@dataclass(frozen=True)
+class NamesMetric:
+    """Marks text that is the name of a number that an epoch reports: one that is not is refused before the first step.
+
+    A parameter `mode` beside it is auto, min or max; where it is auto, the number's direction has to be known.
+    """
+
+
+MetricName = Annotated[str, MinLen(1), NamesMetric()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from kplug.testing import plugged, tiny, tiny_pictures
 
 BINARY = b"\xff\x00\x00"  # no UTF-8, and zeros at the end
 SIZE = 12
-UNREADABLE = "it cannot be read as a picture file: JPEG, PNG, BMP or GIF"
+UNREADABLE = "it cannot be read as a picture file: JPEG, PNG, BMP or GIF, of at most 16 megapixels"
 
 
 # --- a plugin of two tasks -------------------------------------------------------------------------------------------
@@ -179,6 +179,9 @@ def test_the_command_answers_in_json_and_in_words(run, files, tmp_path):
     assert found == run.predict([files[0], tmp_path / "not.png"], values={"weight": 1})
     first, second = command(*asked).stdout.splitlines()
     assert first.startswith(f"{files[0]}: {{") and second == f"{tmp_path / 'not.png'}: {UNREADABLE}"
+    assert command(*asked).exit_code == 0
+    nothing = command("predict", run.path, tmp_path / "not.png", "--with", "weight=1")
+    assert nothing.exit_code == 1 and nothing.stdout == f"{tmp_path / 'not.png'}: {UNREADABLE}\n"
 
 
 def test_rows_of_a_file(run, files, tmp_path):

@@ -278,5 +278,5 @@ def test_an_augmentation_that_needs_one_size():
 
 
 def test_an_augmentation_that_needs_color():
-    with pytest.raises(SpecError, match="RandomHue needs 3 channels, these pictures have 1"):
+    with pytest.raises(SpecError, match=r"augment.0: it needs 3 channels, these pictures have 1"):
         open_data(spec(augment="[random_hue]"))

@@ -81,11 +81,11 @@ def message(content, tmp_path, capsys):
     return err.replace(f"{tmp_path}/", "").rstrip("\n")
 
 
-def test_over_a_mebibyte(tmp_path, capsys):
+def test_over_half_a_mebibyte(tmp_path, capsys):
     content = GOOD + b"# a comment\n" * 2**17
     assert (
         message(content, tmp_path, capsys)
-        == f"made.yaml: {len(content):,} bytes is more than a spec may have (1,048,576)"
+        == f"made.yaml: {len(content):,} bytes is more than a spec may have (524,288)"
     )
 
 

@@ -116,6 +116,28 @@ def test_fill_prints_a_spec_that_is_good_and_full(tmp_path):
     assert "type: random_flip" in filled
 
 
+def test_check_takes_changes_and_names_files_that_are_missing(tmp_path):
+    spec = tmp_path / "pictures.yaml"
+    spec.write_text(f"""
+name: pictures
+task: {{type: classification, model: {{type: layers, layers: [flatten]}}}}
+data: {{source: {{type: folder, path: {tmp_path}}}, sampler: {{type: shuffled, batch_size: 8}}}}
+fit: {{epochs: 1}}
+""")
+    done = kplug("check", spec, "--set", "fit.epochs=2")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{spec}: good\n", "")
+    done = kplug("check", spec, "--set", "fit.epochs=-2")
+    assert done.returncode == 2 and "--set fit.epochs=-2: fit.epochs: -2 is less than 0" in done.stderr
+    (tmp_path / "photos").mkdir()
+    missing = f"data.source.path={tmp_path / 'photoes'}"
+    done = kplug("check", spec, "--set", missing)
+    assert (done.returncode, done.stdout) == (0, f"{spec}: good\n")
+    what = f"data.source.path: there is no file or folder {tmp_path / 'photoes'}; did you mean '{tmp_path / 'photos'}'?"
+    assert f"--set {missing}: {what}" in done.stderr
+    found = json.loads(kplug("check", spec, "--set", missing, "--json").stdout)
+    assert found["problems"] == [] and [one["path"] for one in found["missing"]] == [["data", "source", "path"]]
+
+
 def test_components_as_json():
     components = json.loads(answered("components", "--json"))
     assert {"kind", "name", "distribution", "version", "summary", "parameters"} == set(components[0])
@@ -162,7 +184,7 @@ CONVOLUTION = "{type: layers, layers: [{type: conv2d, filters: 8, kernel_size: 3
         (("chek",), "No such command 'chek'"),
         (("chek",), "'check'"),
         (("check",), "Missing argument 'SPEC...'"),
-        (("check", "--jsn", "specs/digits.yaml"), "Did you mean '--json'?"),
+        (("check", "--jsn", "specs/digits.yaml"), "Did you mean one of: '--json', '--set'?"),
         (("components", "--kind"), "No such option '--kind'"),
         (("components", "los"), "no kind named 'los'; did you mean 'loss'? (kinds: architecture, loss, "),
         (("components", "loss", "metric"), "no loss named 'metric'"),

@@ -238,6 +238,17 @@ def test_pictures_do_not_depend_on_what_lives_in_them(name):
     assert np.array_equal(alone, beside)
 
 
+@pytest.mark.parametrize("name", ["random_flip", "rand_augment"])
+def test_a_training_reads_no_warning_of_the_graph(name, caplog, monkeypatch):
+    """AutoGraph, through which tf.data has functions go, warns of what it cannot read."""
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    make, arguments = next(value for key, value in (MOVES | POLICIES).items() if key.startswith(name))
+    augment = make(everything((64, 64)), **arguments)
+    batches = tf.data.Dataset.from_tensors(drawn((64, 64))).map(lambda batch: augment(batch, SEED))
+    assert set(batches.element_spec) >= set(drawn((64, 64)))
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("name", MOVES)
 def test_a_size_that_a_graph_does_not_know_gives_the_same(name):
     """`augmented` moves files of several sizes; what cannot says that it needs one size."""

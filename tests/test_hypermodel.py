@@ -1,5 +1,6 @@
 """Keras Tuner drives a spec's space by itself; folds cut the training examples."""
 
+import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -40,6 +41,37 @@ def test_keras_tuner_searches_it(tmp_path):
     assert names == set(kplug.loads(SPEC)["search"].arguments["space"])
     model = tuner.hypermodel.build(best.hyperparameters)
     assert model.count_params() > 0
+
+
+def test_the_schedule_of_a_promoted_trial_goes_on(tmp_path):
+    """Hyperband of Keras Tuner loads the weights of a trial into a model that `build` makes."""
+    rates = []
+
+    class Noting(keras_tuner.Hyperband):
+        def run_trial(self, trial, *args, **options):
+            values = trial.hyperparameters.values
+
+            class Rates(keras.callbacks.Callback):  # Keras Tuner trains with a copy of it
+                def on_epoch_end(self, epoch, logs=None):
+                    rates.append((values["tuner/initial_epoch"], epoch, float(self.model.optimizer.learning_rate)))
+
+            return super().run_trial(trial, *args, callbacks=[Rates()], **options)
+
+    text = SPEC[: SPEC.index("search:")].replace("epochs: 1", "epochs: 3")
+    text += "search: {space: {task.label_smoothing: {choice: [0, 0.1, 0.2]}}}"
+    tuner = Noting(
+        kplug.hypermodel(kplug.loads(text)),
+        objective="val_accuracy",
+        max_epochs=3,
+        factor=3,
+        directory=tmp_path,
+        seed=1,
+    )
+    tuner.search(verbose=0)
+    by_epoch = {epoch: {rate for _, at, rate in rates if at == epoch} for epoch in range(3)}
+    assert any(begun > 0 for begun, _, _ in rates), "no trial was promoted"
+    assert all(len(found) == 1 for found in by_epoch.values()), by_epoch
+    assert min(by_epoch[0]) > min(by_epoch[1]) > min(by_epoch[2]) >= 0
 
 
 def test_values_of_keras_tuner_are_points():
@@ -93,7 +125,10 @@ def test_a_share_is_the_first_fold_of_as_many():
         ({"fold": 5, "of": 5}, "fold 5 is not there: 5 folds are numbered 0 to 4"),
         ({"fold": 0, "of": 1}, "1 is less than 2"),
         ({"fold": 0}, "missing"),
-        (1.5, "1.5 is not a number >= 0 and < 1, a mapping (keys: share, by) or a mapping (keys: fold, of, by)"),
+        (
+            1.5,
+            "1.5 is not a number >= 0 and < 1, a mapping (keys: share, by, key) or a mapping (keys: fold, of, by, key)",
+        ),
     ],
 )
 def test_a_wrong_fold(written, said):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -80,12 +81,13 @@ def test_when_one_is_lost_all_start_again(workers, capfd, restarts, code, attemp
     assert capfd.readouterr().err.count("a worker was lost (exit codes [-9, 75])") == attempts
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_a_signal_reaches_all(workers, tmp_path, monkeypatch, number, code):
     monkeypatch.setattr(local_cluster, "GRACE", 60)
     does = """
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(143))
     open(f"waits-{me}", "w").close()
     time.sleep(60)
     """
@@ -137,3 +139,42 @@ def test_what_is_wrong_is_said_before_anything_is_started(tmp_path, words, told)
     assert done.returncode == 2
     assert told in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["spec.yaml"]
+
+
+ALONE = """
+import socket, sys
+from kplug.default_plugins.launch.private_network import leave_the_network
+left = leave_the_network()
+with socket.socket() as server:
+    server.bind(("0.0.0.0", 0))  # as TensorFlow does
+    server.listen()
+    port = server.getsockname()[1]
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    print(left, port, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_workers_reach_each_other_and_nobody_else_reaches_them():
+    command = [sys.executable, "-c", ALONE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        left, port = process.stdout.readline().split()
+        if left == "False":
+            process.communicate()
+            pytest.skip("this system allows no namespaces")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_port_is_open_only_where_that_is_asked_for(tmp_path, shared):
+    command = [sys.executable, "-m", "kplug", "launch", "2", "s.yaml", "--run", "run", *["--shared-network"] * shared]
+    (tmp_path / "s.yaml").write_text(
+        "name: s\ntask: {type: classification, model: flatten}\ndata: {source: digits}\nfit: {epochs: 1}\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert ("listens on port" in done.stderr) == shared or "the system allows no network" in done.stderr

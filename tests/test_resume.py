@@ -219,11 +219,12 @@ def wait_for(process, path, pattern):
 
 
 @pytest.mark.slow
-def test_sigterm_writes_a_checkpoint(whole, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_writes_a_checkpoint(whole, tmp_path, number):
     (tmp_path / "spec.yaml").write_text(SPEC.replace("steps: 5,", "steps: 1,"))
     process = start(tmp_path, "spec.yaml", "--run", "run")
     wait_for(process, tmp_path, "run/checkpoints/ckpt-0-2")
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 143 and "Traceback" not in err, err
     process = start(tmp_path, "--resume", "run", "--json")

@@ -144,4 +144,4 @@ def test_what_cannot_be_read_is_said(run):
     (run / "result.json").mkdir()
     found = describe_run(run)
     assert found["state"] == "damaged"
-    assert "Is a directory" in found["problem"]
+    assert "result.json is damaged: it is no regular file" in found["problem"]

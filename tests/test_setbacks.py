@@ -186,7 +186,8 @@ def test_the_best_epoch_stays_the_best_though_it_was_given_up(tmp_path):
 
 def test_where_the_last_epoch_is_kept_none_that_was_given_up_is(tmp_path):
     run = Run.create(kplug.loads(text().replace("epochs: 3", "epochs: 3\n  best: last")), tmp_path / "run")
-    run.append(setbacks.FILE, {"best": -2.0, "best_metrics": {"loss": 1.0, "epoch": 3}})
+    row = {"to": None, "rate": 0.5, "reason": "loss is nan", "given_up": [], "settled": True}
+    run.append(setbacks.FILE, row | {"best": -2.0, "best_metrics": {"loss": 1.0, "epoch": 3}})
     for monitor, best in ((None, math.inf), (Monitor("loss", "minimize"), -2.0)):
         keeper = Recorder(run, monitor)
         setbacks.keep_best(run, keeper)

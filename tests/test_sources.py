@@ -135,7 +135,22 @@ def test_folder_says_which_pictures_it_passes_over(pets, caplog):
     (pets / "cat/1.webp").touch()
     (pets / "cat/readme").touch()
     sources.folder(str(pets))
-    assert caplog.messages == [f"{pets}: passed over 1 file .webp; .bmp, .gif, .jpeg, .jpg, .png are read"]
+    said = "passed over 1 file without ending, 1 file .webp; JPEG, PNG, BMP and GIF are read"
+    assert caplog.messages == [f"{pets}: {said}"]
+
+
+def test_a_text_that_begins_like_a_picture_is_none(pets, caplog):
+    before = len(sources.folder(str(pets), test=0)["train"])
+    (pets / "cat/notes.txt").write_text("BMW 3 series, seen from the left")
+    assert len(sources.folder(str(pets), test=0)["train"]) == before
+    assert "passed over 1 file .txt" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.jpg"])
+def test_folder_waits_for_no_pipe(pets, name):
+    before = len(sources.folder(str(pets), test=0)["train"])
+    os.mkfifo(pets / "cat" / name)
+    assert len(sources.folder(str(pets), test=0)["train"]) == before
 
 
 def test_folder_refuses_what_it_cannot_use(pets):

@@ -192,3 +192,10 @@ def test_a_candidate_that_fits_at_some_point_is_taken():
 def test_a_search_is_checked_without_tensorflow(tmp_path):
     (tmp_path / "spec.yaml").write_text(SPEC + f"    {FILTERS}\n    {RATES}\n")
     no_tensorflow("check", str(tmp_path / "spec.yaml"))
+
+
+def test_candidates_that_were_not_tried_are_said(monkeypatch, capsys):
+    monkeypatch.setattr("kplug.spec.search.space.MOST_TRIES", 3)
+    kplug.loads(SPEC + "    task.label_smoothing: {choice: [0, 0.1, 0.2, 0.3, 0.4]}\n")
+    said = "the space has more candidates than `kplug check` tries; these were not: "
+    assert f"{said}0.3 of task.label_smoothing, 0.4 of task.label_smoothing\n" in capsys.readouterr().err

@@ -4,8 +4,10 @@ import pytest
 
 from kplug import SpecError, load, loads
 from kplug.spec import load_with
+from kplug.spec.forms import Leaf, ListOf, MapOf, members_of
 from kplug.spec.plugins import host, using
 from kplug.spec.tree import Node
+from kplug.spec.values import read_leaf
 
 BASE = """
 name: base
@@ -239,3 +241,42 @@ def test_a_place_is_kept_for_every_value():
     assert spec.where(("data", "augment", 1, "probability")) == "here.yaml:9:60"
     assert spec.where(("data", "augment", 1, "missing")) == "here.yaml:9:26", "a default stands at its node"
     assert spec.where(("fit", "epochs")) == "here.yaml:2:1"
+
+
+def test_files_that_are_elsewhere_or_cannot_be_looked_for():
+    def missing(path):
+        text = "name: a\ntask: {type: classification, model: {type: layers, layers: [flatten]}}\n"
+        return loads(f"{text}data: {{source: {{type: folder, path: {path}}}}}\n").missing_files()
+
+    assert missing("gs://bucket/photos") == []
+    assert "there is no file or folder" in str(missing("x" * 300 + "/y")[0])
+    assert "there is no file or folder" in str(missing("nowhere")[0])
+
+
+def whole_numbers(component):
+    """The names of the parameters of a component that take a whole number, alone or in a list."""
+    for parameter in component.parameters.values():
+        for leaf in leaves_of(parameter.form):
+            if "whole number" in leaf.noun:
+                yield parameter.name, leaf
+
+
+def leaves_of(form):
+    for member in members_of(form):
+        if isinstance(member, Leaf):
+            yield member
+        elif isinstance(member, ListOf | MapOf):
+            yield from leaves_of(member.item)
+
+
+def test_every_whole_number_has_an_upper_limit():
+    """Of 64 bits in YAML; sizes and counts have that of TensorFlow, which an axis or an offset needs not."""
+    with pytest.raises(SpecError, match="a whole number has 64 bits at most"):
+        loads("name: a\nseed: 9223372036854775808\n")
+    unlimited = {
+        f"{component.name}.{name}"
+        for component in host().registry.components
+        for name, leaf in whole_numbers(component)
+        if not read_leaf(leaf, 10**200)[1]
+    }
+    assert {one.rpartition(".")[2] for one in unlimited} <= {"axis", "axes", "attention_axes", "seed"}, unlimited

@@ -39,7 +39,7 @@ NASTY = (
 # fmt: on
 LONG = {"long": "a" * 2000, "long words": "a b " * 100, "long lines": "a b\n" * 100}
 texts = st.sampled_from(NASTY) | st.text(max_size=20) | st.sampled_from(sorted(LONG)).map(LONG.get)
-scalars = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | texts
+scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | texts
 plain_data = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
 )

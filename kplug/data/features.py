@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -148,12 +149,29 @@ def describe(spec: Spec, splits: Mapping[str, Split]) -> DataInfo:
             ]
             raise SpecError(problems) from error.__cause__
         codecs[name] = made[name].with_facts(facts[name])
+        if not spec.written.kept and (problem := _unfit_name(facts[name].get("classes") or ())):
+            raise spec.error("data.source", f"a class of '{name}' {problem}")
     codecs, facts = ({name: one[name] for name in nodes} for one in (codecs, facts))
     fields = _fields(whole, train, codecs)
     features = {name: plain(node) for name, node in nodes.items()}
     info = DataInfo(fields, features, facts, {name: len(split) for name, split in splits.items()}, codecs)
     label = label_of_task(spec["task"])
     return info if label is None else info.naming(label)
+
+
+def _unfit_name(classes: Sequence[str]) -> str:
+    """The reason why class names cannot be written into files and shown to a person; "" where they can."""
+    seen: dict[str, str] = {}
+    for name in map(str, classes):
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raw = name.encode("utf-8", "surrogateescape")
+            return f"has a name that is no Unicode text, {raw!r}: rename it, in UTF-8"
+        if any(unicodedata.category(character) == "Cc" for character in name):
+            return f"has a control character in its name, {name!r}: rename it"
+        same = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        if same != name:
+            return f"is named {name!a} and another one {same!a}, which look the same: rename one, or make them one"
+    return ""
 
 
 def _learnt(

@@ -49,7 +49,8 @@ def move(data: DataInfo, batch: Batch, seed: Any, draw: Draw) -> Batch:
             drawn[name] = draw(tf.shape(batch[name])[0], size, fold_in(seed, number) if number else seed)
         for field in (name, *fields_in(data, name)):
             moved |= move_field(data, batch, field, drawn[name])
-        if (way := way_name(name)) in batch:
+        way = way_name(name)  # no `:=`: AutoGraph, through which TensorFlow reads this, warns of it in each training
+        if way in batch:
             moved[way] = _further(batch[way], drawn[name])
     return moved
 

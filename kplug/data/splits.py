@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +24,7 @@ from kplug.spec.tree import plain
 
 SPLITS = ("train", "validation", "test")
 HERE = "data.validation"
+LOOKED_AT = 64  # rows, spread over a split, whose content is part of its digest
 
 
 def validating(spec: Spec, split: Split, given: Iterable[str]) -> np.ndarray | None:
@@ -41,12 +44,13 @@ def validating(spec: Spec, split: Split, given: Iterable[str]) -> np.ndarray | N
             own = f"no {'fold' if 'fold' in wanted else 'share'} of train validates"
             raise spec.error(HERE, f"the source has a validation split of its own, so that {own}")
         return None
-    wanted = wanted if isinstance(wanted, dict) else {"share": wanted, "by": None}
+    wanted = wanted if isinstance(wanted, dict) else {"share": wanted, "by": None, "key": "name"}
     if wanted.get("share") == 0:
         return None
     by = split.group if wanted["by"] is None else wanted["by"]
-    keys = row_keys(split.columns) if by is None else _keys_at(spec, split.columns, by)
-    count, parts = len(set(keys)) if by is not None else len(keys), wanted.get("of", 2)
+    keys = _keys_of_rows(split, wanted["key"]) if by is None else _keys_at(spec, split.columns, by)
+    is_grouped = by is not None or len(set(keys)) < len(keys)
+    count, parts = len(set(keys)), wanted.get("of", 2)
     if count < parts:
         what = "examples" if by is None else f"groups of '{by}'"
         raise spec.error(HERE, f"train has {count} {what}, which cannot be cut into {parts} parts")
@@ -55,13 +59,47 @@ def validating(spec: Spec, split: Split, given: Iterable[str]) -> np.ndarray | N
         if cut := cut_groups(_keys_at(spec, split.columns, group), keys):
             raise spec.error(f"{HERE}.by", told_cut(group, by, cut))
     if "fold" in wanted:
-        return stable_folds(keys, parts, whole=by is not None) == wanted["fold"]
-    return stable_share(keys, wanted["share"], whole=by is not None)
+        return stable_folds(keys, parts, whole=is_grouped) == wanted["fold"]
+    return stable_share(keys, wanted["share"], whole=is_grouped)
 
 
-def row_keys(columns: Columns) -> list[str]:
-    """The name of each row for good: its path, or its number where it has none."""
-    return [str(key) for key in columns.arrays.get("path", range(columns.size))]
+def _keys_of_rows(split: Split, key: str) -> list[str]:
+    """The keys by which rows are chosen where no column is a group."""
+    if key == "path":
+        return [str(path) for path in split.columns.arrays.get("path", range(len(split)))]
+    return row_names(split)
+
+
+def row_names(split: Split) -> list[str]:
+    """The name of each row for good, wherever the data lie; its number where it has none."""
+    if split.names is not None:
+        return [str(name) for name in split.names]
+    if "path" not in split.columns or not len(split):
+        return [str(row) for row in range(len(split))]
+    paths = [os.path.abspath(str(path)) for path in split.columns["path"]]
+    return [os.path.relpath(path, os.path.commonpath(paths)) for path in paths]
+
+
+def digest_of_rows(split: Split) -> str:
+    """A digest of what the rows of a split are: names, columns, sizes of files, and what some of them hold."""
+    digest = hashlib.blake2b(digest_size=16)
+
+    def add(what: str, values: Iterable[Any]) -> None:
+        for part in (what, *map(str, values)):
+            content = part.encode("utf-8", "surrogateescape")
+            digest.update(len(content).to_bytes(8, "little") + content)
+
+    add("names", row_names(split))
+    add("sizes", split.sizes or ())
+    for row in np.unique(np.linspace(0, len(split) - 1, min(len(split), LOOKED_AT)).astype(np.int64)):
+        digest.update(_content_of(split, int(row)))
+    for name, column in sorted(split.columns.arrays.items()):
+        if column.dtype == object:
+            add(name, () if name == "path" else column.tolist())
+        else:
+            add(name, (column.dtype.str, column.shape))
+            digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
 
 
 def group_keys(columns: Columns, by: str) -> list[str]:
@@ -101,6 +139,36 @@ def _refuse_cut_groups(spec: Spec, splits: Mapping[str, Split]) -> None:
         split_of |= dict.fromkeys(groups, name)
 
 
+def _content_of(split: Split, row: int) -> bytes:
+    """The content of a row's file, or of its arrays where they are in memory; nothing of others, which cost work."""
+    if "path" in split.columns and split.sizes is not None:
+        with contextlib.suppress(OSError), open(split.columns["path"][row], "rb") as file:
+            return hashlib.blake2b(file.read()).digest()
+        return b""  # it is told where it is read
+    if not split.batched:
+        return b""
+    values = split.load(tf.constant([row], tf.int64))
+    return b"".join(name.encode() + _bytes_of(value.numpy()) for name, value in sorted(values.items()))
+
+
+def _bytes_of(array: np.ndarray) -> bytes:
+    return b"\0".join(array.ravel().tolist()) if array.dtype == object else array.tobytes()
+
+
+def _refuse_shared_rows(spec: Spec, splits: Mapping[str, Split]) -> None:
+    """Refuse splits of a source that have an example in common, as far as it has names."""
+    split_of: dict[str, tuple[str, int]] = {}
+    for name, split in splits.items():
+        own = {str(key): row for row, key in enumerate(split.names or ())}
+        if shared := [key for key in own if key in split_of]:
+            other, row = split_of[shared[0]]
+            what = f"{len(shared):,} examples are in {other} and in {name}: {splits[other].where(row)}"
+            raise spec.error(
+                "data.source", f"{what} is {split.where(own[shared[0]])}; leave them out of one of the two"
+            )
+        split_of |= {key: (name, row) for key, row in own.items()}
+
+
 def choose_rows(split: Split, rows: np.ndarray) -> Split:
     """Some examples of a split, in the order of `rows`."""
     table = tf.constant(rows, tf.int64)
@@ -111,13 +179,18 @@ def choose_rows(split: Split, rows: np.ndarray) -> Split:
     def place(row: int) -> str:
         return split.place(int(rows[row])) if split.place else f"row {rows[row]}"
 
-    return replace(split, columns=split.columns.at(rows), load=load, place=split.place and place)
+    names, sizes = (
+        [one[row] for row in rows.tolist()] if one is not None else None for one in (split.names, split.sizes)
+    )
+    columns = split.columns.at(rows)
+    return replace(split, columns=columns, load=load, names=names, sizes=sizes, place=split.place and place)
 
 
 def open_data(spec: Spec) -> Data:
     """The data of a spec: its source built, validation set apart, and its description made."""
     splits = dict(_splits(spec))
     _refuse_cut_groups(spec, splits)
+    _refuse_shared_rows(spec, splits)
     train = splits["train"]
     chosen = validating(spec, train, splits)
     if chosen is not None:
@@ -126,7 +199,7 @@ def open_data(spec: Spec) -> Data:
         if len(split) == 0:
             raise spec.error("data.source", f"the split '{name}' is empty")
     splits = {name: splits[name] for name in SPLITS if name in splits}
-    info = describe(spec, splits)
+    info = replace(describe(spec, splits), rows={name: digest_of_rows(split) for name, split in splits.items()})
     if problems := [spec.problem(path, message) for path, message in lacking(spec.root, info.fields)]:
         raise SpecError(problems)
     return Data(spec, splits, info).knowing_sizes()

@@ -116,7 +116,7 @@ def signature_name(learner: Learner, endpoint: str | None) -> str:
 
 def raw_inputs(signature: Signature) -> dict[str, tuple[str, Codec]]:
     """The raw forms that a signature can be asked with: input name to (field, codec)."""
-    return raw_names({name: one for name, one in signature.inputs.items() if isinstance(one, Codec)})
+    return raw_names({name: one.served for name, one in signature.inputs.items() if isinstance(one, Codec)})
 
 
 def _refuse_inputs(name: str, asked: Endpoint, raws: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:

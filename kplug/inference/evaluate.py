@@ -10,7 +10,7 @@ from kplug.console import log
 from kplug.data.pipeline import Data
 from kplug.data.readable import explained
 from kplug.data.splits import open_data
-from kplug.errors import SpecError, listed
+from kplug.errors import PluginFailed, SpecError, listed
 from kplug.inference.endpoints import signature_name
 from kplug.inference.evaluators import Showing, evaluation_of, evaluators_of, usable
 from kplug.inference.views import Asked, Predictions, Views
@@ -18,7 +18,8 @@ from kplug.model.from_run import rebuild_of
 from kplug.model.learner import restored_learner
 from kplug.model.memory import out_of_memory, refuse_large_evaluation
 from kplug.records import Learner
-from kplug.spec.plugins import host
+from kplug.spec.plugins import ask_hook, host
+from kplug.storage.files import refuse_links
 from kplug.storage.metrics import in_order
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def evaluate_run(
     """
     changes = changes or {}
     _refuse_evaluation(name, views, changes)
+    refuse_links(run.path)
     learner = restored_learner(run)
     data = open_data(run.spec.at(changes) if changes else run.spec)
     _refuse_other_facts(run, data)
@@ -58,9 +60,17 @@ def evaluate_run(
         metrics: dict[str, float] = {}
         if views == 1:
             metrics = in_order(learner.model.evaluate(data.evaluation(learner, split), verbose=0, return_dict=True))
-        metrics |= _further_metrics(run, learner, data, split, full_name, views)
+        further, error = _further_metrics(run, learner, data, split, full_name, views)
+    metrics |= further
     facts = {"run": str(run.path), "split": split, "views": views, "changes": dict(changes), "metrics": metrics}
-    run.write_json(f"evaluation-{full_name}.json", facts)
+    lost = _write_down(run, f"evaluation-{full_name}.json", facts)
+    error = error or lost
+    if error is not None:  # of a plugin or the disk, which must not take the figures of all others with it
+        said = ", ".join(f"{key} {value:.5g}" for key, value in metrics.items()) or "none"
+        kept = "not kept" if lost else f"kept in evaluation-{full_name}.json"
+        log(f"not all of the evaluation could be made; the metrics that could, {kept}: {said}")
+        with explained(data, split, out_of_memory):  # it may have met a file that cannot be read
+            raise error
     return metrics
 
 
@@ -73,8 +83,8 @@ def _refuse_evaluation(name: str | None, views: int, changes: Mapping[str, Any])
     if name is None and (changes or views > 1):
         own = "that of the run's own data"
         raise SpecError(f"give this evaluation a name, so that it does not replace {own}: --name NAME")
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise SpecError(f"a name is letters, digits, '.', '_' and '-'; received {name!r}")
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", name):
+        raise SpecError(f"a name is letters, digits, '.', '_' and '-', 200 at most; received {name!r}")
 
 
 def _refuse_other_facts(run: Run, data: Data) -> None:
@@ -98,31 +108,56 @@ def _difference(now: Sequence[Any], then: Sequence[Any]) -> str:
     return f"now alone {listed(new)}; then alone {listed(gone)}" if new or gone else "they are in another order"
 
 
-def _further_metrics(run: Run, learner: Learner, data: Data, split: str, name: str, views: int) -> dict[str, float]:
-    """The figures of evaluators, then those that plugins make of the answers, which are computed once looked at."""
+def _further_metrics(
+    run: Run, learner: Learner, data: Data, split: str, name: str, views: int
+) -> tuple[dict[str, float], BaseException | None]:
+    """The figures of evaluators, then those that plugins make of the answers; and the error of a plugin that failed."""
     found: dict[str, float] = {}
+    failed: BaseException | None = None
     evaluators = usable(evaluators_of(data, learner, rebuild_of(run)), learner, data, views)
     Showing(learner, evaluators).show(data, evaluation_of(learner, data, split, name), views)
     for evaluator in evaluators:
-        figures, files = evaluator.end(run)
+        try:
+            figures, files = evaluator.end(run)
+        except Exception as raised:
+            failed = failed or raised
+            continue
         found |= figures
         for file, content in files.items():
-            run.write(file, content) if isinstance(content, str | bytes) else run.write_json(file, content)
-    reported = _plugins_metrics(run, learner, data, split, name, views)
-    if views > 1 and not found and not reported:
+            failed = failed or _write_down(run, file, content)
+    reported, error = _plugins_metrics(run, learner, data, split, name, views)
+    if views > 1 and not found and not reported and error is None and failed is None:
         raise SpecError("nobody reports on answers of this task that may be averaged, so that views have no metrics")
-    return {key: float(value) for key, value in (found | reported).items()}
+    return {key: float(value) for key, value in (found | reported).items()}, failed or error
 
 
-def _plugins_metrics(run: Run, learner: Learner, data: Data, split: str, name: str, views: int) -> dict[str, float]:
+def _write_down(run: Run, name: str, content: Any) -> SpecError | None:
+    """Write a file of an evaluation; the error where the system refuses, which costs no figures."""
+    try:
+        run.write(name, content) if isinstance(content, str | bytes) else run.write_json(name, content)
+    except SpecError as error:
+        return error
+    return None
+
+
+def _plugins_metrics(
+    run: Run, learner: Learner, data: Data, split: str, name: str, views: int
+) -> tuple[dict[str, float], BaseException | None]:
     """The figures of the hook `evaluated`; where the main endpoint cannot be asked about the data, it is not called."""
-    hook = host().manager.hook.evaluated
-    if not learner.serve or not hook.get_hookimpls():
-        return {}
+    if not learner.serve or not host().manager.hook.evaluated.get_hookimpls():
+        return {}, None
     asked = Asked(learner, signature_name(learner, None))
     if lacking := asked.lacking(data.arrays):
         log(f"plugins are not asked: no field of the data fills {listed(lacking)} of endpoint '{asked.endpoint}'")
-        return {}
+        return {}, None
     predictions = Predictions(asked, Views(data, split, asked.inputs, views))
-    found = hook(run=run, split=split, name=name, predictions=predictions, columns=data.columns(split))
-    return {key: value for metrics in found if metrics for key, value in metrics.items()}
+    asked_about = {"run": run, "split": split, "name": name, "predictions": predictions, "columns": data.columns(split)}
+    given, error = ask_hook("evaluated", asked_about)
+    found: dict[str, float] = {}
+    for plugin, metrics in given:
+        try:
+            found |= {str(key): float(value) for key, value in metrics.items()}
+        except (AttributeError, TypeError, ValueError):
+            what = f"gave a {type(metrics).__name__}; it gives numbers by name, or None"
+            error = error or PluginFailed(f"the hook 'evaluated' of plugin {plugin} {what}")
+    return found, error

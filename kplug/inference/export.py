@@ -8,7 +8,9 @@ import gc
 import json
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,28 +20,37 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.console import log
-from kplug.errors import did_you_mean, listed
+from kplug.errors import Problem, SpecError, did_you_mean, listed
 from kplug.inference.endpoints import Endpoint, endpoints
 from kplug.inference.samples import open_samples
 from kplug.inference.verification import ExportError, live_cases, verify
 from kplug.model.learner import restored_learner
+from kplug.model.weights import without_numbers
 from kplug.records import DataInfo, Learner
-from kplug.spec.plugins import host
-from kplug.storage.files import naming_errors, put_in_place
+from kplug.spec.plugins import call_hook
+from kplug.storage.files import naming_errors, put_in_place, refuse_links
+from kplug.storage.run_directory import BEST, refuse_patterns
 
 if TYPE_CHECKING:
     from kplug.inference.run import Run
 
+A_DAY = 24 * 3600.0
 ADVICE = "no version was added; make room there or choose another directory"
 
 
 def export_run(run: Run, directory: Path) -> Path:
     """Write a new version below `directory`, verified on the run's samples."""
+    refuse_patterns(directory)
+    if Path(os.path.abspath(directory)).is_relative_to(os.path.abspath(run.path)):
+        refuse_links(run.path)
     learner = exported_learner(run)
+    if found := without_numbers(learner.model):
+        what = f"{listed(found)} is not a number: the training diverged, and all answers would be NaN"
+        raise SpecError([Problem(what, where=str(run.path / BEST))])
     samples = open_samples(run)
 
     def before_rename(path: Path) -> None:
-        host().manager.hook.exported(run=run, path=path)
+        call_hook("exported", run=run, path=path)
 
     return export_saved_model(learner, run.info, directory, samples, name=str(run.path), before_rename=before_rename)
 
@@ -85,6 +96,7 @@ def export_saved_model(
         refuse_python(endpoint, function.graph)
     with written():
         directory.mkdir(parents=True, exist_ok=True)
+        clear_killed(directory)
         hidden = f".{next_version(directory)}.tmp-{os.getpid()}-"
         scratch = tempfile.TemporaryDirectory(prefix=hidden, dir=directory, ignore_cleanup_errors=True)
     with scratch:
@@ -92,10 +104,12 @@ def export_saved_model(
         seen = live_cases(endpoints(learner), samples)  # traced anew, as `predict` traces them
         for endpoint, inputs in seen.noise.items():
             log(f"endpoint '{endpoint}' is compared on noise in place of {listed(inputs)}, of which no sample is kept")
+        for endpoint, outputs in seen.nan.items():
+            log(f"endpoint '{endpoint}' answers NaN in {listed(outputs)}, the live model as the saved one")
         with written():
             _save(traced, export)
             np.savez(cases, **seen.arrays)  # type: ignore[arg-type]
-        verified = {"examples": seen.examples, "noise": seen.noise, **verify(export, cases)}
+        verified = {"examples": seen.examples, "noise": seen.noise, "nan": seen.nan, **verify(export, cases)}
         with written():
             _describe(export, offered, info, {"run": name, "verified": verified})
         if before_rename:
@@ -165,6 +179,13 @@ def _document(endpoint: Endpoint) -> dict[str, Any]:
 def next_version(directory: Path) -> int:
     """The number of the next version: one more than the largest that is there."""
     return 1 + max((int(path.name) for path in directory.iterdir() if re.fullmatch("[0-9]+", path.name)), default=0)
+
+
+def clear_killed(directory: Path) -> None:
+    """Remove what exports left half-written that were killed. Nobody exports for a day; a process may be elsewhere."""
+    for left in directory.glob(".[0-9]*.tmp-*"):
+        if not left.is_symlink() and left.is_dir() and time.time() - left.stat().st_mtime > A_DAY:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _take_version(export: Path, directory: Path) -> Path:

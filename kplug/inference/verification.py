@@ -37,11 +37,13 @@ class Cases:
         arrays: `endpoint/case/in/name` and `endpoint/case/out/name`, and `endpoint/cut`, 1 where rows can be cut.
         noise: endpoint to the inputs that were made of noise, for which no sample is kept.
         examples: endpoint to the number of rows that it was asked about.
+        nan: endpoint to the outputs in which the live model answers something that is not a number.
     """
 
     arrays: Arrays = field(default_factory=dict)
     noise: dict[str, list[str]] = field(default_factory=dict)
     examples: dict[str, int] = field(default_factory=dict)
+    nan: dict[str, list[str]] = field(default_factory=dict)
 
 
 def verify(export: Path, cases: Path) -> dict[str, Any]:
@@ -83,7 +85,13 @@ def live_cases(offered: Mapping[str, Endpoint], samples: Mapping[str, np.ndarray
                 outputs = {key: value.numpy() for key, value in endpoint.traced(**tensors).items()}
                 found.arrays |= {f"{name}/{number}/in/{key}": _storable(rows) for key, rows in case.items()}
                 found.arrays |= {f"{name}/{number}/out/{key}": _storable(rows) for key, rows in outputs.items()}
+                if lost := [key for key, rows in outputs.items() if _has_nan(np.asarray(rows))]:
+                    found.nan[name] = lost
     return found
+
+
+def _has_nan(rows: np.ndarray) -> bool:
+    return rows.dtype.kind in "fc" and bool(np.isnan(rows).any())
 
 
 def _variations(endpoint: Endpoint, inputs: Arrays) -> list[Arrays]:

@@ -26,7 +26,9 @@ from kplug.storage.notes import NOTES, Notes
 from kplug.storage.run_directory import BEST, KEPT, RunDirectory
 
 PARTS, INDEX = "parts", "parts.json"
-NEEDED = ("spec.yaml", "data.json", KEPT, BEST)
+# Weights before the record of them, which knows those of before too: a run may be copied while it is trained.
+NEEDED = ("spec.yaml", "data.json", BEST, KEPT)
+COPIED = (*NEEDED, NOTES, f"{PARTS}/{INDEX}")  # as far as there are such
 
 # --- a part in a new model -----------------------------------------------------------------------------------------
 
@@ -144,11 +146,23 @@ def _copy_in(owner: RunDirectory, path: str) -> Path:
     folder = str(index[path]["folder"])
     if not folder.isdecimal():
         raise SpecError([Problem(f"the folder of '{path}' is {folder!r}, not a number", where=f"{owner.path}/{PARTS}")])
-    copy = owner.path / PARTS / folder
-    for name, digest in index[path]["sha256"].items():
-        if not (copy / name).is_file() or digest_of(copy / name) != digest:
+    copy, digests = owner.path / PARTS / folder, index[path]["sha256"]
+    if lacking := [name for name in NEEDED if name not in digests]:
+        raise SpecError(
+            [Problem(f"{INDEX} has no digest of {listed(lacking)} of '{path}'", where=f"{owner.path}/{PARTS}")]
+        )
+    for name in digests:
+        if name not in COPIED or _digest(copy / name) != digests[name]:
             raise SpecError([Problem(f"{name} is not as it was copied; put it back", where=str(copy))])
     return copy
+
+
+def _digest(path: Path) -> str | None:
+    """The digest of a regular file, None where there is none."""
+    try:
+        return digest_of(path)
+    except OSError:
+        return None
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -161,5 +175,5 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _entry(parts: Path, folder: str) -> dict[str, Any]:
-    names = [name for name in (*NEEDED, NOTES, f"{PARTS}/{INDEX}") if (parts / folder / name).exists()]
+    names = [name for name in COPIED if (parts / folder / name).exists()]
     return {"folder": folder, "sha256": {name: digest_of(parts / folder / name) for name in names}}

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from kplug.console import refuse_other_globals
 from kplug.errors import listed
 from kplug.model.from_run import rebuild_of
-from kplug.model.network import dtype_policy
-from kplug.model.patches import fuse_batch_normalization
+from kplug.model.network import dtype_policy, raise_placed
+from kplug.model.patches import clip_over_replicas, fuse_batch_normalization
 from kplug.model.variables import optimizers_of
 from kplug.model.weights import load_kept_weights, refuse_without_weights
 from kplug.records import DataInfo, FitInfo, Learner, Rebuild
@@ -37,11 +38,15 @@ def build_learner(
         strategy: the `tf.distribute.Strategy` whose devices hold the weights; None is TensorFlow's default.
         rebuild: what its parts may know of the run that it is built for; None is no run.
     """
+    refuse_other_globals()
     fuse_batch_normalization()
     keras.utils.clear_session()  # not within a scope, which it would end
     keras.utils.set_random_seed(spec["seed"])
     with strategy.scope() if strategy else contextlib.nullcontext(), dtype_policy(precision):
-        learner = build(spec, spec["task"], {DataInfo: info, FitInfo: fit, Rebuild: rebuild or Rebuild()})
+        try:
+            learner = build(spec, spec["task"], {DataInfo: info, FitInfo: fit, Rebuild: rebuild or Rebuild()})
+        except Exception as error:
+            raise_placed(error)
     if not isinstance(learner, Learner):
         raise TypeError(f"task '{spec['task'].name}' returned {type(learner).__name__}, not a Learner")
     for state in ("built", "compiled"):
@@ -101,6 +106,8 @@ def build_optimizers(learner: Learner) -> None:
         for optimizer, weights in named.values():
             if not optimizer.built:
                 optimizer.build(weights)
+                for one in with_inner(optimizer):
+                    clip_over_replicas(one)
     known = {id(inner) for optimizer, _ in named.values() for inner in with_inner(optimizer)}
     for optimizer in optimizers_of(model):
         if id(optimizer) not in known and not optimizer.built:

@@ -49,7 +49,8 @@ class Hardware:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Hardware:
-        return cls(**{**data, "flags": tuple(data["flags"])})
+        known = {one.name: data[one.name] for one in dataclasses.fields(cls)}
+        return cls(**{**known, "flags": tuple(data["flags"])})
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 
@@ -17,6 +18,29 @@ def is_of_keras(error: Exception) -> bool:
     """Return True where Keras itself raised an error: what it was given does not fit, say a picture under a kernel."""
     *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
     return str(innermost.f_globals.get("__name__", "")).startswith("keras.")
+
+
+def words_of(error: Exception) -> str:
+    """The message of an error of Keras, which prints some of it in bold."""
+    return re.sub(r"\x1b\[\d*m", "", str(error))
+
+
+def raise_placed(error: Exception) -> NoReturn:
+    """Raise an error again; as a SpecError where a layer of the spec refused what a task gave it.
+
+    A task calls what it is given, so that Keras's error would tell of the task. The layer is the outermost of the spec
+    that was being called: `build` says of each thing that it makes where it stands.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)] if is_of_keras(error) else []
+    for frame in frames:
+        # Keras drops its own frames from the traceback, but for that of the wrapper around `__call__`
+        for called in (frame.f_locals.get("self"), *(frame.f_locals.get("args") or ())[:1]):
+            place = getattr(called, "spec_place", None)
+            if isinstance(called, keras.Layer) and place:
+                raise SpecError(f"cannot be called with what the task gives it: {words_of(error)}").located(
+                    *place
+                ) from error
+    raise error
 
 
 class Network(keras.Layer):
@@ -54,7 +78,7 @@ class Network(keras.Layer):
             except ValueError as error:
                 if not is_of_keras(error):
                     raise
-                raise SpecError(f"cannot be built: {error}").located(*self.spec_place) from error
+                raise SpecError(f"cannot be built: {words_of(error)}").located(*self.spec_place) from error
             outputs, pyramid = outputs if isinstance(outputs, tuple) else (outputs, {})
             self.network = keras.Model(inputs, outputs, name=self.name)
             self.pyramid_outputs = pyramid

@@ -120,7 +120,7 @@ def rate_of(optimizer: Any) -> Any:
 
 def steps_made(optimizer: keras.optimizers.Optimizer) -> int:
     """Return how many gradients an optimizer was given; `iterations` is divided by those that it accumulates."""
-    return int(optimizer._iterations)
+    return int(keras.ops.convert_to_numpy(optimizer._iterations))  # on several replicas it is no number itself
 
 
 def trained_by(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
@@ -159,6 +159,28 @@ def leave_out_weight_decay(optimizer: keras.optimizers.Optimizer) -> None:
     optimizer._apply_weight_decay = lambda variables: None
 
 
+def clip_over_replicas(optimizer: keras.optimizers.Optimizer) -> None:
+    """Have an optimizer clip the gradients of the whole batch; Keras clips those of each replica, then adds them up.
+
+    The hook has a private name. Where that is another some day, two replicas train otherwise than one again:
+    tests/test_options_on_strategies.py compares them.
+    """
+    clip = optimizer._clip_gradients
+
+    def clip_sum(gradients: list[Any]) -> list[Any]:
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return clip(gradients)
+        there = [gradient for gradient in gradients if gradient is not None]
+        summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, there))
+        clipped = clip([None if gradient is None else next(summed) for gradient in gradients])
+        # each replica has the sum, and Keras adds up what they have
+        return [None if gradient is None else gradient / context.num_replicas_in_sync for gradient in clipped]
+
+    if any(getattr(optimizer, name, None) for name in ("clipnorm", "global_clipnorm", "clipvalue")):
+        optimizer._clip_gradients = clip_sum
+
+
 class Plateau(keras.callbacks.ReduceLROnPlateau, ABC):
     """Keras's callback, which can also lower the rates of a schedule.
 
@@ -173,6 +195,13 @@ class Plateau(keras.callbacks.ReduceLROnPlateau, ABC):
     def _reduce_optimizer_lr(self, optimizer: Any, epoch: int, name: str = "") -> bool:
         is_lowered = self.lower_schedule(optimizer)
         return super()._reduce_optimizer_lr(optimizer, epoch, name) if is_lowered is None else is_lowered
+
+
+def directions_of(model: Any) -> dict[str, str]:
+    """Return minimize or maximize by the name of each metric of a model that says it, which Keras keeps private."""
+    every = [inner for metric in model.metrics for inner in getattr(metric, "metrics", [metric])]
+    told = {metric.name: getattr(metric, "_direction", None) for metric in every}
+    return {name: {"up": "maximize", "down": "minimize"}[way] for name, way in told.items() if way in ("up", "down")}
 
 
 # --- graphs, devices, workers ----------------------------------------------------------------------------------------

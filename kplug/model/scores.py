@@ -25,6 +25,9 @@ def refuse_unseen_classes(data: DataInfo, fit: FitInfo) -> None:
     Raises:
         SpecError: a training begins, and names of classes are left that nothing could teach.
     """
+    if fit.is_new and len(data.classes) == 1 and not data.multi_label:
+        what = f"'{data.label}' has one class alone, {data.classes[0]!r}, so that there is nothing to tell apart"
+        raise SpecError(f"{what}; has the source a folder, or a value, for each class?")
     unseen = [name for name, count in zip(data.classes, data.counts, strict=False) if not count]
     if fit.is_new and unseen:
         what = f"classes of '{data.label}' without a training example: {listed(unseen)}"

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from kplug.console import log
 from kplug.errors import Problem, SpecError, listed
@@ -120,10 +122,19 @@ def load_kept_weights(run: RunDirectory, model: keras.Model) -> None:
     try:
         with weights_only(model), warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # what the file lacks, Keras leaves as it was made, and warns
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
             model.load_weights(run.path / BEST)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
-        if isinstance(error, OSError):
+    except Exception as error:  # a file that was changed has Keras, h5py and NumPy raise nearly anything
+        if isinstance(error, OSError | RuntimeError):
             message = f"{BEST} is damaged ({error}); train again, or put back a copy"
         else:
             message = f"{BEST} does not fit the model that spec.yaml describes with what is installed now: {error}"
         raise SpecError([Problem(message, where=str(run.path))]) from error
+    if found := without_numbers(model):
+        log(f"{run.path / BEST}: {listed(found)} is not a number: the training diverged, and answers will be NaN")
+
+
+def without_numbers(model: keras.Model) -> list[str]:
+    """The paths of the weights of a model in which something is NaN."""
+    floating = [weight for weight in model.weights if tf.as_dtype(weight.dtype).is_floating]
+    return [weight.path for weight in floating if bool(tf.reduce_any(tf.math.is_nan(weight.value)))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,10 @@ class Split:
         batched: `load` also takes many rows `[b]` at once and returns `[b, ...]`.
         cache_mb: memory for examples once they were read, decoded and resized, in MiB, for all splits of the source
             together: whole splits are kept while they fit. A split whose `load` is batched is in memory already.
+        names: of every row for good, relative to the source, by which a share of the rows is chosen: they are the same
+            wherever the data lie. Rows of one name are one example, which no share cuts. None: rows have paths, or
+            numbers.
+        sizes: of every row's file, in bytes; a run that goes on compares them. None: there are no files.
         place: row to where a person finds it ("table.csv:12"), for messages; None where `path` or the number says it.
     """
 
@@ -93,7 +97,15 @@ class Split:
     group: str | None = None
     batched: bool = False
     cache_mb: int = 1024
+    names: Sequence[str] | None = None
+    sizes: Sequence[int] | None = None
     place: Callable[[int], str] | None = None
+
+    def __post_init__(self) -> None:
+        for what in ("names", "sizes"):
+            given = getattr(self, what)
+            if given is not None and len(given) != self.columns.size:
+                raise ValueError(f"a split of {self.columns.size} rows has {len(given)} {what}")
 
     def __len__(self) -> int:
         return self.columns.size
@@ -128,6 +140,7 @@ class DataInfo:
         splits: examples per split.
         codecs: field to its codec, which knows the facts.
         label: the field of classes that the task names: `classes`, `counts` and `multi_label` are of it.
+        rows: split to a digest of what its rows are: their names, the columns, the sizes of their files.
         resized: name to `Field` of an example after `data.augment`, of fields that it gives another shape.
     """
 
@@ -137,6 +150,7 @@ class DataInfo:
     splits: Mapping[str, int] = field(default_factory=dict)
     codecs: Mapping[str, Codec] = field(default_factory=dict)
     label: str = "label"
+    rows: Mapping[str, str] = field(default_factory=dict)
     resized: Mapping[str, Field] = field(default_factory=dict)
 
     @property
@@ -172,7 +186,8 @@ class DataInfo:
         plain = {key: {name: dict(value) for name, value in getattr(self, key).items()} for key in _OF_FEATURES}
         resized = {"resized": _plain_fields(self.resized)} if self.resized else {}
         return {
-            "format": 2, "fields": _plain_fields(self.fields), **plain, "splits": dict(self.splits), **resized,
+            "format": 2, "fields": _plain_fields(self.fields), **plain, "splits": dict(self.splits),
+            "rows": dict(self.rows), **resized,
         }  # fmt: skip
 
     @classmethod
@@ -184,7 +199,7 @@ class DataInfo:
         )
         features, facts = data["features"], data["facts"]
         codecs = {name: make(node).with_facts(facts.get(name, {})) for name, node in features.items()}
-        return cls(fields, features, facts, dict(data["splits"]), codecs, resized=resized)
+        return cls(fields, features, facts, dict(data["splits"]), codecs, rows=data.get("rows", {}), resized=resized)
 
 
 def _plain_fields(fields: Mapping[str, Field]) -> dict[str, Any]:

@@ -95,6 +95,11 @@ class Codec(ABC):
         unset = [item.name for item in dataclasses.fields(self) if getattr(self, item.name) is None]  # type: ignore[arg-type]
         return dataclasses.replace(self, **{name: _as_tuples(facts[name]) for name in unset if name in facts})  # type: ignore[type-var]
 
+    @property
+    def served(self) -> Codec:
+        """The codec that reads raw forms which strangers send: it may allow less work for one than a training does."""
+        return self
+
     def read(self, value: Any) -> Any:
         """Bring what a source gave, or a person sent, into the form of a batch: a tensor, or tensors by suffix.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
-from kplug.errors import SpecError, dotted
+from kplug.errors import PluginFailed, SpecError, dotted
 from kplug.records import DataInfo
 from kplug.spec import Spec
 from kplug.spec.check import Checker, Problems
@@ -68,6 +70,15 @@ def build_plain(kind: Any, value: Any) -> Any:
     return node.component.function(**arguments)
 
 
+def is_refused_by_keras(error: Exception, function: Any) -> bool:
+    """Return True where Keras raised an error over what a function handed it directly, or was called with."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    codes = [frame.f_code for frame in frames]
+    code = getattr(function, "__code__", None)
+    inner = frames[codes.index(code) + 1 :] if code in codes else []
+    return bool(inner) and all(str(frame.f_globals.get("__name__", "")).startswith("keras.") for frame in inner)
+
+
 def _call(spec: Spec, node: Node, arguments: dict[str, Any], given: Mapping[type, Any]) -> Any:
     component = node.component
     try:
@@ -76,12 +87,18 @@ def _call(spec: Spec, node: Node, arguments: dict[str, Any], given: Mapping[type
                 raise TypeError(f"'{component.name}' takes {injected.__name__}, which is not known where it stands")
             arguments[name] = given[injected]
         made = component.function(**arguments)
-        if hasattr(made, "spec_place"):  # a network that is built when it is called can say where it stands
-            made.spec_place = (node.path, spec.where(node.path))
+        if component.kind is not None and hasattr(made, "__dict__") and not isinstance(made, type | FunctionType):
+            # a layer that is built when it is called can say where it stands; Keras would track it as its own
+            object.__setattr__(made, "spec_place", (node.path, spec.where(node.path)))
         return made
     except SpecError as error:
         raise error.located(node.path, spec.where(node.path)) from error.__cause__
+    except SystemExit as error:
+        what = f"{component.kind or 'section'} '{component.name}' of {component.owner}"
+        raise PluginFailed(f"{what} called sys.exit({error.code!r}); it may not") from error
     except Exception as error:
+        if is_refused_by_keras(error, component.function):
+            raise SpecError(f"cannot be made: {error}").located(node.path, spec.where(node.path)) from error
         kind = component.kind.name if component.kind else "section"
         what = f"while building {dotted(node.path)}: {kind} '{component.name}' of {component.owner}"
         error.add_note(f"{spec.where(node.path)}: {what}")

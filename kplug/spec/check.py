@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kplug.errors import Path, Problem, SpecError, did_you_mean, listed, shown_value, with_article
+from kplug.console import harmless
+from kplug.errors import (
+    Path,
+    Problem,
+    SpecError,
+    Terminated,
+    did_you_mean,
+    in_one_line,
+    listed,
+    shown_value,
+    with_article,
+)
 from kplug.kinds import Call, Kind
-from kplug.spec.component import Component, Told
+from kplug.spec.component import KPLUG, Component, Parameter, Told
 from kplug.spec.forms import Form, ListOf, MapOf, OfKind, OneOf, Section, either, holds_nodes, one_of, wanted
 from kplug.spec.registry import Registry
-from kplug.spec.tree import Node, plain
+from kplug.spec.tree import Node, Said, plain
 from kplug.spec.values import read_leaf
+
+MOST_PROBLEMS = 100  # a person mends these first; each costs a search for near names
 
 
 class Checker:
@@ -20,15 +36,22 @@ class Checker:
     Args:
         registry: where component names are looked up.
         problems: where the problems are noted.
+        said: what was checked before, and is not looked into where it stands in the same place again.
     """
 
-    def __init__(self, registry: Registry, problems: Problems) -> None:
+    def __init__(self, registry: Registry, problems: Problems, said: Said | None = None) -> None:
         self.registry = registry
         self.problems = problems
+        self.said = said or {}
+        self.defaults: dict[int, Any] = {}  # of parameters that hold no nodes, read once each
 
     def check(self, form: Form, value: Any, path: Path) -> Any:
         """The value as a tree; where it does not fit, the value itself, and a problem is noted."""
         value = plain(value) if isinstance(value, Call) else value
+        if (known := self.said.get(id(value))) and known[1] is form and known[2] == path:
+            return known[3]
+        if len(self.problems.found) >= MOST_PROBLEMS:
+            return value
         if not holds_nodes(form):
             return self._leaf(form, value, path)
         match form:
@@ -101,17 +124,31 @@ class Checker:
         # what is unknown is kept, so that it is found again after other values were changed
         arguments = {key: value for key, value in given.items() if key not in component.parameters}
         for key in arguments:
-            self._unknown(component, key, path)
+            if len(self.problems.found) < MOST_PROBLEMS:
+                self._unknown(component, key, path)
         for p in component.parameters.values():
             if p.required and p.name not in given:
                 self._missing(component, p.name, name if not given else "", path)
+            elif p.name in given:
+                arguments[p.name] = self.check(p.form, given[p.name], (*path, p.name))
             else:
-                arguments[p.name] = self.check(p.form, given.get(p.name, p.default), (*path, p.name))
+                arguments[p.name] = self._default(p, (*path, p.name))
         if len(self.problems.found) == noted:
             for rule in component.rules:
                 if not rule.of_the_data:
                     self.problems.note_rule(rule, component, arguments, path)
         return Node(component, name, arguments, path)
+
+    def _default(self, parameter: Parameter, path: Path) -> Any:
+        if holds_nodes(parameter.form):
+            return self.check(parameter.form, parameter.default, path)
+        if id(parameter) not in self.defaults:
+            noted = len(self.problems.found)
+            read = self.check(parameter.form, parameter.default, path)
+            if len(self.problems.found) > noted:
+                return read
+            self.defaults[id(parameter)] = read
+        return self.defaults[id(parameter)]
 
     def _unknown(self, component: Component, key: str, path: Path) -> None:
         known = component.parameters
@@ -158,13 +195,22 @@ class Problems:
     ) -> None:
         """Add what a rule finds wrong with the arguments of a component, and with what is known of the data."""
         told = {name: plain(arguments[name]) for name in rule.parameters if name in arguments}
+        told |= dict.fromkeys(rule.of_the_data, known)
         try:
-            rule.function(**told, **dict.fromkeys(rule.of_the_data, known))
+            with contextlib.nullcontext() if component.distribution == KPLUG else harmless():
+                rule.function(**told)
+        except (KeyboardInterrupt, Terminated):
+            raise
         except ValueError as error:
             self.note(str(error), path)
         except SpecError as error:
             for problem in error.problems:
                 self.note(problem.message, (*path, *problem.path))
-        except Exception as error:
-            error.add_note(f"in the rule of {component.kind or 'section'} '{component.name}' of {component.owner}")
-            raise
+        except BaseException as error:
+            what = f"the rule of {component.kind or 'section'} '{component.name}' of {component.owner}"
+            if component.distribution == KPLUG:
+                error.add_note(f"in {what}")
+                raise
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{os.path.basename(last.filename)}:{last.lineno}"
+            self.note(f"{what} failed: {in_one_line(error)} ({place}); that is for its author to mend", path)

@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any
 
 from kplug.errors import listed
-from kplug.kinds import INJECTED, KINDS, NOUNS, Effect, Kind, Known
+from kplug.kinds import INJECTED, KINDS, MOST, NOUNS, Effect, Kind, Known
 from kplug.spec.forms import Form, Leaf, ListOf, MapOf, OfKind, OneOf, Section, among, holds_nodes, one_of
 
 REQUIRED = inspect.Parameter.empty
@@ -203,7 +203,8 @@ def _kind_named(annotation: Any) -> Kind | None:
 def _marked(form: Form, annotation: Any, marks: tuple[Any, ...]) -> Form:
     if isinstance(form, Leaf):
         limits = [(sign, getattr(mark, key, None)) for mark in marks for key, sign in _SIGNS.items()]
-        said = " and ".join(f"{sign} {limit}" for sign, limit in limits if limit is not None)
+        # that every whole number has an upper limit is told to those alone who go beyond it
+        said = " and ".join(f"{sign} {limit}" for sign, limit in limits if limit not in (None, MOST))
         form = dataclasses.replace(form, noun=NOUNS.get(annotation, f"{form.noun} {said}".rstrip()))
     return dataclasses.replace(form, annotation=annotation, marks=marks)
 

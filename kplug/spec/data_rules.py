@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from kplug.errors import Path, did_you_mean, listed
@@ -14,22 +15,27 @@ from kplug.spec.check import Problems
 from kplug.spec.component import Component
 from kplug.spec.effects import is_augmentation, refused_in
 from kplug.spec.features import known_of_source
-from kplug.spec.forms import Form, item_of, members_of
+from kplug.spec.forms import Form, ListOf, MapOf, OfKind, OneOf, Section, item_of, members_of
 from kplug.spec.tree import Node, nodes, plain
 
 Shape = tuple[int | None, ...]
+Fitting = dict[int, tuple[Node, Known, Shape | None]]
 
 
-def check_against_data(root: Node, problems: Problems) -> None:
-    """Note what a spec says that does not fit what is known of its data: names of fields, and what rules find wrong."""
+def check_against_data(root: Node, problems: Problems, fitting: Fitting) -> None:
+    """Note what a spec says that does not fit what is known of its data: names of fields, and what rules find wrong.
+
+    Args:
+        root: of the spec.
+        problems: where they are noted.
+        fitting: nodes that fitted before, by identity, with what was known then; those of this spec join them.
+    """
     _check_answers(root, problems)
     _check_needs(root, known_of_source(root.arguments["data"].arguments["source"]).features, problems)
     _check_effects(root, problems)
-    if any(rule.of_the_data for node in nodes(root) for rule in node.component.rules) or any(
-        _marks(p.form, NamesField) for node in nodes(root) for p in node.component.parameters.values()
-    ):
+    if any(_asks_data(node.component) for node in nodes(root)):
         known = known_data(root.arguments["data"])
-        _check(root, replace(known, label=label_of_task(root.arguments["task"]) or known.label), problems)
+        _check(root, replace(known, label=label_of_task(root.arguments["task"]) or known.label), problems, fitting)
 
 
 def _check_answers(root: Node, problems: Problems) -> None:
@@ -87,30 +93,47 @@ def label_of_task(task: Node) -> str | None:
     return label_of(task.component, task.arguments)
 
 
-def _check(node: Node, data: Known, problems: Problems, sees: Shape | None = None) -> None:
-    component = node.component
+def _check(node: Node, data: Known, problems: Problems, fitting: Fitting, sees: Shape | None = None) -> None:
+    if id(node) in fitting and fitting[id(node)][1:] == (data, sees):
+        return
+    told, noted, component = data, len(problems.found), node.component
     if label := label_of(component, node.arguments):
         data = replace(data, label=label)
-    for name, parameter in component.parameters.items():
+    for name in _naming_fields(component):
         value = node.arguments.get(name)
-        named = _marks(parameter.form, NamesField) and isinstance(value, str)
-        if named and data.features is not None and value not in data.features:
+        if isinstance(value, str) and data.features is not None and value not in data.features:
             known = f"{did_you_mean(value, data.features)} (fields: {listed(data.features)})"
             problems.note(f"the source has no field '{value}'{known}", (*node.path, name))
     for rule in component.rules:
         if rule.of_the_data:
             problems.note_rule(rule, component, node.arguments, node.path, replace(data, sees=sees))
     for child, form in _inner(node):
-        seen = next((mark.field for mark in _marks(form, Sees)), None)
-        _check(child, data, problems, None if seen is None else data.shapes.get(field_of(seen, node.arguments)))
+        seen = next((mark.field for mark in marks_of(form, Sees)), None)
+        shape = None if seen is None else data.shapes.get(field_of(seen, node.arguments))
+        _check(child, data, problems, fitting, shape)
+    if len(problems.found) == noted:
+        fitting[id(node)] = (node, told, sees)
+
+
+@cache
+def _asks_data(component: Component) -> bool:
+    return bool(_naming_fields(component)) or any(rule.of_the_data for rule in component.rules)
+
+
+@cache
+def _naming_fields(component: Component, has_classes: bool = False) -> tuple[str, ...]:
+    """The parameters of a component that name a field of the data, or those alone that name one with classes."""
+    return tuple(
+        name
+        for name, parameter in component.parameters.items()
+        if any(mark.has_classes or not has_classes for mark in marks_of(parameter.form, NamesField))
+    )
 
 
 def label_of(component: Component, arguments: Mapping[str, Any]) -> str | None:
     """The field of classes that a component names, by a parameter that is marked so; None where it names none."""
-    for name, parameter in component.parameters.items():
-        if any(mark.has_classes for mark in _marks(parameter.form, NamesField)) and arguments.get(name) is not None:
-            return arguments[name]
-    return None
+    named = (arguments.get(name) for name in _naming_fields(component, has_classes=True))
+    return next((value for value in named if value is not None), None)
 
 
 def field_of(seen: str, arguments: Mapping[str, Any]) -> str:
@@ -118,24 +141,37 @@ def field_of(seen: str, arguments: Mapping[str, Any]) -> str:
     return str(arguments.get(seen[1:-1])) if seen.startswith("{") else seen
 
 
-def _marks(form: Form, of: type) -> list[Any]:
+def marks_of(form: Form, of: type) -> list[Any]:
     return [mark for member in members_of(form) for mark in member.marks if isinstance(mark, of)]
 
 
 def _inner(node: Node) -> Iterator[tuple[Node, Form]]:
-    """Yield the nodes that stand in a node's arguments, each with the form of its place."""
+    """Yield the nodes that stand in a node's arguments, each with the form of its place, where any may ask the data."""
     for name, value in node.arguments.items():
         parameter = node.component.parameters.get(name)
-        if parameter is not None:
+        if parameter is not None and _may_ask_data(parameter.form):
             yield from _nodes_in(value, parameter.form)
+
+
+@cache
+def _may_ask_data(form: Form) -> bool:
+    match form:
+        case OfKind():
+            return True
+        case Section(component=component):
+            return _asks_data(component) or any(_may_ask_data(p.form) for p in component.parameters.values())
+        case ListOf(item=item) | MapOf(item=item):
+            return _may_ask_data(item)
+    return any(map(_may_ask_data, form.members)) if isinstance(form, OneOf) else False
 
 
 def _nodes_in(value: Any, form: Form) -> Iterator[tuple[Node, Form]]:
     if isinstance(value, Node):
         yield value, form
     elif isinstance(value, dict | list | tuple):
+        inner = item_of(form)
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _nodes_in(item, item_of(form))
+            yield from _nodes_in(item, inner)
 
 
 def known_data(section: Node) -> Known:

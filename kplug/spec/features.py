@@ -7,10 +7,10 @@ from typing import Any
 
 from kplug.errors import Path, did_you_mean, listed, shown_value
 from kplug.kinds import Known, Source
-from kplug.spec.check import Checker, Problems
+from kplug.spec.check import MOST_PROBLEMS, Checker, Problems
 from kplug.spec.component import form_of
 from kplug.spec.registry import Registry
-from kplug.spec.tree import Node, plain
+from kplug.spec.tree import Node, Said, plain
 
 HERE: Path = ("data", "features")
 
@@ -25,7 +25,7 @@ def known_of_source(source: Node) -> Known:
     return tell.function(**told)
 
 
-def with_types(data: Any, registry: Registry, problems: Problems) -> Any:
+def with_types(data: Any, registry: Registry, problems: Problems, said: Said) -> Any:
     """The plain data of a spec with the feature of every field that the source tells of, unopened.
 
     Entries without a type get that of the source's feature for the field, else the feature of the field's own name.
@@ -36,12 +36,12 @@ def with_types(data: Any, registry: Registry, problems: Problems) -> Any:
     if not isinstance(section, dict) or not isinstance(written, dict) or "source" not in section:
         return data
     unseen = Problems(problems.marks)
-    source = Checker(registry, unseen).check(form_of(Source), section["source"], ("data", "source"))
+    source = Checker(registry, unseen, said).check(form_of(Source), section["source"], ("data", "source"))
     if unseen.found:
         return data | {"data": {key: value for key, value in section.items() if key != "features"}}
     told = known_of_source(source).features
     strange = [name for name in written if told is not None and name not in told]
-    for name in strange:
+    for name in strange[:MOST_PROBLEMS]:
         message = f"the source has no field '{name}'{did_you_mean(name, told or {})} (fields: {listed(told or {})})"
         problems.note(message, (*HERE, name), key=True)
     there = {name: feature for name, feature in written.items() if name not in strange}

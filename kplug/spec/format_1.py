@@ -31,7 +31,14 @@ def of_format_1(data: Mapping[str, Any]) -> dict[str, Any]:
 def _section_of_format_1(section: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in section.items() if key != "image"}
     features = {PICTURE: AS_STORED | dict(section.get("image") or {})}
-    return {key: value for key, value in rest.items() if key == "source"} | {"features": features} | rest
+    chosen = {"validation": validation_of_format_1(rest.get("validation", 0.1))}
+    return {key: value for key, value in rest.items() if key == "source"} | {"features": features} | rest | chosen
+
+
+def validation_of_format_1(written: Any) -> Any:
+    """The share or fold that validates, chosen by whole paths as 0.1.0 did."""
+    share = written if isinstance(written, dict) else {"share": written}
+    return written if share.get("share") == 0 else share | {"key": "path"}
 
 
 def _range_of_format_1(path: str, said: Any) -> Any:
@@ -77,6 +84,7 @@ def as_known_to(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, An
     if then.get("format") == 2:
         return dict(now)
     facts = {name: _parts(told, now["facts"].get(name, {})) for name, told in then["facts"].items()}
+    now = {key: value for key, value in now.items() if key != "rows"}
     return {**now, "format": 1, "features": then["features"], "facts": facts}
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pluggy
 
 import kplug.hookspecs as hookspecs
-from kplug.errors import INPUT_IS_WRONG, did_you_mean
+from kplug.console import harmless
+from kplug.errors import INPUT_IS_WRONG, PluginFailed, Terminated, did_you_mean, in_one_line
 from kplug.spec.component import KPLUG, BadComponent
+from kplug.spec.distributions import Installed, normalized, with_plugins
 from kplug.spec.registry import Registry
 
 API = 2
@@ -62,11 +63,11 @@ class NoHeavyImports:
 
 @contextlib.contextmanager
 def light() -> Iterator[None]:
-    """Keep a plugin's own code light inside: it imports nothing heavy, and what it prints goes to stderr."""
+    """Keep a plugin's own code light inside: it imports nothing heavy, what it prints goes to stderr, it stays here."""
     finder: Any = NoHeavyImports()
     sys.meta_path.insert(0, finder)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with harmless():
             yield
     finally:
         sys.meta_path.remove(finder)
@@ -91,6 +92,7 @@ class Host:
         self.manager.register(plugin, name=name)
         try:
             self.manager.check_pending()
+            self._refuse_wrappers(plugin)
             declared = _given(self.manager.hook.kinds, plugin)
             self.registry.declare(declared)
             functions = _given(self.manager.hook.components, plugin)
@@ -100,9 +102,17 @@ class Host:
             raise
         self.loaded.append(replace(described, components=len(functions)))
 
+    def _refuse_wrappers(self, plugin: Any) -> None:
+        for caller in self.manager.get_hookcallers(plugin) or ():
+            if any(one.plugin is plugin and (one.wrapper or one.hookwrapper) for one in caller.get_hookimpls()):
+                raise _Refused(f"it wraps the hook '{caller.name}'; each plugin answers a hook by itself")
+
     def quarantine(self, plugin: Plugin, error: BaseException) -> None:
         """Set a plugin aside: one line on stderr, its traceback kept for a spec that needs it."""
-        trace = "".join(traceback.format_exception(error)).rstrip()
+        try:
+            trace = "".join(traceback.format_exception(error)).rstrip()
+        except Exception:  # its `__str__` raises
+            trace = "".join(traceback.format_tb(error.__traceback__)).rstrip()
         self.quarantined.append(replace(plugin, problem=_in_one_line(error), trace=trace))
         _report(plugin, "is set aside", error)
 
@@ -116,7 +126,9 @@ class Host:
                     hook.function(**{name: cli for name in hook.argnames})
                 if taken := [name for name in before if cli.commands.get(name) is not before[name]]:
                     raise _Refused(f"the command '{taken[0]}' is taken")
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 cli.commands = before
                 _report(described[hook.plugin_name], "adds no commands", error)
 
@@ -134,8 +146,7 @@ def _report(plugin: Plugin, what: str, error: BaseException) -> None:
 
 
 def _in_one_line(error: BaseException) -> str:
-    named = "" if isinstance(error, _Refused | BadComponent) else f"{type(error).__name__}: "
-    return " ".join(f"{named}{error}".split())
+    return " ".join(str(error).split()) if isinstance(error, _Refused | BadComponent) else in_one_line(error)
 
 
 def discover() -> Host:
@@ -145,15 +156,19 @@ def discover() -> Host:
     `KPLUG_DISABLE_PLUGINS` (those left out), `KPLUG_STRICT_PLUGINS=1` (a broken one is fatal).
     """
     host = _with_built_ins()
-    for entry in _allowed_entry_points():
-        plugin = Plugin(entry.name, _owner(entry), entry.dist.version if entry.dist else "")
-        try:
-            with light():
-                host.add(_load(entry), plugin)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            host.quarantine(plugin, error)
+    for one in _allowed():
+        for entry in one.entries or (EntryPoint("?", "", "kplug"),):
+            plugin = Plugin(entry.name, _owner(one), one.version)
+            try:
+                if one.problem:
+                    raise _Refused(one.problem)
+                with light():
+                    host.add(_load(entry), plugin)
+            except KeyboardInterrupt as error:
+                error.add_note(f"plugin {plugin} was being loaded")
+                raise
+            except BaseException as error:
+                host.quarantine(plugin, error)
     return host
 
 
@@ -166,33 +181,30 @@ def _with_built_ins() -> Host:
     return host
 
 
-def _allowed_entry_points() -> list[EntryPoint]:
+def _allowed() -> list[Installed]:
+    """The distributions with plugins that may be loaded, those among them that cannot be read."""
     allowed = os.environ.get("KPLUG_PLUGINS")
     if allowed is not None and not allowed.strip():
         return []
-    found = sorted(entry_points(group="kplug"), key=lambda entry: (_owner(entry), entry.name))
+    found = sorted(with_plugins(), key=_owner)
     if allowed is not None:
         only = _names(allowed)
-        installed = {_owner(entry) for entry in found}
-        for name in sorted(only - installed):
-            hint = did_you_mean(name, installed)
+        known = {_owner(one) for one in found}
+        for name in sorted(only - known):
+            hint = did_you_mean(name, known)
             print(f"kplug: KPLUG_PLUGINS names '{name}', which is not installed{hint}", file=sys.stderr)
-        found = [entry for entry in found if _owner(entry) in only]
+        found = [one for one in found if _owner(one) in only]
     without = _names(os.environ.get("KPLUG_DISABLE_PLUGINS"))
-    return [entry for entry in found if _owner(entry) not in without]
+    return [one for one in found if _owner(one) not in without]
 
 
 def _names(value: str | None) -> set[str]:
-    return {_normalized(name.strip()) for name in (value or "").split(",") if name.strip()}
+    return {normalized(name.strip()) for name in (value or "").split(",") if name.strip()}
 
 
-def _owner(entry: EntryPoint) -> str:
-    return _normalized(entry.dist.name) if entry.dist else "unknown"
-
-
-def _normalized(name: str) -> str:
-    """A distribution's name as package indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _owner(one: Installed) -> str:
+    """The name by which a distribution's plugins are called: its folder's, where it says none."""
+    return normalized(one.name) or one.folder
 
 
 def _load(entry: EntryPoint) -> Any:
@@ -204,6 +216,43 @@ def _load(entry: EntryPoint) -> Any:
             if name.partition(".")[0] == entry.module.partition(".")[0]:
                 del sys.modules[name]
         raise
+
+
+# --- hooks -----------------------------------------------------------------------------------------------------------
+
+
+def call_hook(name: str, /, **arguments: Any) -> list[tuple[Plugin, Any]]:
+    """Call a hook of all plugins that implement it; each plugin with what it gave.
+
+    Raises:
+        PluginFailed: a plugin would end the process there.
+        Exception: of a plugin, the first, with a note that names hook and plugin; the others were called all the same.
+    """
+    given, error = ask_hook(name, arguments)
+    if error is not None:
+        raise error
+    return given
+
+
+def ask_hook(name: str, arguments: Mapping[str, Any]) -> tuple[list[tuple[Plugin, Any]], BaseException | None]:
+    """Call a hook of all plugins: what each gave, and the error of the first that failed."""
+    described = {f"{plugin.distribution}:{plugin.name}": plugin for plugin in host().loaded}
+    given: list[tuple[Plugin, Any]] = []
+    errors: list[BaseException] = []
+    for one in reversed(getattr(host().manager.hook, name).get_hookimpls()):  # in the order in which pluggy calls them
+        plugin = described.get(one.plugin_name) or Plugin(one.plugin_name, KPLUG, "")  # what kplug registers itself
+        try:
+            answer = one.function(**{argument: arguments[argument] for argument in one.argnames})
+            given += [] if answer is None else [(plugin, answer)]
+        except (KeyboardInterrupt, Terminated):
+            raise
+        except SystemExit as error:
+            left = PluginFailed(f"the hook '{name}' of plugin {plugin} called sys.exit({error.code!r}); it may not")
+            errors.append(left.with_traceback(error.__traceback__))
+        except BaseException as error:
+            error.add_note(f"in the hook '{name}' of plugin {plugin}")
+            errors.append(error)
+    return given, errors[0] if errors else None
 
 
 _host: Host | None = None

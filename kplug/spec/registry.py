@@ -10,6 +10,7 @@ from typing import Any
 from kplug.errors import SpecError, did_you_mean, listed, shown_value, with_article
 from kplug.kinds import KINDS, Kind
 from kplug.spec.component import KPLUG, BadComponent, Component, read_component
+from kplug.spec.defaults import refuse_defaults
 
 
 @dataclass
@@ -48,7 +49,17 @@ class Registry:
                 what = f"a {component.kind} named '{component.name}'"
                 raise BadComponent(f"two components of one distribution are {what}")
             seen.add((component.kind, component.name))
-        self.components.extend(new)
+        before = self.components
+        self._take([*before, *new])
+        try:
+            if distribution != KPLUG:  # ours are checked by a test, not at every start
+                refuse_defaults(new, self)
+        except BaseException:
+            self._take(before)
+            raise
+
+    def _take(self, components: list[Component]) -> None:
+        self.components = components
         self.__dict__.pop("_by_kind", None)
 
     @cached_property
@@ -63,7 +74,7 @@ class Registry:
 
     def of_kind(self, kind: str) -> Iterator[tuple[str, Component]]:
         """Yield (name as YAML may write it, component) by name; one that another has taken stands with its owner."""
-        for name, found in sorted(self._by_kind[kind].items()):
+        for name, found in sorted(self._by_kind.get(kind, {}).items()):
             if "/" not in name:
                 winner = self._winner(found)
                 yield from [(name if c is winner else f"{c.distribution}/{name}", c) for c in found]
@@ -74,7 +85,7 @@ class Registry:
         Raises:
             SpecError: there is none, or two plugins claim the name.
         """
-        found = self._by_kind[kind].get(name)
+        found = self._by_kind.get(kind, {}).get(name)
         if not found:
             raise SpecError(f"no {kind} named {shown_value(name)}{self._instead(kind, name)}")
         winner = self._winner(found)
@@ -84,7 +95,7 @@ class Registry:
         return winner
 
     def has(self, kind: str, name: str) -> bool:
-        return name in self._by_kind[kind]
+        return name in self._by_kind.get(kind, {})
 
     def _instead(self, kind: str, name: str) -> str:
         """A hint at what may stand in the place of an unknown name."""

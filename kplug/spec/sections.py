@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Len, MinLen
+from annotated_types import Ge, Le, Len, MinLen
 
 from kplug.errors import SpecError, listed
 from kplug.kinds import (
+    MOST,
     Augmentation,
     Callback,
     Count,
@@ -37,6 +38,7 @@ from kplug.kinds import (
 # Sections are declared, hardly made, and never compared or printed: eq and repr would cost each start of the command
 # line 8 ms, as every method of a dataclass is compiled when its class is.
 FORMAT: Literal[2] = 2
+MOST_STAGES = 1000
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
@@ -87,10 +89,13 @@ class ShareSection:
         by: the column that says which examples belong together (a patient, a recording; the label: classes that
             training never sees), of which none is cut, nor any of the group that the source names; null: that group,
             else each by itself.
+        key: what chooses where nothing is a group: the name of an example relative to its source, which is the same
+            wherever the data lie; or its whole path, by which kplug 0.1.0 went.
     """
 
     share: Fraction
     by: FieldName | None = None
+    key: Literal["name", "path"] = "name"
 
 
 @rule(refuse_cut_groups)
@@ -105,11 +110,13 @@ class FoldSection:
         of: how many parts there are, equal in size but for one example, or one group.
         by: the column that says which examples belong together, of which none is cut; null: the group that the source
             names, else each by itself.
+        key: what chooses where nothing is a group: the name of an example relative to its source, or its whole path.
     """
 
     fold: Natural
-    of: Annotated[int, Ge(2)]
+    of: Annotated[int, Ge(2), Le(MOST)]
     by: FieldName | None = None
+    key: Literal["name", "path"] = "name"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -163,6 +170,12 @@ class StageSection:
     set: dict[Text, Any] = call()
 
 
+def _few_stages(stages: list[Any]) -> None:
+    if len(stages) > MOST_STAGES:
+        raise ValueError(f"a training has at most {MOST_STAGES:,} stages; received {len(stages):,}")
+
+
+@rule(_few_stages)
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FitSection:
     """The training of the model.
@@ -185,7 +198,7 @@ class FitSection:
     epochs: Natural = 10
     best: Literal["auto", "last"] | Annotated[dict[Literal["minimize", "maximize"], Text], Len(1, 1)] = "auto"
     trainable: list[Text] = ("*",)  # type: ignore[assignment]
-    threads: Count | None = None
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
     callbacks: list[Callback] = ()  # type: ignore[assignment]
     precision: Literal["auto"] | Precision = "auto"
     jit: Literal["auto"] | bool = "auto"
@@ -255,7 +268,7 @@ class RepeatsSection:
     """
 
     seeds: Count = 1
-    folds: Annotated[int, Ge(2)] | None = None
+    folds: Annotated[int, Ge(2), Le(MOST)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

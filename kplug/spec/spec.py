@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import difflib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FileSystemPath
 from typing import Any
 
 from kplug.errors import Path, Problem, SpecError, did_you_mean, dotted, shown_value
 from kplug.kinds import Located
-from kplug.spec.check import Checker, Problems
+from kplug.spec.check import MOST_PROBLEMS, Checker, Problems
 from kplug.spec.component import form_of
-from kplug.spec.data_rules import check_against_data
+from kplug.spec.data_rules import Fitting, check_against_data
 from kplug.spec.features import completed, with_types, without_image_section
-from kplug.spec.format_1 import of_format_1
+from kplug.spec.format_1 import of_format_1, validation_of_format_1
 from kplug.spec.forms import Form, is_marked
 from kplug.spec.plugins import host
 from kplug.spec.search.check import check_search
 from kplug.spec.search.space import Space, read_space
 from kplug.spec.sections import FORMAT, SpecSection
-from kplug.spec.tree import Node, leaves, map_leaves, plain, value_at
+from kplug.spec.tree import Node, Said, leaves, map_leaves, plain, said, value_at
 from kplug.spec.yaml12 import Marks, dump, parse
 
 FEATURES: Path = ("data", "features")
@@ -52,9 +52,9 @@ class Written:
 
     def put(self, overrides: Mapping[Path, tuple[Any, str]]) -> Written:
         """The same document with other values at some paths: path to (value, place)."""
-        data, marks = copy.deepcopy(self.data), self.marks
+        data, marks = copy.copy(self.data), self.marks
         for path, (value, where) in sorted(overrides.items(), key=lambda item: len(item[0])):
-            inside: Any = data
+            inside: Any = data  # what lies on the way is copied, the rest stays what it is
             walked: Path = ()
             for step in path:
                 inside = _inside(inside, walked, where) if walked else inside
@@ -76,10 +76,12 @@ class Spec:
     Args:
         written: what it was read from.
         root: the same as typed nodes, with every default.
+        fitting: nodes of it that fit the data, so that they are not asked again where others change.
     """
 
     written: Written
     root: Node
+    fitting: Fitting = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self.data == other.data
@@ -98,10 +100,16 @@ class Spec:
         """The value at a dotted path, defaults included: plain, or a `Node`."""
         return value_at(self.root, steps_in(path))
 
+    @cached_property
+    def _said(self) -> tuple[dict[str, Any], Said]:
+        """The filled document, and the nodes that its mappings say."""
+        found: Said = {}
+        return said(self.root, form_of(SpecSection), found), found
+
     @property
     def _changeable(self) -> Written:
         """The filled document, but for features of fields that are not written: these follow from the source."""
-        data = plain(self.root)
+        data, _ = self._said
         return replace(self.written, data=data | {"data": data["data"] | _written_features(self.data)})
 
     def filled(self) -> Spec:
@@ -117,7 +125,7 @@ class Spec:
         Raises:
             SpecError: a path does not exist, or a value does not fit.
         """
-        return _whole_spec(self._changeable.put(_overrides(values)))
+        return _whole_spec(self._changeable.put(_overrides(values)), self)
 
     def absolute(self) -> Spec:
         """The filled spec with every file path made absolute."""
@@ -140,7 +148,7 @@ class Spec:
             if taken := [dotted(path) for path in values if {path[:1], path[:2]} & OF_THE_RUN]:
                 message = f"a stage cannot change {taken[0]}, which belongs to the run as a whole"
                 raise self.error((*here, taken[0]), message)
-            found.append((stage["epochs"], _spec(self._changeable.put(values))))
+            found.append((stage["epochs"], _spec(self._changeable.put(values), self)))
         return found
 
     def space(self) -> Space | None:
@@ -152,6 +160,13 @@ class Spec:
     def file_paths(self) -> frozenset[Path]:
         """The paths at which the name of a file or folder stands."""
         return frozenset(path for path, form, value in leaves(self.root) if _is_file_path(form, value))
+
+    def missing_files(self) -> list[Problem]:
+        """The files and folders that the spec names and that are not there (yet), a problem each."""
+        named = [(path, value_at(self.root, path)) for path in sorted(self.file_paths, key=dotted)]
+        here = [(path, name) for path, name in named if "://" not in name]
+        lacking = [(path, name) for path, name in here if not os.path.exists(os.path.expanduser(name))]
+        return [self.problem(path, f"there is no file or folder {name}{_near(name)}") for path, name in lacking]
 
     def dump(self) -> str:
         """The spec as YAML."""
@@ -209,16 +224,23 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], n=1)
-        hint = f"; did you mean '{file.parent / near[0]}'?" if near else ""
-        raise SpecError(f"{(error.strerror or str(error)).lower()}{hint}", where=str(path)) from None
+        raise SpecError(f"{(error.strerror or str(error)).lower()}{_near(path, '*.yaml')}", where=str(path)) from None
+
+
+def _near(path: str | os.PathLike[str], pattern: str = "*") -> str:
+    """The words that ask whether a file was meant that lies beside a path at which there is none."""
+    file = FileSystemPath(os.path.expanduser(path))
+    with contextlib.suppress(OSError):
+        beside = {other.name: other for other in file.parent.glob(pattern)}
+        return did_you_mean(file.name, beside, beside)
+    return ""
 
 
 def loads(text: str | bytes, source: str = "spec", overrides: Mapping[Path, tuple[Any, str]] | None = None) -> Spec:
     """Read a spec from YAML text; `source` stands for the file's name in messages."""
     written = _document(text, source)
     if overrides:
-        root, problems = _read(written)
+        root, problems = _read(written, {}, {})
         if not isinstance(root, Node):
             raise _error(problems)
         # what is wrong in `root` is still in it
@@ -255,7 +277,10 @@ def in_terms_of_format_1(kept: Spec, spec: Spec) -> Spec:
         kept: the spec that 0.1.0 kept.
         spec: the person's.
     """
-    values = {"data.features": plain(kept["data.features"])}
+    values = {
+        "data.features": plain(kept["data.features"]),
+        "data.validation": validation_of_format_1(plain(spec["data.validation"])),
+    }
     if spec["fit.best"] == "auto":
         values["fit.best"] = plain(kept["fit.best"])
     # features are those that were kept and no others, as when the kept spec itself is read
@@ -295,12 +320,11 @@ def steps_in(path: str) -> Path:
 
 
 def _inside(holder: Any, path: Path, where: str) -> Any:
-    """The value that the last step of a path leads to; a bare name becomes a node, to reach its parameters."""
+    """A copy, put in its place, of what the last step of a path leads to; a bare name becomes a node."""
     step: Any = path[-1]
     is_item = isinstance(holder, list) and isinstance(step, int) and step < len(holder)
     if is_item or (isinstance(holder, dict) and step in holder):
-        if isinstance(holder[step], str):
-            holder[step] = {"type": holder[step]}
+        holder[step] = {"type": holder[step]} if isinstance(holder[step], str) else copy.copy(holder[step])
         return holder[step]
     if path == FEATURES_OF_FORMAT_1:
         message = f"is of format 1; it is {dotted((*FEATURES, step))} now"
@@ -313,7 +337,7 @@ def _inside(holder: Any, path: Path, where: str) -> Any:
     raise SpecError(message, path, where)
 
 
-def _read(written: Written) -> tuple[Any, list[Problem]]:
+def _read(written: Written, known: Said, fitting: Fitting) -> tuple[Any, list[Problem]]:
     data, problems = written.data, Problems(written.marks)
     if data is None:
         problems.note("the file is empty; a spec has at least name, task and data", ())
@@ -323,24 +347,30 @@ def _read(written: Written) -> tuple[Any, list[Problem]]:
         return None, problems.found
     registry = host().registry
     if not written.kept:
-        data = with_types(without_image_section(data, problems), registry, problems)
-    root = Checker(registry, problems).check(form_of(SpecSection), data, ())
+        data = with_types(without_image_section(data, problems), registry, problems, known)
+    root = Checker(registry, problems, known).check(form_of(SpecSection), data, ())
     if not problems.found and not written.kept:
-        check_against_data(root, problems)
+        check_against_data(root, problems, fitting)
     return root, problems.found
 
 
-def _spec(written: Written) -> Spec:
-    """The spec that was written; its stages and its search are not looked at."""
-    root, problems = _read(written)
+def _spec(written: Written, before: Spec | None = None) -> Spec:
+    """The spec that was written; its stages and its search are not looked at.
+
+    Args:
+        written: the document.
+        before: the spec of which it is a change; what the change leaves as it was is not checked again.
+    """
+    known, fitting = (before._said[1], dict(before.fitting)) if before else ({}, {})
+    root, problems = _read(written, known, fitting)
     if problems:
         raise _error(problems)
-    return Spec(written, root)
+    return Spec(written, root, fitting)
 
 
-def _whole_spec(written: Written) -> Spec:
+def _whole_spec(written: Written, before: Spec | None = None) -> Spec:
     """The spec that was written, with its stages and its search."""
-    spec = _spec(written)
+    spec = _spec(written, before)
     spec.stages()
     if spec["search"] is not None and not written.kept:
         check_search(spec)
@@ -349,6 +379,8 @@ def _whole_spec(written: Written) -> Spec:
 
 def _error(problems: list[Problem]) -> SpecError:
     error = SpecError(sorted(problems, key=lambda p: _line_and_column(p.where)))
+    if len(problems) >= MOST_PROBLEMS:
+        error.add_note(f"There may be more than these {len(problems)}; they are told once these are mended.")
     if any(" named '" in problem.message for problem in problems):
         for plugin in host().quarantined:
             error.add_note(f"It may belong to plugin {plugin}, which is set aside:\n{plugin.trace}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from kplug.errors import Path
@@ -23,6 +24,11 @@ class Node:
     arguments: dict[str, Any]
     path: Path
 
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The node itself and all that stand in it."""
+        return (self, *(inner for value in self.arguments.values() for inner in nodes(value)))
+
 
 def plain(tree: Any) -> Any:
     """A tree of nodes as the YAML that says the same with nothing left out; a default call as it is written."""
@@ -37,6 +43,28 @@ def plain(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: plain(value) for key, value in tree.items()}
     return tree
+
+
+Said = dict[int, tuple[Any, Form, Path, Any]]
+
+
+def said(tree: Any, form: Form, found: Said, path: Path = ()) -> Any:
+    """A tree as `plain` writes it, noting what says what, so that a checker that meets it again need not look inside.
+
+    Args:
+        tree: a node, or what stands in one.
+        form: of its place.
+        found: gets (what is written, form, path, tree) of all that holds something, by the identity of the first.
+        path: of the tree.
+    """
+    if not isinstance(tree, Node | list | tuple | dict):
+        return plain(tree)
+    inside = {step: said(value, inner, found, (*path, step)) for step, inner, value in _children(tree, form)}
+    result: Any = list(inside.values()) if isinstance(tree, list | tuple) else inside
+    if isinstance(tree, Node) and tree.component.kind is not None:
+        result = {"type": tree.name} | inside
+    found[id(result)] = (result, form, path, tree)
+    return result
 
 
 # --- traversal -------------------------------------------------------------------------------------------------------
@@ -67,7 +95,11 @@ def leaves(tree: Any) -> Iterator[tuple[Path, Form, Any]]:
 
 def nodes(tree: Any) -> Iterator[Node]:
     """Yield every node of a tree, itself among them."""
-    return (value for _, _, value in walk(tree) if isinstance(value, Node))
+    if isinstance(tree, Node):
+        yield from tree.nodes
+    elif isinstance(tree, dict | list | tuple):
+        for value in tree.values() if isinstance(tree, dict) else tree:
+            yield from nodes(value)
 
 
 def map_leaves(change: Callable[[Form, Any], Any], tree: Any, form: Form = ANYTHING) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from typing import Any
 
@@ -14,6 +15,8 @@ from kplug.spec.forms import Form, ListOf, MapOf, among, members_of, wanted
 @functools.cache
 def adapter(annotation: Any) -> Any:
     """The pydantic validator of an annotation. It is fed JSON, since only there strict mode lets a list be a tuple."""
+    # it would read the entry points of all distributions, and fail for one that is broken
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
@@ -39,6 +42,37 @@ def read_leaf(form: Form, value: Any) -> tuple[Any, list[tuple[str, Path]]]:
     if isinstance(value, bool | float) and type(result) is int:  # pydantic takes 1.0 and true for Literal[1]
         return value, [(f"{shown_value(value)} is not {wanted(form)}", ())]
     return result, []
+
+
+@functools.cache
+def _record(annotation: Any) -> Any:
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(annotation)
+
+
+def problems_of(annotation: Any, value: Any) -> list[tuple[str, Path]]:
+    """(message, path below the value) of every problem of plain data that is to have the form of an annotation.
+
+    Further keys of a `TypedDict` are let be, and a number may be NaN.
+    """
+    if annotation is Any:
+        return []
+    from pydantic import ValidationError
+
+    try:
+        _record(annotation).validate_python(value, strict=True)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        missing = [("is missing", (*_walk(value, e["loc"][:-1])[0], str(e["loc"][-1]))) for e in errors if _lacks(e)]
+        return missing + _in_our_words(None, [e for e in errors if not _lacks(e)], value)
+    return []
+
+
+def _lacks(error: Any) -> bool:
+    """True where a key of a mapping is missing."""
+    return error["type"] == "missing" and isinstance(error["loc"][-1], str)
 
 
 def _union_problems(form: Form, members: list[Form], value: Any) -> list[tuple[str, Path]]:
@@ -82,13 +116,13 @@ _LIMITS = {
 _BOOLS = {"yes": "true", "on": "true", "no": "false", "off": "false"}  # as YAML 1.1 reads them
 
 
-def _in_our_words(form: Form, errors: list[Any], value: Any) -> list[tuple[str, Path]]:
+def _in_our_words(form: Form | None, errors: list[Any], value: Any) -> list[tuple[str, Path]]:
     found: dict[Path, dict[str, str]] = {}
     for error in errors:
         path, item = _walk(value, error["loc"])
         if "[key]" in error["loc"]:
             item = error["input"]
-        words = _words(error, wanted(form) if path == () else None) + _hint(error, item)
+        words = _words(error, wanted(form) if form and path == () else None) + (_hint(error, item) if form else "")
         found.setdefault(path, {})[error["type"]] = f"{shown_value(item)} {words}"
     if () in found:  # a problem of the whole makes those inside it noise
         found = {(): found[()]}
@@ -118,7 +152,7 @@ def _hint(error: Any, value: Any) -> str:
         return did_you_mean(value, _choices(error))
     if error["type"] == "string_type" and isinstance(value, int | float):
         return "; put it in quotes"
-    if error["type"] == "bool_type" and value in _BOOLS:
+    if error["type"] == "bool_type" and isinstance(value, str) and value in _BOOLS:
         return f"; write {_BOOLS[value]}"
     if error["type"] in ("int_type", "int_from_float") and isinstance(value, float) and value.is_integer():
         return f"; write {int(value)}"

@@ -15,9 +15,10 @@ import yaml
 
 from kplug.errors import Path, Problem, SpecError
 
-MOST_BYTES = 2**20
+# Within these the slowest document that was found is read and checked in under 2 seconds of processor time.
+MOST_BYTES = 2**19
 MOST_DEPTH = 64
-MOST_NODES = 100_000
+MOST_NODES = 20_000
 MOST_DIGITS = 1_000
 
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -29,14 +30,25 @@ _UNTAGGED = "untagged"
 
 @dataclass
 class Marks:
-    """The places of every value and key of a document, by path."""
+    """The places of every value and key of a document, by path.
+
+    Args:
+        source: the name of the document.
+        values: path of a value to its place.
+        keys: path of a value to the place of its key.
+        replaced: (path, place) of what was put into the document later, with all below it; the last counts.
+    """
 
     source: str = ""
     values: dict[Path, str] = field(default_factory=dict)
     keys: dict[Path, str] = field(default_factory=dict)
+    replaced: tuple[tuple[Path, str], ...] = ()
 
     def where(self, path: Path, key: bool = False) -> str:
         """The place of a path, or of the nearest thing around it that was written."""
+        for over, where in reversed(self.replaced):
+            if path[: len(over)] == over:
+                return where
         if key and path in self.keys:
             return self.keys[path]
         while path and path not in self.values:
@@ -45,9 +57,7 @@ class Marks:
 
     def replace(self, path: Path, where: str) -> Marks:
         """These marks, with everything at and below `path` standing at `where`."""
-        keep = {p: w for p, w in self.values.items() if p[: len(path)] != path}
-        keys = {p: w for p, w in self.keys.items() if p[: len(path)] != path}
-        return Marks(self.source, keep | {path: where}, keys | {path: where})
+        return Marks(self.source, self.values, self.keys, (*self.replaced, (path, where)))
 
 
 def parse(text: str | bytes, source: str) -> tuple[Any, Marks]:
@@ -65,7 +75,8 @@ def parse(text: str | bytes, source: str) -> tuple[Any, Marks]:
         _refuse(source, f"{len(raw):,} bytes is more than a spec may have ({MOST_BYTES:,})")
     try:
         content = raw.decode("utf-8").removeprefix("\ufeff")
-        root = _Loader(content, source).get_single_node()
+        loader = _Loader(content, source)
+        root = loader.get_single_node()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         _refuse(f"{source}:{line}:1", f"not text in UTF-8: a byte in this line is 0x{raw[error.start]:02x}")
@@ -77,6 +88,9 @@ def parse(text: str | bytes, source: str) -> tuple[Any, Marks]:
         where = f"{source}:{line}:{error.position - start}"
         what = f"the character U+{error.character:04X} may not stand here; in double quotes, escape it"
         _refuse(where, f"not YAML: {what}")
+    except (ValueError, OverflowError):  # of `chr`, which the scanner asks with the number of an escape
+        where = _place(source, loader.get_mark())
+        _refuse(where, "not YAML: an escape stands for no character; \\U is followed by 8 digits up to 0010FFFF")
     if root is None:
         return None, Marks(source)
     reader = _Reader(source)
@@ -123,11 +137,15 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self.source = source
         self.depth = 0
+        self.nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self.depth += 1
+        self.nodes += 1
         if self.depth > MOST_DEPTH:
             _refuse(_place(self.source, self.peek_event().start_mark), f"nested deeper than {MOST_DEPTH}")
+        if self.nodes > 2 * MOST_NODES:  # keys are nodes too
+            _refuse(_place(self.source, self.peek_event().start_mark), f"more than {MOST_NODES:,} values")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -198,7 +216,10 @@ def _plain(text: str) -> Any:
     if len(text) > MOST_DIGITS:
         raise ValueError(f"a number of {len(text):,} digits is too long")
     if is_int:
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        whole = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        if not -(2**63) <= whole < 2**63:
+            raise ValueError(f"a whole number has 64 bits at most; {text[:40]} is beyond")
+        return whole
     number = float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
     if math.isinf(number) and "inf" not in text.lower():
         raise ValueError(f"{text} is too large for a number")

@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kplug.spec.distributions import installed
 from kplug.spec.plugins import host
 
 BUILT_IN = Path(__file__).parents[1] / "default_plugins"
 
 
 def packages() -> dict[str, str]:
-    """The version of every installed distribution, by name."""
-    return {d.name: d.version for d in importlib.metadata.distributions()}
+    """The version of every installed distribution, by name; one that cannot be read goes by its folder's."""
+    return {one.name or one.folder: one.version or one.problem or "unknown" for one in installed()}
 
 
 def plugins() -> list[dict[str, str]]:
@@ -45,10 +46,21 @@ def digest_of_source(entry: Path, built_in: Path = BUILT_IN) -> str:
     else:
         folder = entry.parent if entry.name == "__init__.py" else entry
     digest = hashlib.sha256()
-    for source in sorted(folder.rglob("*.py")) if folder.is_dir() else [entry]:
+    if not folder.exists():  # in a zip, say
+        folder = entry = next(path for path in folder.parents if path.exists())
+    for source in _sources_in(folder) if folder.is_dir() and folder != entry else [entry]:
         digest.update(f"{source.relative_to(folder.parent).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(source.read_bytes()).digest())
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            content = f"cannot be read: {error.strerror}".encode()
+        digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
+
+
+def _sources_in(folder: Path) -> list[Path]:
+    """The Python files below a folder; what an editor leaves hidden is no module."""
+    return sorted(path for path in folder.rglob("*.py") if not path.name.startswith("."))
 
 
 def _entry_file(plugin: Any) -> Path:

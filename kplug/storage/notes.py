@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kplug.errors import listed
+from kplug.storage.files import not_finite
 from kplug.storage.run_directory import RunDirectory
 
 NOTES = "found.json"
@@ -27,7 +29,10 @@ class Notes:
     def find(self, name: str, ask: Callable[[], Any]) -> Any:
         """The answer that is known by a name, or that `ask` gives now."""
         if name not in self.known:
-            self.known[name] = ask()
+            answer = ask()
+            if lost := not_finite(answer, name):
+                raise ValueError(f"{NOTES} cannot keep {listed(lost)}, since JSON has no word for what is not finite")
+            self.known[name] = answer
             self._write()
         return self.known[name]
 

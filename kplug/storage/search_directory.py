@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 from kplug.errors import Problem, SpecError
-from kplug.spec import Spec, load_kept
+from kplug.spec import Spec
 from kplug.spec.spec import FEATURES, in_terms_of_format_1
 from kplug.spec.tree import differences, plain
 from kplug.storage.files import naming_errors
 from kplug.storage.journal import Journal
+from kplug.storage.reading import kept_spec_in
 
 # keys of `search` that may be others when a search goes on
 CHANGEABLE = ("executor", "keep", "timeout", "trial_timeout", "trial_memory", "failures")
@@ -69,7 +70,7 @@ def as_it_began(path: Path, spec: Spec) -> Spec:
     began = next(iter(journal_in(path)), {})
     if began.get("format") != 1 or not (path / "spec.yaml").is_file():
         return spec
-    return in_terms_of_format_1(load_kept(path / "spec.yaml"), spec)
+    return in_terms_of_format_1(kept_spec_in(path), spec)
 
 
 def _refused(path: Path, message: str) -> SpecError:
@@ -105,7 +106,7 @@ def _refuse_something_else(path: Path) -> None:
 
 def _changed(path: Path, spec: Spec) -> list[Problem]:
     """Problems where the spec that a search began with differs from this one in a key that must not change."""
-    before, spec = load_kept(path / "spec.yaml"), as_it_began(path, spec)
+    before, spec = kept_spec_in(path), as_it_began(path, spec)
     problems = []
     for steps, then, now in differences(plain(before.root), plain(spec.root)):
         raised = steps in MORE and isinstance(now, int) and isinstance(then, int) and now > then

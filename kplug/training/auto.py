@@ -47,7 +47,7 @@ def choose(stage: Stage, hardware: Hardware, model: keras.Model, steps: int, bat
     return {
         "jit": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
-        "threads": stage.fit.threads or os.cpu_count(),
+        "threads": stage.fit.threads or min(os.cpu_count() or 1, 1024),
         "hardware": hardware.to_json(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "parameters": model.count_params(),

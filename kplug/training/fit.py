@@ -16,20 +16,22 @@ from kplug.console import log
 from kplug.data.pipeline import Data
 from kplug.data.readable import explained
 from kplug.data.splits import open_data
-from kplug.errors import BlownUp, dotted
+from kplug.errors import BlownUp, SpecError, dotted, listed
 from kplug.inference.run import Run
 from kplug.inference.samples import keep_samples
 from kplug.model.from_run import find_parts, keep_parts, rebuild_of
 from kplug.model.learner import build_learner, build_optimizers, refuse_other_sizes
 from kplug.model.machine import Hardware
 from kplug.model.memory import out_of_memory, refuse_large_evaluation, refuse_too_large
+from kplug.model.patches import directions_of
 from kplug.model.weights import carry_over, freeze, taken_over_from
 from kplug.records import Field, FitInfo, Learner, Rebuild
 from kplug.spec import Spec
 from kplug.spec.spec import in_terms_of_format_1
-from kplug.storage.metrics import best_metric
+from kplug.storage.files import clear_half_written, not_finite, refuse_links
+from kplug.storage.metrics import best_metric, refuse_unwatched
 from kplug.storage.notes import Notes
-from kplug.storage.run_directory import RESULT, owned, refuse_existing
+from kplug.storage.run_directory import RESULT, owned, refuse_existing, refuse_patterns
 from kplug.training import auto
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.cluster import Cluster
@@ -64,6 +66,7 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
         SpecError: the input is wrong; nothing is trained and no run is made.
     """
     # --- is there a run already? ---
+    refuse_patterns("runs" if run is None else run)
     if run is not None and not go_on:
         refuse_existing(run)
     spec = spec.absolute()
@@ -83,6 +86,9 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
     notes = Notes()
     prepared = prepare(plan, plan.stages[0], Rebuild(found_once=notes.find), is_new=True)
     sources = find_parts(spec)
+    facts = plan.data.info.to_json()
+    if lost := not_finite(facts):
+        raise SpecError(f"the run could not keep {listed(lost)} of the data, since JSON has no word for it")
 
     # --- the run ---
     with directory_of(cluster, run) as directory:
@@ -90,7 +96,7 @@ def train(spec: Spec, run: str | os.PathLike[str] | None = None, go_on: bool = F
         with owned(made.path):
             notes.keep_in(made)
             keep_parts(made, sources)
-            made.write_json("data.json", plan.data.info.to_json())
+            made.write_json("data.json", facts)
             keep_samples(made, plan.data)
             # the last file of a new run: with it, a directory is one to go on with (`has_begun`)
             made.describe_environment(prepared.choices | {"cluster": cluster.to_json()})
@@ -124,6 +130,8 @@ def resume(directory: str | os.PathLike[str], changes: Mapping[str, Any] | None 
 def _continue(directory: str | os.PathLike[str], spec: Spec, cluster: Cluster) -> Run:
     """Train the rest of a run: nothing is touched before its directory, spec and data are seen to be good for it."""
     with directory_of(cluster, directory) as path, owned(Path(path)):
+        refuse_patterns(path)
+        refuse_links(Path(path))
         share_run(cluster, path)
         run = Run.open(path)
         refuse_changes(run.spec, spec)
@@ -155,7 +163,8 @@ def run_stages(run: Run, plan: Plan, prepared: PreparedStage | None = None) -> R
     #     its result.
     #  6. The recorder takes what the checkpoint knows. Rows that were written later go: their epochs come again.
     #  7. The best epoch stays the best though a rollback gave it up, since its weights are the ones that are kept.
-    #  8. Checkpoints that a kill left half-written are removed.
+    #  8. What a kill left half-written is removed, and checkpoints that were passed over, which would be kept in the
+    #     place of new ones.
     #  9. `train_stage` puts the variables back, when `fit` has begun, and passes over the steps that were made.
     is_resumed = prepared is None
     while True:
@@ -166,9 +175,10 @@ def run_stages(run: Run, plan: Plan, prepared: PreparedStage | None = None) -> R
         recorder = Recorder(run, prepared.monitor)
         recorder.begin_at(found)
         keep_best(run, recorder)
-        Checkpoints(run, 1).clean()
+        Checkpoints(run, 1).clean(found)
+        clear_half_written(run.path, *(folder for folder in run.path.iterdir() if folder.is_dir()))
         if is_resumed:
-            log(f"run {run.path} goes on after step {recorder.step}")
+            log(f"run {run.path} goes on after step {recorder.step}" if found else f"run {run.path} begins anew")
         try:
             last = train_from(found, run, prepared, recorder)
             break
@@ -213,7 +223,7 @@ def prepare(plan: Plan, stage: Stage, rebuild: Rebuild, is_new: bool = False) ->
     it: a step whose trace makes them would never run (see `build_optimizers`).
     """
     data, hardware = replace(plan.data, spec=stage.spec), plan.hardware
-    refuse_untried(plan.cluster, stage)
+    refuse_untried(plan.cluster, stage, is_new)
     refuse_uneven(plan.cluster, stage.spec, data.batch_size, data.block)
     info = FitInfo(steps=data.steps * stage.epochs, epochs=stage.epochs, is_new=is_new)
     learner, policy = build_as_chosen(plan, stage, info, rebuild)
@@ -223,6 +233,7 @@ def prepare(plan: Plan, stage: Stage, rebuild: Rebuild, is_new: bool = False) ->
     chosen = auto.choose(stage, hardware, learner.model, data.steps, data.batch_size) | {"precision": policy}
     names = reported_names(data, learner, epoch_evaluators(data, learner))
     monitor = best_metric(stage.spec, names, learner.best)
+    refuse_unwatched(stage.spec, names, directions_of(learner.model), is_new or stage is not plan.stages[0])
     is_read_often = sum(each.epochs for each in plan.stages) > 1
     if stage.epochs:
         auto.refuse_crash(stage, hardware, learner.model, data.batch_size)

@@ -13,7 +13,7 @@ from kplug.model.learner import learning_rates
 from kplug.model.weights import weights_only
 from kplug.records import Learner, Monitor
 from kplug.storage.metrics import in_order
-from kplug.storage.run_directory import BEST, KEPT, LAST
+from kplug.storage.run_directory import BEST, LAST, METRICS, TIMINGS
 from kplug.training.checkpoints import Checkpoint
 
 
@@ -34,19 +34,20 @@ class Recorder(keras.callbacks.Callback):
         self.best_metrics: dict[str, float] = {}
         self.stage = self.step = self.rows = self.first_batch = 0
         self.started = 0.0
+        self.kept: dict[str, Any] | None = None  # the record of the weights that it kept last
 
     def state(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("best", "best_metrics", "step", "rows")}
 
     def restore(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+        for name in ("best", "best_metrics", "step", "rows"):
+            setattr(self, name, state.get(name, getattr(self, name)))
 
     def begin_at(self, found: Checkpoint | None) -> None:
         """Take what a checkpoint knows, and cut off the rows that were written after it; None is the first step."""
         if found:
             self.restore(found.state["keeper"])
-        for name in ("metrics.jsonl", "timings.jsonl"):
+        for name in (METRICS, TIMINGS):
             self.run.cut(name, self.rows)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -72,13 +73,14 @@ class Recorder(keras.callbacks.Callback):
             self.keep(self.model, BEST)
         self.keep(self.model, LAST)
         self.rows += 1
-        self.run.append("metrics.jsonl", row)
-        self.run.append("timings.jsonl", {"epoch": epoch + 1, "seconds": round(seconds, 3)})
+        self.run.append(METRICS, row)
+        self.run.append(TIMINGS, {"epoch": epoch + 1, "seconds": round(seconds, 3)})
 
     def keep(self, model: keras.Model, *names: str) -> None:
         """Write the weights as they are to files of the run."""
         for name in names:
-            with self.run.writing(name) as path, weights_only(model):
-                model.save_weights(path)
-            if name == BEST:
-                self.run.write_json(KEPT, {"stage": self.stage})
+            with self.run.writing(name) as path:
+                with weights_only(model):
+                    model.save_weights(path)
+                if name == BEST:
+                    self.kept = self.run.announce_weights(self.stage, path, self.kept)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,16 @@ from kplug.inference.run import Run
 from kplug.spec import Spec
 from kplug.spec.format_1 import as_known_to
 from kplug.spec.tree import differences, plain
+from kplug.storage.files import half_written, naming_errors, remove
 from kplug.storage.notes import NOTES
-from kplug.storage.run_directory import refuse_existing
-from kplug.training.checkpoints import Checkpoint, Checkpoints
+from kplug.storage.run_directory import BEST, LAST, METRICS, RESULT, TIMINGS, refuse_existing
+from kplug.training.checkpoints import FOLDER, Checkpoint, Checkpoints
 from kplug.training.plan import Plan
 
 UNREAD = ("export", "search")  # sections that a training does not look at
 # files of a new run, in the order in which they are written; with the last there is a run to go on with
 FIRST_FILES = ("spec.yaml", NOTES, "data.json", "environment.json")
+TRAINED = (FOLDER, METRICS, BEST, LAST, RESULT)  # what a first epoch leaves at the latest
 
 # --- may it go on? ---------------------------------------------------------------------------------------------------
 
@@ -37,21 +39,31 @@ FIRST_FILES = ("spec.yaml", NOTES, "data.json", "environment.json")
 def has_begun(directory: str | os.PathLike[str]) -> bool:
     """True where a directory holds a run; what is left of one that was killed while it was made is cleared away."""
     path = Path(directory)
-    if (path / "environment.json").is_file():
-        return True
-    if (path / "spec.yaml").is_file():
-        for name in (*FIRST_FILES, "samples", "parts", ".parts", "lock"):
-            shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink(missing_ok=True)
-    for left in path.glob(".[0-9]*.*"):  # half-written files are called .PID.NAME
-        if left.name.split(".", 2)[2] in FIRST_FILES:
-            left.unlink()
+    with naming_errors(path, "name another directory", "cannot be looked at"):
+        if (path / FIRST_FILES[-1]).is_file():
+            return True
+        if (path / FIRST_FILES[0]).is_file():
+            _refuse_trained(path)
+            for name in (*FIRST_FILES, "samples", "parts", ".parts", "lock"):
+                remove(path / name)
+        for left, name in half_written(path):
+            if name in FIRST_FILES:
+                remove(left)
     refuse_existing(path)
     return False
+
+
+def _refuse_trained(path: Path) -> None:
+    """Refuse to take a run that was trained for one that was stopped while it was made."""
+    if any((path / name).exists() for name in TRAINED):
+        what = f"{FIRST_FILES[-1]} is missing, and this run was trained: put the file back"
+        raise SpecError([Problem(what, where=str(path))])
 
 
 def refuse_half_made(run: Run) -> None:
     """Refuse a run that was stopped while it was made, before its first step: there is nothing to go on with."""
     if not (run.path / FIRST_FILES[-1]).is_file():
+        _refuse_trained(run.path)
         message = "nothing was trained here: the run was stopped while it was made"
         again = f"begin again with kplug train SPEC --run {run.path} --go-on, which clears it away"
         raise SpecError([Problem(f"{message}; {again}", where=str(run.path))])
@@ -101,17 +113,49 @@ def newest_checkpoint(run: Run, plan: Plan) -> Checkpoint | None:
     A checkpoint tells how many epochs its stage was to have, since the run's spec has the raised number as soon as it
     goes on, and may be killed before its first new checkpoint. Those of 0.1.0 do not tell: there the request counts.
     """
-    found, complaints = Checkpoints(run, plan.checkpoint.keep).newest()
+    count = len(run.rows(METRICS))
+    run.rows(TIMINGS)  # damaged ones are refused; no step depends on how many there are
+    found, complaints = Checkpoints(run, plan.checkpoint.keep).newest(lambda found: misfit(found, plan, count))
     for complaint in complaints:
         log(complaint)
-    if found is None or found.state["stage"] < len(plan.stages) - 1:
+    if found is None:
+        if run.finished:
+            what = "there is no whole checkpoint to go on from, and a finished run is not begun anew"
+            raise SpecError([Problem(f"{what}; train anew with --run DIR", where=str(run.path))])
+        if count or complaints:
+            log(f"{run.path} has no checkpoint to go on from: it is trained again from its first step")
+        return None
+    if found.state["keeper"]["best_metrics"] and plan.cluster.is_chief:
+        run.kept_weights()  # refuses others than those of the best epoch so far, which may stay the best
+    if found.state["stage"] < len(plan.stages) - 1:
         return found
     is_longer = plan.stages[-1].epochs > found.state["epochs"] if "epochs" in found.state else plan.is_longer
     return found.unfinished() if is_longer else found
 
 
+def misfit(found: Checkpoint, plan: Plan, rows: int) -> str:
+    """The reason why a checkpoint cannot be of a training, "" where it can.
+
+    Args:
+        found: the checkpoint.
+        plan: of the training.
+        rows: how many epochs are in the run's files.
+    """
+    state, stages = found.state, plan.stages
+    if state["stage"] >= len(stages):
+        return f"it is of stage {state['stage']}, and the spec has {len(stages)}, counted from 0"
+    stage = stages[state["stage"]]
+    steps = replace(plan.data, spec=stage.spec).steps
+    if state["step"] > stage.epochs * steps:
+        return f"it is of step {state['step']}, and the stage has {stage.epochs * steps}"
+    kept, told = state["keeper"]["rows"], state["first_epoch"] + state["step"] // steps
+    if kept != told:
+        return f"it counts {kept} epochs, and its step is in the one after {told}"
+    return f"it counts {kept} epochs, and {METRICS} has {rows}" if kept > rows else ""
+
+
 def threads_of(run: Run) -> int:
-    """The number of threads that a run computes with."""
+    """The number of threads that a run computes with, 1 to 1,024: TensorFlow takes any, and fails later."""
     return run.read_json("environment.json")["chosen"]["threads"]
 
 

@@ -10,7 +10,6 @@ are, so that a run that is killed in between ends as one that is not.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import keras
 import tensorflow as tf
 
 from kplug.console import log
-from kplug.errors import BlownUp
+from kplug.errors import BlownUp, SpecError
+from kplug.storage.files import in_json
 from kplug.storage.run_directory import RunDirectory
 from kplug.training.checkpoints import Checkpoint, checkpoints_in, open_checkpoint
 from kplug.training.recorder import Recorder
@@ -77,7 +77,7 @@ def keep_best(run: RunDirectory, recorder: Recorder) -> None:
     rows = run.rows(FILE)
     if recorder.monitor is None:  # the last epoch is the best
         return
-    if rows and (rows[-1]["best"] < recorder.best or not recorder.best_metrics):
+    if rows and rows[-1]["best"] is not None and (rows[-1]["best"] < recorder.best or not recorder.best_metrics):
         recorder.restore({name: rows[-1][name] for name in ("best", "best_metrics")})
 
 
@@ -87,7 +87,7 @@ def rates(run: RunDirectory) -> list[float]:
 
 
 def _write(run: RunDirectory, rows: Rows) -> None:
-    run.write(FILE, "".join(json.dumps(row) + "\n" for row in rows))
+    run.write(FILE, "".join(in_json(row) + "\n" for row in rows))
 
 
 # --- what is good ----------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def good_checkpoint(run: RunDirectory, unlike: list[int] | None = None) -> Check
             continue
         try:
             found = open_checkpoint(path)
-        except (OSError, ValueError, KeyError):
+        except SpecError:
             continue
         if _is_finite(found):
             return found

@@ -11,7 +11,8 @@ from typing import Any
 
 import keras
 
-from kplug.errors import Terminated
+from kplug.console import heard
+from kplug.errors import Problem, SpecError, Terminated
 from kplug.spec.sections import CheckpointSection
 from kplug.training.checkpoints import Checkpoint, Checkpoints
 from kplug.training.recorder import Recorder
@@ -56,10 +57,21 @@ class Saver(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self.found:
-            for callback, state in zip(self.remembering, self.found.state["callbacks"], strict=True):
-                callback.restore(state)  # now: Keras's callbacks forget all when a training begins
+            self._restore_callbacks(self.found)  # now: Keras's callbacks forget all when a training begins
         elif self.recorder.stage:  # what was carried over from the stage before
             self._save()
+
+    def _restore_callbacks(self, found: Checkpoint) -> None:
+        states = found.state["callbacks"]
+        if len(states) != len(self.remembering):
+            what = f"it holds the states of {len(states)} callbacks, and this training has {len(self.remembering)}"
+            raise SpecError([Problem(f"{what} that remember: install the plugins of then", where=str(found.path))])
+        for callback, state in zip(self.remembering, states, strict=True):
+            try:
+                callback.restore(state)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                what = f"the state of {type(callback).__name__} is not what it kept: {type(error).__name__}: {error}"
+                raise SpecError([Problem(what, where=str(found.path))]) from error
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch_start = (epoch - self.first_epoch) * self.steps
@@ -109,15 +121,16 @@ class Saver(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Have SIGTERM wait for the end of the step and for a checkpoint."""
+        """Have what ends a process wait for the end of the step and for a checkpoint."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGTERM, self._ask_to_stop)
+        before = {number: signal.signal(number, self._ask_to_stop) for number in heard()}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _ask_to_stop(self, number: int, frame: Any) -> None:
         self.asked_to_stop = True

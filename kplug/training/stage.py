@@ -6,13 +6,16 @@ import functools
 from contextlib import closing
 from typing import Any
 
+import keras
+
 from kplug.data.readable import explained
+from kplug.errors import PluginFailed
 from kplug.inference.run import Run
 from kplug.model.memory import out_of_memory
 from kplug.model.patches import skipping
 from kplug.records import DataInfo, FitInfo
 from kplug.spec.build import build
-from kplug.spec.plugins import host
+from kplug.spec.plugins import Plugin, call_hook
 from kplug.storage.run_directory import BEST, LAST, RunDirectory
 from kplug.training.averaging import averaging, finish
 from kplug.training.checkpoints import Checkpoint
@@ -99,8 +102,20 @@ def callbacks_of(run: Run, prepared: PreparedStage) -> list[Any]:
     """The callbacks of the optimizer, the task, the spec and plugins, in an order that a resumed training has too."""
     given = {DataInfo: prepared.data.info, FitInfo: prepared.info, RunDirectory: run}
     own = [*prepared.learner.callbacks, *build(prepared.stage.spec, prepared.stage.fit.callbacks, given)]
-    added = [callback for plugin in host().manager.hook.callbacks(run=run) for callback in plugin or []]
+    added = [callback for answer in call_hook("callbacks", run=run) for callback in _callbacks(*answer)]
     return [*averaging(prepared.learner.model), *looking(prepared), *own, *added]
+
+
+def _callbacks(plugin: Plugin, given: Any) -> list[Any]:
+    """The callbacks that a plugin gave by the hook.
+
+    Raises:
+        PluginFailed: they are no list of callbacks.
+    """
+    if isinstance(given, list | tuple) and all(isinstance(one, keras.callbacks.Callback) for one in given):
+        return list(given)
+    what = f"a {type(given).__name__}" + (" with something else" if isinstance(given, list | tuple) else "")
+    raise PluginFailed(f"the hook 'callbacks' of plugin {plugin} gave {what}; it gives a list of callbacks of Keras")
 
 
 def looking(prepared: PreparedStage) -> list[Any]:

@@ -56,8 +56,8 @@ def refuse_uneven(cluster: Cluster, spec: Spec, batch_size: int, block: int = 1)
         raise spec.error("data.sampler", message)
 
 
-def refuse_untried(cluster: Cluster, stage: Stage) -> None:
-    """Refuse what Keras cannot do on several replicas."""
+def refuse_untried(cluster: Cluster, stage: Stage, is_new: bool) -> None:
+    """Refuse what Keras cannot do on several replicas; and, where a training begins, what it could not go back from."""
     if cluster.replicas == 1:
         return
     spec = stage.spec
@@ -70,6 +70,13 @@ def refuse_untried(cluster: Cluster, stage: Stage) -> None:
         if node.arguments.get("gradient_accumulation_steps"):
             path = (*node.path, "gradient_accumulation_steps")
             reasons.append((path, "Keras accumulates gradients on one replica only; leave it out: each holds less"))
+        if node.arguments.get("use_ema") and node.arguments.get("ema_overwrite_frequency"):
+            path = (*node.path, "ema_overwrite_frequency")
+            reasons.append((path, "Keras goes on from the average on one replica only; leave it out"))
+    for node in nodes(spec["fit.callbacks"]) if is_new and cluster.is_multi_worker else ():
+        if node.arguments.get("go_back"):
+            path = (*node.path, "go_back")
+            reasons.append((path, "one worker may see what the others do not, and they cannot go back together"))
     if reasons:
         there = f"(there are {cluster.replicas})"
         raise SpecError([spec.problem(path, f"{reason} {there}") for path, reason in reasons])
@@ -188,7 +195,19 @@ def share_run(cluster: Cluster, directory: str | os.PathLike[str]) -> None:
         ]
         names = [str(path.relative_to(folder)) for path in wanted]
     for name in json.loads(cluster.broadcast(json.dumps(names).encode())):
+        refuse_outside(name)
         content = cluster.broadcast((folder / name).read_bytes() if cluster.is_chief else b"")
         if not cluster.is_chief:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+
+
+def refuse_outside(name: Any) -> None:
+    """Refuse a name of a file that a worker is to write which does not lead below its own directory.
+
+    Raises:
+        ValueError: it does not.
+    """
+    steps = name.split("/") if isinstance(name, str) else [""]
+    if any(step in ("", ".", "..") or "\0" in step for step in steps):
+        raise ValueError(f"the chief sends {name!r}, which is no name of a file of its run")

@@ -29,17 +29,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kplug.console import load_tensorflow
+from kplug.console import heard, load_tensorflow
 from kplug.errors import Terminated
 from kplug.spec.plugins import host
 from kplug.tuning.executor import BROKEN, Ended, Job
 
+ENDING = {signal.SIGTERM, signal.SIGHUP}
 READ_AT_ONCE = 1 << 22  # bytes of a job, a spec in JSON; what is longer comes with further reads
 
 
 def serve(channel: socket.socket) -> None:
     """Fork a training for each job that comes, until the channel is closed."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a system that ends sends it to all; trainings need us
+    # a system that ends sends SIGTERM to all, a terminal that is closed SIGHUP; trainings need us
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     load_tensorflow(look_for_devices=False)
     import kplug.tuning.job  # noqa: F401  what a training needs, loaded once
 
@@ -112,8 +114,9 @@ def _train(job: Job, end: socket.socket) -> NoReturn:
         # a handler, which has the training end with its last words; without one the process would be gone at once.
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, _terminate)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        for number in heard():
+            signal.signal(number, _terminate)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -10,7 +10,7 @@ import keras_tuner
 from kplug.data.pipeline import Data
 from kplug.data.splits import open_data
 from kplug.errors import SpecError
-from kplug.model.learner import build_learner
+from kplug.model.learner import build_learner, build_optimizers
 from kplug.records import FitInfo, Learner
 from kplug.spec import Spec
 from kplug.spec.search.space import spec_at
@@ -41,21 +41,26 @@ class SpecHyperModel(keras_tuner.HyperModel):
         declare(self.space, hp)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build the compiled model of a point; data are opened for what the model must know of them."""
+        """Build the compiled model of a point; data are opened for what the model must know of them.
+
+        Its optimizers are built too: Keras Tuner loads the weights of the trial that is promoted before it trains on,
+        and what is not built would begin anew, with the step that its schedule goes by.
+        """
         declare(self.space, hp)
         spec = spec_at(self.spec, self.space, point_of(self.space, hp.values))
         data = open_data(spec)
         epochs = spec["fit.epochs"]
         learner = build_learner(spec, data.info, FitInfo(data.steps * epochs, epochs, is_new=True), "float32")
+        build_optimizers(learner)
         self.made = {id(learner.model): (data, learner)}
         return learner.model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **options: Any) -> Any:
-        """Train on the spec's data, as long as the spec says unless `epochs` is given."""
+        """Train on the spec's data, as long as the spec says unless `epochs` is given; from `initial_epoch` on."""
         data, learner = self.made[id(model)]
         epochs = options.pop("epochs", data.spec["fit.epochs"])
         options.setdefault("verbose", 0)
         if "validation" in data.splits:
             options.setdefault("validation_data", data.evaluation(learner, "validation"))
-        batches = data.training(learner, epochs)
+        batches = data.training(learner, epochs, first_step=data.steps * options.get("initial_epoch", 0))
         return model.fit(batches, *args, epochs=epochs, steps_per_epoch=data.steps, shuffle=False, **options)

@@ -6,7 +6,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kplug.console import log
@@ -14,6 +14,7 @@ from kplug.errors import Problem, SearchStopped, SpecError, did_you_mean
 from kplug.spec.search.names import in_words, point_in_words
 from kplug.spec.search.objectives import COUNTED, MEASURED
 from kplug.spec.tree import plain
+from kplug.storage.files import with_nan
 from kplug.storage.journal import Journal
 from kplug.tuning.executor import BROKEN, FAILED, FINISHED, PAUSED, REFUSED, Ended, Job, Reported, TrialExecutor
 from kplug.tuning.signals import held_back
@@ -203,7 +204,7 @@ class TrialLoop:
     # in no journal; a search that goes on would not, and come to other verdicts than the journal's.
     @held_back()
     def _reported(self, event: Reported) -> None:
-        running, metrics = self.under_way[event.name], dict(event.metrics)
+        running, metrics = self.under_way[event.name], with_nan(event.metrics)
         running.epoch = event.epoch
         if metrics in running.rows[event.epoch - 1 : event.epoch]:  # trained again, from a checkpoint before it
             go_on = event.name not in self.told_to_stop or event.epoch < len(running.rows)
@@ -246,7 +247,8 @@ class TrialLoop:
         self._note_end(trial, event)
 
     def _note_end(self, trial: Trial, event: Ended) -> None:
-        content = {"how": event.how, "numbers": dict(event.numbers), "reason": event.reason}
+        event = replace(event, numbers=with_nan(event.numbers))  # as a search that goes on reads them
+        content = {"how": event.how, "numbers": event.numbers, "reason": event.reason}
         self.journal.append("ended", trial=trial.number, name=event.name, **content)
         self.ended.setdefault(trial.number, []).append(event)
         self._train_next(trial)

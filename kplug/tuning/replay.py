@@ -18,7 +18,7 @@ def replay(journal: Journal, loop: TrialLoop) -> None:
     Raises:
         SpecError: the oracle does not propose what it did.
     """
-    for number, event in enumerate(journal, 1):
+    for number, event in journal.whole_events():
         if not _follows(event, loop.study.trials):
             raise no_event(journal.path, number)
         _replay(journal, loop, event)
@@ -29,7 +29,10 @@ def _follows(event: Mapping[str, Any], trials: list[Trial]) -> bool:
     """True where an event can come after those before it: it is of a trial that is there, and of its next epoch."""
     if event["event"] not in ("report", "ended", "tell"):
         return True
-    if event.get("trial") not in range(len(trials)):
+    if event["trial"] not in range(len(trials)) or (event.get("same") or 0) not in range(len(trials)):
+        return False
+    repeats = len(trials[event["trial"]].reports)
+    if event.get("repeat", 0) > repeats:
         return False
     return event.get("epoch", 0) <= len(trials[event["trial"]].rows(event.get("repeat", 0))) + 1
 

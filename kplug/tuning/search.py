@@ -13,11 +13,12 @@ from kplug.console import log
 from kplug.model.machine import free_on_machine, in_words
 from kplug.spec import Spec
 from kplug.spec.build import build
-from kplug.spec.plugins import host
+from kplug.spec.plugins import call_hook
 from kplug.spec.search.objectives import COUNTED, MEASURED, objectives_of
 from kplug.spec.tree import plain
-from kplug.storage.files import lock, naming_errors, write
+from kplug.storage.files import clear_half_written, lock, naming_errors, refuse_links, write
 from kplug.storage.journal import FORMAT
+from kplug.storage.run_directory import refuse_patterns
 from kplug.storage.search_directory import as_it_began, clear, directory_of, journal_in, refuse_directory
 from kplug.tuning.executor import TrialExecutor
 from kplug.tuning.loop import TrialLoop
@@ -83,12 +84,15 @@ def search(
     spec, path = spec.absolute(), directory_of(spec, directory)
     journal = journal_in(path)
     spec = as_it_began(path, spec) if resume else spec
+    refuse_patterns(path)
     refuse_directory(path, spec, resume)
     with lock(path, "another process searches here", LOCK_PATIENCE, LOCK_SILENCE) as held:
         if refuse_directory(path, spec, resume):  # as it is now that no other process can change it
             if journal.path.exists():
                 log(f"{path}: nothing was trained there with the spec of before; the search begins anew")
             clear(path)
+        refuse_links(path)
+        clear_half_written(path, path / "trials")
         if sentence := journal.repair():
             log(sentence)
         executor: TrialExecutor = build(spec, spec["search"].arguments["executor"])
@@ -110,7 +114,7 @@ def search(
                 (path / "trials").mkdir(exist_ok=True)
             journal.append("search", format=FORMAT, name=spec.name, threads=threads)
         with contextlib.ExitStack() as ending:  # the last of them comes first, however the search ends
-            ending.callback(host().manager.hook.searched, search=found)
+            ending.callback(call_hook, "searched", search=found)
             ending.callback(kept.tidy)
             ending.callback(executor.stop)
             ending.callback(loop.leave)

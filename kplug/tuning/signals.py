@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM wait while a line of the journal, and what follows from it, is done."""
+"""Ctrl-C, SIGTERM and SIGHUP wait while a line of the journal, and what follows from it, is done."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+from kplug.console import heard
 
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM wait for the end of what is done inside, which is short.
+    """Have the signals that end a process wait for the end of what is done inside, which is short.
 
     Only the main thread gets any.
     """
@@ -23,7 +23,7 @@ def held_back() -> Iterator[None]:
     came: list[int] = []
     before: list[tuple[signal.Signals, Any]] = []
     try:
-        for number in ENDING:
+        for number in heard(signal.SIGINT):
             before.append((number, signal.signal(number, lambda caught, frame: came.append(caught))))
         yield
     finally:

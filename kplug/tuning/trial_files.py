@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from kplug.storage.files import naming_errors, write
+from kplug.storage.files import in_json, naming_errors, write
 from kplug.tuning.study import Study
 from kplug.tuning.trial import Trial
 
@@ -50,7 +49,7 @@ class TrialFiles:
             self._lighten_others()
 
     def _write_tables(self) -> None:
-        rows = [json.dumps(self.row(trial)) for trial in self.study.trials]
+        rows = [in_json(self.row(trial)) for trial in self.study.trials]
         write(self.path / "trials.jsonl", "".join(f"{row}\n" for row in rows))
         best, names = self.study.best, self.study.aim.names
         if best is not None and best.spec is not None:

@@ -93,6 +93,7 @@ AUGMENTATIONS: dict[str, Entry] = {
         "padding, fill, size",
         'moves(fill="{fill}", size="{size}")',
         "whole_pixels",
+        rules=("window_meets_picture",),
         # Keras's cuts the whole batch at one place
         leave_out=("height", "width"),
         add={
@@ -226,6 +227,7 @@ AUGMENTATIONS: dict[str, Entry] = {
             "hue": ("Half", "colors turn by up to this share of the circle.", "0.1"),
         },
         mark=RECOLOURS,
+        rules=("has_colors_to_jitter",),
         body="color_jitter(brightness, contrast, saturation, hue)",
         imports=(("images.pure_layers", "color_jitter"),),
     ),

@@ -181,7 +181,7 @@ LEFT_OUT_SCHEDULES = {"LearningRateSchedule": "a base class"}
 # --- callbacks -----------------------------------------------------------------------------------------------------
 
 CALLBACK_PARAMETERS = {
-    "monitor": ("Text", "name of the number that is watched, as in the metrics of an epoch."),
+    "monitor": ("MetricName", "name of the number that is watched, as in the metrics of an epoch."),
     "mode": ("Literal['auto', 'min', 'max']", "whether it should fall or rise; auto asks the metric."),
     "min_delta": ("NonNegative", "smallest change that counts as better."),
 }

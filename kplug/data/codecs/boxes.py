@@ -93,7 +93,7 @@ class BoxesCodec(Codec):
         """Boxes `[n, 4]` in the upright file, cut where they reach out of it or refused, and their classes `[n]`."""
         import tensorflow as tf
 
-        from kplug.data.codecs.decoding import require
+        from kplug.data.codecs.file_bytes import require
 
         given = value if isinstance(value, dict) else {"": value}
         boxes = tf.cast(given[""], tf.float32)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 from kplug.data.codecs.image import ImageCodec
 from kplug.errors import SpecError
 from kplug.records import Codec, Field, Geometry, Split
 
-CLIP_FILES = Field((None,), "string", "the picture files of a clip, in their order: JPEG, PNG or BMP")
+CLIP_FILES = Field((None,), "string", "the picture files of a clip, in their order: JPEG, PNG, BMP or GIF")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class ClipCodec(Codec):
     channels: int | None = None
     short: Literal["refuse", "repeat"] = "refuse"
     linked: str | None = None
+    is_served: bool = False  # the clips are those that strangers send
 
     is_frame = moves = mixes = mends = True
     raw_suffix = "bytes"
@@ -36,7 +37,11 @@ class ClipCodec(Codec):
 
     @property
     def _picture(self) -> ImageCodec:
-        return ImageCodec(self.size, self.resize, self.channels)
+        return ImageCodec(self.size, self.resize, self.channels, is_served=self.is_served)
+
+    @property
+    def served(self) -> Self:
+        return replace(self, is_served=True)
 
     def learn(self, name: str, splits: Mapping[str, Split]) -> dict[str, Any]:
         from kplug.data.values import value_of
@@ -57,13 +62,13 @@ class ClipCodec(Codec):
         if value.dtype != tf.string:
             return value
         picture = tf.TensorSpec([None, None, channels], tf.uint8)
-        return tf.map_fn(lambda file: ImageCodec().decoded(file, channels), value, fn_output_signature=picture)
+        return tf.map_fn(lambda file: self._picture.decoded(file, channels), value, fn_output_signature=picture)
 
     def _chosen(self, pictures: Any) -> Any:
         """The pictures that a batch has of a clip, spread evenly over it."""
         import tensorflow as tf
 
-        from kplug.data.codecs.decoding import require
+        from kplug.data.codecs.file_bytes import require
 
         assert self.frames
         there = tf.shape(pictures)[0]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from kplug.errors import Problem, SpecError
 from kplug.records import Codec, Field, Geometry, Split
 
 LOOKED_AT = 100  # pictures that are opened to find out whether all have one size
-PICTURE_FILE = Field((), "string", "a picture file: JPEG, PNG, BMP or GIF")
+PICTURE_FILE = Field((), "string", "a picture file: JPEG, PNG, BMP or GIF, of at most 16 megapixels")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class ImageCodec(Codec):
     orientation: bool = True
     window: tuple[float, float] | None = None
     linked: str | None = None
+    is_served: bool = False  # the pictures are those that strangers send
 
     mends = True
     takes_batches = True  # of decoded pictures; encoded ones come one by one
@@ -35,6 +36,10 @@ class ImageCodec(Codec):
     @property
     def field(self) -> Field:
         return Field((*(self.size or (None, None)), self.channels), "uint8", "pixels, 0 to 255", below=256)
+
+    @property
+    def served(self) -> Self:
+        return replace(self, is_served=True)
 
     def learn(self, name: str, splits: Mapping[str, Split]) -> dict[str, Any]:
         train = splits["train"]
@@ -68,8 +73,10 @@ class ImageCodec(Codec):
         import tensorflow as tf
 
         from kplug.data.codecs.decoding import decode
+        from kplug.data.codecs.file_bytes import SERVED, TRAINED
 
-        return decode(image, channels, self.orientation, self.window) if image.dtype == tf.string else image
+        limit = SERVED if self.is_served else TRAINED
+        return decode(image, channels, self.orientation, self.window, limit) if image.dtype == tf.string else image
 
     def read(self, value: Any) -> Any:
         return self.resized(self.decoded(value, self.channels or 3))

@@ -11,25 +11,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from kplug.data.codecs.decoding import (
-    BMP,
-    JPEG,
-    PNG,
-    check_bmp,
-    check_png,
-    check_size,
-    integer,
-    require,
-    starts_with,
-)
+from kplug.data.codecs.decoding import BMP, check_bmp
+from kplug.data.codecs.file_bytes import check_size, integer, require, starts_with
+from kplug.data.codecs.jpeg import JPEG
 from kplug.data.codecs.pixels import noinline
+from kplug.data.codecs.png import COLOUR_TYPE, DEPTH, PNG, check_png
 
 NEITHER = "a mask that is not a PNG or BMP file"
 LOSSY = "a JPEG changes the values of a mask; save it as PNG"
 COLOURED = "colours are not class numbers; save a mask as the indices of a palette or as grey"
 
 # The places of a PNG's header in the file, and what stands behind it.
-DEPTH, COLOUR_TYPE, CRC, CHUNKS = 24, 25, 29, 33
+CRC, CHUNKS = 29, 33
 DEPTHS, PALETTE = (1, 2, 4, 8, 16), 3
 MOST_CHUNKS = 1000  # that may stand before the pixels, as libpng limits those that it does not know
 

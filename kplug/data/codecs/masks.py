@@ -72,7 +72,7 @@ class MaskCodec(Codec):
     def of_its_pictures_size(self, ids: Any, placement: Any) -> Any:
         import tensorflow as tf
 
-        from kplug.data.codecs.decoding import require
+        from kplug.data.codecs.file_bytes import require
 
         size, wanted = tf.shape(ids)[:2], tf.cast(placement[4:6], tf.int32)
         what = "a mask of another height and width than its picture: {} instead of {}"
@@ -82,7 +82,7 @@ class MaskCodec(Codec):
         """Class numbers in the place of the file's values."""
         import tensorflow as tf
 
-        from kplug.data.codecs.decoding import require
+        from kplug.data.codecs.file_bytes import require
 
         if self.values is None:
             is_class = (ids >= 0) & (ids < len(self.classes or ())) | (ids == NOT_KNOWN)

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+STRIP = 2**20  # pixels of a large picture that are worked on at once
 RESIZE_RULES = ("pad", "crop", "stretch")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow have it
 
@@ -17,6 +18,47 @@ def noinline(function: Callable[..., Any]) -> Callable[..., Any]:
     TensorFlow visits every operation of a branch that is not taken; for small pictures that costs more than their work.
     """
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+
+def by_strips(function: Callable[[Any], Any], image: Any, channels: int) -> Any:
+    """Work on the pixels of a picture, in strips where it is large, so that what is made between takes little memory.
+
+    Args:
+        function: of pixels `[n, channels of the image]` to uint8 `[n, channels]`, each by itself.
+        image: `[height, width, c]`.
+        channels: of what is returned, `[height, width, channels]`.
+    """
+    shape = tf.shape(image)
+    pixels, count = tf.reshape(image, [-1, image.shape[-1] or shape[-1]]), shape[0] * shape[1]
+
+    def one_by_one() -> Any:
+        done = tf.TensorArray(tf.uint8, size=0, dynamic_size=True, infer_shape=False, element_shape=[None, channels])
+
+        def step(number: Any, done: Any) -> tuple[Any, Any]:
+            strip = pixels[number * STRIP : (number + 1) * STRIP]
+            return number + 1, done.write(number, function(strip))
+
+        strips = (count - 1) // STRIP + 1
+        loop = (tf.constant(0), done)
+        return tf.while_loop(lambda number, _: number < strips, step, loop, parallel_iterations=1)[1].concat()
+
+    made = tf.cond(count <= STRIP, lambda: function(pixels), one_by_one)
+    return tf.ensure_shape(tf.reshape(made, [shape[0], shape[1], channels]), [None, None, channels])
+
+
+def luma(image: Any) -> Any:
+    """The grey of an RGB picture, `[height, width, 1]`."""
+
+    def grey(pixels: Any) -> Any:
+        return round_to_uint8(tf.tensordot(tf.cast(pixels, tf.float32), tf.constant(LUMA), 1))[:, tf.newaxis]
+
+    return by_strips(grey, image, 1)
+
+
+def opaque(image: Any) -> Any:
+    """An RGB picture, `[height, width, 3]`, with an alpha of 255."""
+    alpha = tf.fill(tf.shape(image[..., :1]), tf.constant(255, tf.uint8))
+    return tf.ensure_shape(tf.concat([image, alpha], axis=-1), [None, None, 4])
 
 
 # --- resizing ------------------------------------------------------------------------------------------------------

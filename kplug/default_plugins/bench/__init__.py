@@ -17,14 +17,14 @@ def commands(cli):
 
         Precision, XLA and steps per execution are changed one at a time, in turn: the first line is the spec as it is.
         """
-        import json
-
-        from kplug.console import load_tensorflow
+        from kplug.console import load_tensorflow, results_apart
         from kplug.spec import load_with
+        from kplug.storage.files import in_json
 
         checked = load_with(spec, changes)
         load_tensorflow()
         from kplug.default_plugins.bench.compare import compare, report
 
-        found = compare(checked, seconds)
-        print(json.dumps(found, indent=2) if as_json else report(found))
+        with results_apart():
+            found = compare(checked, seconds)
+        print(in_json(found, indent=2) if as_json else report(found))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kplug.default_plugins.classification.report_pictures import draw_calibration, draw_confusion, draw_recall
+from kplug.inference.figures import pictures
 from kplug.records import Columns, Evaluation, Needs, SplitEvaluator
 
 BINS = 15  # of the calibration error, as Guo et al. 2017
@@ -63,12 +64,14 @@ class Report(SplitEvaluator):
         columns = {key: np.concatenate(values) for key, values in self.columns.items()}
         groups = few_valued(Columns(len(labels), columns), self.label)
         found["by"] = {column: scores_by(values, labels, probabilities) for column, values in groups}
-        return summary, {
-            f"report-{name}.json": found,
-            f"plots/confusion-{name}.png": draw_confusion(found),
-            f"plots/recall-{name}.png": draw_recall(found, info.counts),
-            f"plots/calibration-{name}.png": draw_calibration(found["calibration"], BINS),
-        }
+        drawn = pictures(
+            {
+                f"plots/confusion-{name}.png": lambda: draw_confusion(found),
+                f"plots/recall-{name}.png": lambda: draw_recall(found, info.counts),
+                f"plots/calibration-{name}.png": lambda: draw_calibration(found["calibration"], BINS),
+            }
+        )
+        return summary, {f"report-{name}.json": found} | drawn
 
 
 def answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

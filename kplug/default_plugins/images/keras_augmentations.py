@@ -17,8 +17,11 @@ from kplug.default_plugins.keras_components.types import (
     SigmaRange,
     SignedRange,
     UnitRange,
+    has_colors,
+    has_colors_to_jitter,
+    window_meets_picture,
 )
-from kplug.kinds import Augmentation, Natural, NonNegative, Odd, Positive, Size, Unit, mixes, moves, recolours
+from kplug.kinds import Augmentation, Natural, NonNegative, Odd, Positive, Size, Unit, mixes, moves, recolours, rule
 from kplug.records import DataInfo
 
 
@@ -111,6 +114,7 @@ def random_brightness(factor: SignedRange = (-0.2, 0.2)) -> Augmentation:
 
 
 @recolours
+@rule(has_colors)
 def random_color_degeneration(factor: UnitRange = (0.0, 0.5)) -> Augmentation:
     """Mix pictures with their gray version.
 
@@ -125,6 +129,7 @@ def random_color_degeneration(factor: UnitRange = (0.0, 0.5)) -> Augmentation:
 
 
 @recolours
+@rule(has_colors_to_jitter)
 def random_color_jitter(
     brightness: Unit = 0.4, contrast: Unit = 0.4, saturation: Unit = 0.4, hue: Half = 0.1
 ) -> Augmentation:
@@ -156,6 +161,7 @@ def random_contrast(factor: Unit = 0.2) -> Augmentation:
 
 
 @moves(fill="{fill}", size="{size}")
+@rule(window_meets_picture)
 def random_crop(
     data: DataInfo,
     padding: Natural | None = None,
@@ -238,6 +244,7 @@ def random_gaussian_blur(kernel_size: Odd = 3, sigma: SigmaRange = (0.1, 2.0), p
 
 
 @recolours
+@rule(has_colors)
 def random_grayscale(probability: Unit = 0.1) -> Augmentation:
     """Take the color out of pictures.
 
@@ -252,6 +259,7 @@ def random_grayscale(probability: Unit = 0.1) -> Augmentation:
 
 
 @recolours
+@rule(has_colors)
 def random_hue(factor: UnitRange = (0.0, 0.1)) -> Augmentation:
     """Turn the circle of colors.
 
@@ -339,6 +347,7 @@ def random_rotation(
 
 
 @recolours
+@rule(has_colors)
 def random_saturation(factor: UnitRange = (0.4, 0.6)) -> Augmentation:
     """Make colors stronger or paler.
 

@@ -43,7 +43,8 @@ def draw_operations(
                 raise SpecError(f"'{name}' is linked to '{linked}' and of another size, for which amounts differ")
             seeds[name] = seeds[linked] if linked in seeds else fold_in(seed, number) if number else seed
             changed[name] = _each_picture(batch[name], seeds[name], change)
-            if fields := fields_in(data, name):
+            fields = fields_in(data, name)  # no `:=`, of which AutoGraph would warn in each training
+            if fields:
                 picture = batch[name][0] if batch[name].shape.rank == 4 else batch[name][0, 0]
                 operations = list(space(picture).values())
                 matrix = _matrices(tf.shape(batch[name])[0], seeds[name], operations, strength, count)

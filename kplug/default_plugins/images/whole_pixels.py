@@ -67,6 +67,8 @@ def windows(data: DataInfo, padding: int | None, fill: str, size: tuple[int, int
         free = [side + 2 * border - part for side, part in zip(known(old), after, strict=True)]
         if min(free) < 0:
             raise SpecError(_too_small(known(old), after, border))
+        if fill == "constant" and padding is not None and padding >= min(after):  # where check knew no size
+            raise SpecError(f"a padding of {padding} holds a whole window of {after[0]} x {after[1]}; pad by less")
         corners = _corners(count, free, seed)
 
         def copy(values: Any, blank: float) -> Any:

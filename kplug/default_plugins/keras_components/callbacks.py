@@ -5,11 +5,11 @@ Written by tools/keras_components/write from Keras 3.15; do not edit.
 
 from typing import Literal
 
-from kplug.kinds import Callback, Fraction, Natural, NonNegative, Text
+from kplug.kinds import Callback, Fraction, MetricName, Natural, NonNegative
 
 
 def early_stopping(
-    monitor: Text = "val_loss",
+    monitor: MetricName = "val_loss",
     min_delta: NonNegative = 0,
     patience: Natural = 0,
     mode: Literal["auto", "min", "max"] = "auto",
@@ -39,7 +39,7 @@ def early_stopping(
 
 
 def reduce_lr_on_plateau(
-    monitor: Text = "val_loss",
+    monitor: MetricName = "val_loss",
     factor: Fraction = 0.1,
     patience: Natural = 10,
     mode: Literal["auto", "min", "max"] = "auto",

@@ -10,9 +10,10 @@ import keras
 
 from kplug.default_plugins.training.warmup import Warmed
 from kplug.errors import SpecError
-from kplug.model.patches import Plateau, steps_made
+from kplug.model.patches import Plateau, directions_of, steps_made
 from kplug.model.rates import schedule_of
 from kplug.model.variables import optimizers_of
+from kplug.storage.metrics import direction_of
 
 State = dict[str, float | int | None]
 
@@ -26,11 +27,22 @@ def _restore(callback: Any, state: State) -> None:
     vars(callback).update(state)
 
 
+def _know_direction(callback: Any) -> None:
+    """Have a callback know what is better in every case in which that is known; Keras asks its own metrics alone."""
+    if callback.mode == "auto":
+        direction = direction_of(callback.monitor, directions_of(callback.model))
+        callback.mode = {"minimize": "min", "maximize": "max", None: "auto"}[direction]
+
+
 class EarlyStopping(keras.callbacks.EarlyStopping):
     """Keras's callback, with a memory that can be kept."""
 
     remembered = ("wait", "best", "best_epoch", "stopped_epoch")
     state, restore = _state, _restore
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        _know_direction(self)
 
 
 class ReduceLROnPlateau(Plateau):
@@ -45,6 +57,7 @@ class ReduceLROnPlateau(Plateau):
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
+        _know_direction(self)
         inner = {id(_plain(one)): _plain(one) for one in optimizers_of(self.model)}
         self.optimizers = [one for one in inner.values() if not hasattr(one, "optimizers")]
         for schedule in map(schedule_of, self.optimizers):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from kplug.kinds import Count, Natural, NonNegative, Positive, Unit
+from kplug.kinds import MOST, Count, Known, Natural, NonNegative, Positive, Unit
 
 # --- names ---------------------------------------------------------------------------------------------------------
 
@@ -40,8 +40,8 @@ OpenUnit = Annotated[float, Gt(0), Le(1)]
 Half = Annotated[float, Ge(0), Le(0.5)]
 Pixel = Annotated[float, Ge(0), Le(255)]
 Bits = Annotated[int, Ge(1), Le(8)]
-Several = Annotated[int, Ge(2)]
-Dimension = Annotated[int, Ge(-1)]
+Several = Annotated[int, Ge(2), Le(MOST)]
+Dimension = Annotated[int, Ge(-1), Le(MOST)]
 Negative = Annotated[float, Le(0)]
 
 Groups = Literal[-1] | Count
@@ -116,6 +116,30 @@ def groups_divide(filters: int, groups: int) -> None:
     """Every group makes the same number of output channels."""
     if filters % groups:
         raise ValueError(f"filters ({filters}) is not a multiple of groups ({groups})")
+
+
+def has_colors(data: Known) -> None:
+    """Colors can be changed where there are any: in pictures of three channels."""
+    shape = data.shapes.get("image") or ()
+    if len(shape) == 3 and shape[2] not in (None, 3):
+        raise ValueError(f"it needs 3 channels, these pictures have {shape[2]}: set data.features.image.channels to 3")
+
+
+def has_colors_to_jitter(saturation: float, hue: float, data: Known) -> None:
+    """Brightness and contrast are there in grey pictures too."""
+    if saturation or hue:
+        has_colors(data)
+
+
+def window_meets_picture(padding: int | None, size: Sequence[int] | None, fill: str, data: Known) -> None:
+    """No window may lie in what is added alone, but for a mirror image, which shows the picture too."""
+    shape = data.shapes.get("image") or ()
+    if fill != "constant":
+        return
+    sides = size or [side for side in shape[:2] if side is not None]
+    if padding is not None and sides and padding >= min(sides):
+        what = f"a window of {' x '.join(map(str, sides))} may lie in a padding of {padding} alone"
+        raise ValueError(f"{what}, where nothing of the picture is: pad by less than {min(sides)}")
 
 
 def _numbers(value: Any) -> Sequence[int]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from kplug.console import log
+from kplug.console import heard, log
+from kplug.default_plugins.launch.private_network import leave_the_network
 from kplug.errors import WORKER_LOST
 
 # Seconds in which those that are left notice that one is lost and end by themselves. They hear of it after the
@@ -84,16 +85,15 @@ class LocalCluster:
 
     @contextmanager
     def _sending_on(self, workers: list[subprocess.Popen[bytes]]) -> Iterator[None]:
-        """Send Ctrl-C and SIGTERM on to the workers inside, which keep a checkpoint; the second one kills them."""
+        """Send Ctrl-C, SIGTERM and SIGHUP on to the workers inside, which keep a checkpoint; the second kills them."""
 
         def send_on(number: int, frame: FrameType | None) -> None:
             for worker in workers:
                 worker.send_signal(signal.SIGKILL if self.signals else number)
-            self.signals.append(number)
+            self.signals.append(signal.SIGTERM if number == signal.SIGHUP else number)
 
         # a shell has its background jobs ignore SIGINT, and so do their children
-        caught = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, send_on) for number in caught}
+        before = {number: signal.signal(number, send_on) for number in heard(signal.SIGINT)}
         try:
             yield
         finally:
@@ -119,6 +119,12 @@ def _watch(workers: list[subprocess.Popen[bytes]]) -> tuple[list[int], list[int]
                 worker.kill()
         time.sleep(TURN)
     return [worker.wait() for worker in workers], failed
+
+
+def keep_to_themselves() -> None:
+    """Take this process and the workers to come out of the machine's network, or say that they stay in it."""
+    if not leave_the_network():
+        log("the system allows no network of the workers' own: they listen on all interfaces of this machine")
 
 
 def free_ports(count: int) -> list[int]:

@@ -15,10 +15,10 @@ def commands(cli):
 
         Those that did not finish and those that cannot be read are listed too, as such.
         """
-        import json
         from pathlib import Path
 
         from kplug.default_plugins.runs.listing import as_table, list_runs
+        from kplug.storage.files import in_json
 
         found = list_runs(Path(directory))
-        print(json.dumps(found, indent=2) if as_json else as_table(found) or f"no runs below {directory}")
+        print(in_json(found, indent=2) if as_json else as_table(found) or f"no runs below {directory}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 from kplug.errors import Problem, SpecError
 from kplug.spec.yaml12 import parse
+from kplug.storage.files import with_nan
 from kplug.storage.metrics import best_row, in_order
+from kplug.storage.reading import content_of, read_json, read_rows
 from kplug.storage.run_directory import RESULT
 
 FINISHED, UNFINISHED, DAMAGED = "finished", "unfinished", "damaged"
@@ -74,7 +75,7 @@ def _spec(path: Path) -> dict[str, Any]:
     """The filled spec as it is written: plugins that it needs may be gone."""
     if not (path / "spec.yaml").is_file():
         raise SpecError("it has no spec.yaml")
-    return parse((path / "spec.yaml").read_bytes(), str(path / "spec.yaml"))[0]
+    return parse(content_of(path / "spec.yaml", advice=""), str(path / "spec.yaml"))[0]
 
 
 def _of_environment(path: Path) -> dict[str, Any]:
@@ -91,12 +92,15 @@ def machine_in_words(chosen: dict[str, Any]) -> str:
 
 
 def _of_epochs(path: Path) -> dict[str, Any]:
-    rows, seconds = _rows(path / "metrics.jsonl"), [row["seconds"] for row in _rows(path / "timings.jsonl")]
+    rows, seconds = (
+        list(map(with_nan, read_rows(path / "metrics.jsonl", advice=""))),
+        [row["seconds"] for row in read_rows(path / "timings.jsonl", advice="")],
+    )
     found = {"epochs": len(rows), "minutes": round(sum(seconds) / 60, 3)}
     result = _read(path / RESULT)
     if result is None and not rows:
         return found
-    best = best_row(rows, {"fit.best": _spec(path)["fit"]["best"]}) if result is None else result["metrics"]
+    best = best_row(rows, {"fit.best": _spec(path)["fit"]["best"]}) if result is None else with_nan(result["metrics"])
     return found | {"metrics": in_order(best)}
 
 
@@ -112,20 +116,9 @@ def _of_evaluations(path: Path) -> dict[str, Any]:
 def _read(file: Path) -> Any:
     """The content of a JSON file, None where there is none."""
     try:
-        return json.loads(file.read_text())
+        return read_json(file, advice="")
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise SpecError(f"{file.name} is damaged: {error}") from None
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    """The whole lines of a `.jsonl` file; a training that was killed may have left a part of one."""
-    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-    try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as error:
-        raise SpecError(f"{file.name} is damaged: {error}") from None
 
 
 def as_table(found: list[dict[str, Any]]) -> str:

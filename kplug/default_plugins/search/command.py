@@ -17,7 +17,7 @@ def commands(cli):
     @click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
     def search(spec, changes, directory, resume, workers, dry_run, as_json):
         """Search the space that a spec declares: each trial is a spec, and so is the best of them."""
-        from kplug.console import load_tensorflow
+        from kplug.console import load_tensorflow, results_apart
         from kplug.errors import INTERRUPTED, TERMINATED, Terminated
         from kplug.spec import load_with
         from kplug.storage.search_directory import directory_of, refuse_directory, refuse_without_search
@@ -37,7 +37,7 @@ def commands(cli):
             first_trials(checked, as_json)
             return
         try:
-            with watching() as watch:
+            with results_apart(), watching() as watch:
                 found = search_spec(checked, directory, resume, watch)
         except (KeyboardInterrupt, Terminated) as stopped:
             click.echo("\nstopped; the same command with --resume goes on", err=True)

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from kplug import Count, NonNegative, Oracle, Positive, SearchInfo, by_epochs, hookimpl, rule
+from kplug.kinds import MOST
 
 
 @hookimpl
@@ -61,7 +62,7 @@ def bayesian(
 
 
 @by_epochs
-def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2)] = 3, iterations: Count = 1) -> Oracle:
+def hyperband(info: SearchInfo, factor: Annotated[int, Ge(2), Le(MOST)] = 3, iterations: Count = 1) -> Oracle:
     """Many points for few epochs, the best of them for more, in brackets of several such trade-offs (Li et al. 2018).
 
     A trial that is promoted goes on where it was; the brackets say how many trials there are (Keras Tuner).

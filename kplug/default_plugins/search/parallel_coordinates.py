@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from kplug.default_plugins.classification.report_pictures import as_png
 from kplug.default_plugins.search.figures import fence, number_in_words, scored
+from kplug.inference.figures import as_png
 from kplug.spec.search.names import shortened
 from kplug.spec.search.ranges import Range
 from kplug.tuning.study import Study

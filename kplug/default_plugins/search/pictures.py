@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from kplug.default_plugins.classification.report_pictures import as_png
 from kplug.default_plugins.search.figures import better, fence, has_all, number_in_words, number_of
+from kplug.inference.figures import as_png
 from kplug.spec.search.names import shortened
 from kplug.spec.search.objectives import COUNTED, MEASURED, Limit, Objective, Objectives
 from kplug.tuning.study import Study

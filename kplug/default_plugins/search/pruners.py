@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from kplug import Count, Pruner, hookimpl
+from kplug.kinds import MOST
 
 
 @hookimpl
@@ -31,7 +32,7 @@ def median(trials: Count = 5, epochs: Count = 1) -> Pruner:
     return falls_behind
 
 
-def successive_halving(factor: Annotated[int, Ge(2)] = 3, epochs: Count = 1) -> Pruner:
+def successive_halving(factor: Annotated[int, Ge(2), Le(MOST)] = 3, epochs: Count = 1) -> Pruner:
     """At each rung, a trial goes on if it is in the best share of all that came there (ASHA, Li et al. 2020).
 
     Rungs are at `epochs`, `epochs * factor`, `epochs * factor ** 2` and so on. Nobody waits: the first trials that come

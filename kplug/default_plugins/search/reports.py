@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import functools
 from typing import TYPE_CHECKING
 
 from kplug import hookimpl
 from kplug.console import log
-from kplug.storage.files import write, writing_folder
+from kplug.inference.figures import pictures
+from kplug.storage.files import in_json, write, writing_folder
 
 if TYPE_CHECKING:
     from kplug.tuning.search import Search
@@ -33,9 +34,10 @@ def write_pictures(search: Search) -> None:
     from kplug.default_plugins.search.parallel_coordinates import draw_parallel
     from kplug.default_plugins.search.pictures import draw_front, draw_history
 
-    for name, draw in (("history", draw_history), ("parallel", draw_parallel), ("front", draw_front)):
-        if picture := draw(search.study):
-            write(search.path / "plots" / f"{name}.png", picture)
+    drawn = {"history": draw_history, "parallel": draw_parallel, "front": draw_front}
+    made = pictures({f"plots/{name}.png": functools.partial(draw, search.study) for name, draw in drawn.items()})
+    for name, picture in made.items():
+        write(search.path / name, picture)
 
 
 def write_importance(search: Search) -> None:
@@ -44,12 +46,14 @@ def write_importance(search: Search) -> None:
     from kplug.default_plugins.search.pictures import draw_importance
 
     found = importance(search.study)
-    write(search.path / "importance.json", json.dumps(found, indent=2) + "\n")
+    write(search.path / "importance.json", in_json(found, indent=2) + "\n")
     picture = search.path / "plots" / "importance.png"
     if "reason" in found:
         picture.unlink(missing_ok=True)
     else:
-        write(picture, draw_importance(found, search.study))
+        name = "plots/importance.png"
+        for drawn in pictures({name: lambda: draw_importance(found, search.study)}).values():
+            write(picture, drawn)
 
 
 def write_tensorboard(search: Search) -> None:

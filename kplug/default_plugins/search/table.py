@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
 import math
 import random
 import sys
@@ -12,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kplug.console import results_apart
 from kplug.data.splits import open_data
 from kplug.errors import SearchStopped, SpecError, dotted
 from kplug.model.learner import build_learner
@@ -21,6 +21,7 @@ from kplug.spec.build import build
 from kplug.spec.search.names import in_words, point_in_words
 from kplug.spec.search.space import spec_at
 from kplug.spec.tree import plain
+from kplug.storage.files import in_json
 from kplug.tuning.loop import Running, TrialLoop
 from kplug.tuning.search import Search, make_study, threads_of
 from kplug.tuning.study import Study
@@ -36,14 +37,15 @@ BEST_SHOWN = 8  # the best trials so far in the table
 
 def first_trials(spec: Spec, as_json: bool) -> None:
     """Print the size of a space, how many of its points fit, and the trials that would be first."""
-    study = make_study(spec.absolute(), threads_of(spec, executor_of(spec)))
-    size, refused = study.space.size(), refusals(study)
-    asked = [trial for trial in (study.ask() for _ in range(SHOWN)) if isinstance(trial, Trial)]
-    trials = [foreseen(trial, study) for trial in asked]
+    with results_apart():
+        study = make_study(spec.absolute(), threads_of(spec, executor_of(spec)))
+        size, refused = study.space.size(), refusals(study)
+        asked = [trial for trial in (study.ask() for _ in range(SHOWN)) if isinstance(trial, Trial)]
+        trials = [foreseen(trial, study) for trial in asked]
     if as_json:
         points = {"drawn": DRAWN, "refused": len(refused), "reasons": refused[:1]}
         found = {"size": None if math.isinf(size) else int(size), "points": points, "trials": trials}
-        print(json.dumps(found, indent=2))
+        print(in_json(found, indent=2))
         return
     said = "more points than can be counted (an interval has no step)" if math.isinf(size) else f"{int(size):,} points"
     paths = len(study.space.ranges)
@@ -206,7 +208,7 @@ def tell(search: Search, as_json: bool) -> None:
         front = [trial.number for trial in study.front()] if several else None
         found: dict[str, Any] = {"search": str(search.path), "trials": counts, "best": best and best.number}
         found |= {"point": best.point, "numbers": best.numbers} if best else {}
-        print(json.dumps(found | ({"front": front} if several else {}), indent=2))
+        print(in_json(found | ({"front": front} if several else {}), indent=2))
         return
     print(f"search: {search.path}")
     print("trials: " + ", ".join(f"{count} {status}" for status, count in counts.items()))

@@ -10,14 +10,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kplug.default_plugins.sources.picture_splits import file_split, in_order, share_out
+from kplug.default_plugins.sources.picture_splits import (
+    file_split,
+    found_files,
+    in_order,
+    is_picture,
+    share_out,
+    tell_repeated,
+)
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-OTHER_PICTURES = (".avif", ".heic", ".jp2", ".ppm", ".tif", ".tiff", ".webp")  # worth a word when they are passed over
 SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+# folders with thumbnails of a NAS, its waste, and copies of what macOS hides: pictures by their content
+NOT_OURS = ("@eaDir", "#recycle", "#snapshot", "__MACOSX", "lost+found", "$RECYCLE.BIN")
 LIKE_SPLIT = re.compile(r"(train|test|val|valid|validation)(ing)?", re.IGNORECASE)
 
 Labelled = list[tuple[str, str]]  # (path of a picture relative to the root, class name)
@@ -33,14 +41,17 @@ def open_folder(path: str, test: float, classes: str | None) -> dict[str, Split]
     labelled = {split: _labelled(root, folder) for split, folder in (parts or {"train": ""}).items()}
     names = names or tuple(sorted({name for _, name in labelled["train"]}))
     _refuse_unknown(labelled, names, classes or os.path.join(root, "train"))
+    pairs = [pair for those in labelled.values() for pair in those]
+    files = found_files([os.path.join(root, file) for file, _ in pairs], root)
+    tell_repeated(files, [name for _, name in pairs])
+    split_of = [split for split, those in labelled.items() for _ in those]
+    rows = {split: [row for row, own in enumerate(split_of) if own == split] for split in labelled}
     if not parts:
-        labelled = share_out(labelled["train"], [file for file, _ in labelled["train"]], test)
+        _tell_split_names(root, names)
+        rows = share_out(rows["train"], files.names, test)
     codes = {name: code for code, name in enumerate(names)}
-    splits = {}
-    for split, pairs in labelled.items():
-        labels = np.array([codes[name] for _, name in pairs], np.int32)
-        splits[split] = file_split([os.path.join(root, file) for file, _ in pairs], {"label": labels}, names)
-    return splits
+    labels = np.array([codes[name] for _, name in pairs], np.int32)
+    return {split: file_split(files.at(own), {"label": labels[own]}, names) for split, own in rows.items()}
 
 
 def _split_folders(root: str) -> dict[str, str]:
@@ -65,6 +76,13 @@ def _split_folders(root: str) -> dict[str, str]:
     return in_order(parts)
 
 
+def _tell_split_names(root: str, names: Sequence[str]) -> None:
+    """Say which classes have the name of a split, where a folder has no splits."""
+    if alike := [name for name in names if LIKE_SPLIT.fullmatch(name)]:
+        what = f"{root}: {listed(alike)} is taken as a class, since it stands beside other class folders"
+        logging.getLogger("kplug").warning("%s; splits are folders of class folders, %s/train/CLASS", what, root)
+
+
 def _labelled(root: str, part: str) -> Labelled:
     """Every picture below the class folders of `root/part`, sorted."""
     folder = os.path.join(root, part) if part else root
@@ -81,8 +99,10 @@ def _labelled(root: str, part: str) -> Labelled:
         raise SpecError(f"{what}; add pictures ({listed(ENDINGS)}) or remove them")
     if not found:
         raise SpecError(f"{folder} holds no class folders; pictures are expected as {example}")
-    if unread := {ending: n for ending, n in others.items() if ending in OTHER_PICTURES}:
-        logging.getLogger("kplug").warning("%s: passed over %s; %s are read", folder, _census(unread), listed(ENDINGS))
+    if others:
+        logging.getLogger("kplug").warning(
+            "%s: passed over %s; JPEG, PNG, BMP and GIF are read", folder, _census(others)
+        )
     return found
 
 
@@ -115,18 +135,23 @@ def _pictures(root: str, top: str) -> tuple[list[str], Counter[str]]:
             ending = os.path.splitext(entry.name)[1].lower()
             if entry.is_dir():
                 waiting.append(os.path.join(folder, entry.name))
-            elif ending in ENDINGS:
+            elif _may_be_read(entry) and (ending in ENDINGS or is_picture(entry.path)):
                 pictures.append(os.path.join(folder, entry.name))
             else:
                 others[ending] += 1
     return sorted(pictures), others
 
 
+def _may_be_read(entry: os.DirEntry[str]) -> bool:
+    """True for a file, and for a link that leads nowhere, which is told later; not for a pipe, which never ends."""
+    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+
+
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """The entries of a folder, without hidden ones."""
+    """The entries of a folder, without hidden ones and what systems and devices keep beside a person's files."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in NOT_OURS]
     except FileNotFoundError:
         raise_missing("folder", folder)
     except OSError as error:

@@ -13,7 +13,15 @@ import numpy as np
 
 from kplug.data.splits import group_keys
 from kplug.default_plugins.sources.class_folders import SPLIT_NAMES
-from kplug.default_plugins.sources.picture_splits import file_split, in_order, object_column, share_out
+from kplug.default_plugins.sources.picture_splits import (
+    Files,
+    file_split,
+    found_files,
+    in_order,
+    object_column,
+    share_out,
+    tell_repeated,
+)
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes, read_text
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Columns, Split
@@ -101,12 +109,14 @@ def open_table(
     if label is not None:
         columns["label"], names = _labels(table, table.column(label, "label"), separator, classes, splits)
     columns |= _further_columns(table, {image, label, split})
-    paths = {} if files is None else {"path": object_column(files)}
+    if files is not None:
+        tell_repeated(files, None if label is None else table.column(label, "label"))
+    paths = {} if files is None else {"path": object_column(files.paths)}
     groups = None if group is None else _groups(table, columns | paths, group)
     if split:
         parts = in_order({name: [row for row in rows if splits[row] == name] for name in set(splits)})
     else:
-        parts = share_out(rows, pictures or list(map(str, rows)), test, groups)
+        parts = share_out(rows, files.names if files is not None else list(map(str, rows)), test, groups)
     return {name: replace(_split(table, files, columns, names, chosen), group=group) for name, chosen in parts.items()}
 
 
@@ -120,7 +130,7 @@ def _groups(table: Table, columns: Mapping[str, np.ndarray], group: str) -> list
 
 def _split(
     table: Table,
-    files: list[str] | None,
+    files: Files | None,
     columns: Mapping[str, np.ndarray],
     classes: Sequence[str],
     rows: Sequence[int],
@@ -131,19 +141,19 @@ def _split(
         return f"{table.path}:{table.lines[rows[row]]}"
 
     if files is not None:
-        return replace(file_split([files[row] for row in rows], chosen, classes), place=place)
+        return replace(file_split(files.at(rows), chosen, classes), place=place)
     features, facts = ({"label": "label"}, {"label": {"classes": tuple(classes)}}) if len(classes) else ({}, {})
     return Split(Columns(len(rows), chosen), lambda row: {}, features, facts, batched=True, place=place)
 
 
-def _existing_files(table: Table, pictures: Sequence[str], root: str | None) -> list[str]:
+def _existing_files(table: Table, pictures: Sequence[str], root: str | None) -> Files:
     folder = os.path.expanduser(root) if root else os.path.dirname(table.path)
     if root and not os.path.isdir(folder):
         raise_missing("folder", folder)
     files = [os.path.join(folder, picture) for picture in pictures]
     missing = [(row, f"no file {file}") for row, file in enumerate(files) if not os.path.isfile(file)]
     table.refuse(f"{len(missing)} of {len(files)} pictures are missing (root: {folder or '.'})", missing)
-    return files
+    return found_files(files, folder)
 
 
 def _split_of_rows(table: Table, cells: Sequence[str]) -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from kplug.data.codecs.boxes import BEYOND, IGNORED, PADDING, BoxesCodec
-from kplug.data.codecs.decoding import decode, require, size_of
+from kplug.data.codecs.decoding import decode, size_of
+from kplug.data.codecs.file_bytes import require
 from kplug.data.codecs.image import ImageCodec
 from kplug.data.codecs.instances import InstancesCodec
 from kplug.data.codecs.mask_files import decode_ids
@@ -49,7 +50,9 @@ def cut_in_tiles(
         tiles = _tiles_of(whole, size, overlap) if is_cut else _corners(np.arange(len(split)))
         columns = whole.columns_of(tiles, number)
         group = split.group or TILE_COLUMNS[0]
-        found[name] = replace(split, columns=columns, group=group)
+        names = None if split.names is None else [split.names[row] for row in tiles.rows]
+        sizes = None if split.sizes is None else [split.sizes[row] for row in tiles.rows]
+        found[name] = replace(split, columns=columns, group=group, names=names, sizes=sizes)
         if is_cut:
             found[name] = _tiled(whole, found[name], tiles, size, visible)
     return found

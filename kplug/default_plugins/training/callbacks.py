@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Gt, Le, Len, Lt
 
 from kplug import Callback, Count, FitInfo, RunDirectory, Text, call, hookimpl
+from kplug.kinds import MetricName
 
 
 @hookimpl
@@ -52,7 +53,7 @@ class GoBack:
 
 def stop_on_blow_up(
     run: RunDirectory,
-    monitor: Text = "loss",
+    monitor: MetricName = "loss",
     factor: Annotated[float, Gt(1)] | None = 10.0,
     go_back: GoBack | None = None,
 ) -> Callback:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kplug.default_plugins.classification.report_pictures import as_png
+from kplug.inference.figures import as_png, pictures
 from kplug.inference.run import Run
 
 OUTSIDE = ("stage", "epoch", "step")  # the entries of a row that are no metrics
@@ -23,7 +23,9 @@ class Curves(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         if rows := self.run.rows("metrics.jsonl"):
-            self.run.write("plots/curves.png", draw_curves(rows, self.run.spec.name))
+            drawn = pictures({"plots/curves.png": lambda: draw_curves(rows, self.run.spec.name)})
+            for name, picture in drawn.items():
+                self.run.write(name, picture)
 
 
 class TensorBoardLogs(keras.callbacks.Callback):

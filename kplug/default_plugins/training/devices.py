@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from kplug.console import log
 from kplug.errors import SpecError, listed
 from kplug.model.patches import watch_workers
 
@@ -76,6 +78,7 @@ def on_a_cluster(cluster: str, communication: str) -> Any:
     _gpus()
     implementation = getattr(tf.distribute.experimental.CommunicationImplementation, communication.upper())
     options = tf.distribute.experimental.CommunicationOptions(implementation=implementation)
+    _say_who_may_connect(resolver)
     watch_workers(resolver.cluster_spec(), HEARTBEAT, JOINING)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
@@ -83,6 +86,17 @@ def on_a_cluster(cluster: str, communication: str) -> Any:
         if "Collective ops must be configured" not in str(error):
             raise
         raise SpecError("TensorFlow already computes in this process; a worker of a cluster needs a new one") from None
+
+
+def _say_who_may_connect(resolver: Any) -> None:
+    """Say what the port gives away on which TensorFlow is about to listen, on all interfaces, as it always does."""
+    if [name for _, name in socket.if_nameindex()] == ["lo"]:
+        return  # as `kplug launch` has it
+    port = resolver.cluster_spec().task_address(resolver.task_type, resolver.task_id).rpartition(":")[2]
+    what = (
+        f"this worker listens on port {port} of every interface; whoever reaches it has TensorFlow read and write files"
+    )
+    log(f"{what} as it likes: train in a network that you trust (docs/distribution.md)")
 
 
 def _resolver(cluster: str) -> Any:

@@ -6,6 +6,7 @@ import json
 import math
 import random
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,8 @@ OUTSIDE = {  # what a point cannot change, and why
 }
 DIGITS = 12  # digits kept of low + n * step: 0.1 + 2 * 0.1 would read 0.30000000000000004
 FEW = 9  # a range of numbers with so many values or fewer has all of them tried
+MOST_VALUES = 100_000  # of a range that is written out value by value: oracles hold them in lists
+LARGEST = sys.float_info.max
 _STEP = re.compile(r"([^.\[\]]+)(?:\[([^\[\]]+)\])?")
 _LABEL = re.compile(r"\[([^\[\]]+)\]")
 
@@ -62,7 +65,7 @@ class Range:
         """The path in the spec."""
         return _LABEL.sub("", self.path)
 
-    @property
+    @cached_property
     def values(self) -> tuple[Any, ...] | None:
         """The values that a point may hold; None where it is any number of an interval."""
         if self.kind in ("choice", "bool"):
@@ -167,6 +170,8 @@ def _read_range(path: str, written: Any) -> Range:
         raise SpecError([Problem(p.message, (kind, *p.path)) for p in error.problems]) from None
     if step is not None:
         _refuse_step(kind, step, low, high)
+    if (kind == "int" or step is not None) and high - low >= MOST_VALUES * (step or 1):
+        raise SpecError(f"it has more than {MOST_VALUES:,} values; write a {'larger ' if step else ''}step", (kind,))
     return Range(path, kind, low=low, high=high, step=step)
 
 
@@ -203,12 +208,14 @@ def _choices(values: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
         raise SpecError("there is nothing to choose from")
     if isinstance(values, dict):
         return tuple(values.values()), tuple(map(str, values))
+    seen = set()
     for number, value in enumerate(values):
         if isinstance(value, dict | list):
             message = f"{shown_value(value)} needs a label: write a mapping, {{LABEL: {shown_value(value)}, ...}}"
             raise SpecError(message, (number,))
-        if any(value == other and type(value) is type(other) for other in values[:number]):
+        if (type(value), value) in seen:
             raise SpecError(f"{shown_value(value)} stands there already", (number,))
+        seen.add((type(value), value))
     return tuple(values), ()
 
 
@@ -221,12 +228,15 @@ def _interval(kind: str, values: Any) -> tuple[float, float]:
         raise SpecError(f"{shown_value(values)}: {low} is more than {high}")
     if kind == "log" and low <= 0:
         raise SpecError(f"{low} is not greater than 0, as orders of magnitude must be", (0,))
+    if high - low > LARGEST or (kind == "log" and high / low > LARGEST):
+        raise SpecError(f"{shown_value(values)} is wider than a number can say")
     return (low, high) if kind == "int" else (float(low), float(high))
 
 
 def _is_number(value: Any, kind: str) -> bool:
     """Return True for a number of a kind of range: a whole one for int, any for float and log."""
-    return isinstance(value, int if kind == "int" else int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int if kind == "int" else int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= LARGEST  # neither infinite nor NaN
 
 
 def is_within(path: str, outer: str) -> bool:

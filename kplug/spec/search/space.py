@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kplug.errors import Path, Problem, SpecError
+from kplug.console import log
+from kplug.errors import Path, Problem, SpecError, listed, shown_value
 from kplug.spec.search.ranges import Range, is_within, read_ranges
 
 Point = dict[str, Any]
@@ -86,6 +87,7 @@ def read_space(written: Mapping[str, Any]) -> Space:
 # --- trying ----------------------------------------------------------------------------------------------------------
 
 DRAWS = 16  # points that a candidate is tried in, where it does not fit the spec as it is
+MOST_TRIES = 1_000  # specs that `kplug check` makes of a search, its stages counted: a second or two
 
 
 def spec_at(spec: Any, space: Space, point: Mapping[str, Any]) -> Any:
@@ -106,8 +108,18 @@ def check_space(spec: Any, space: Space) -> None:
         SpecError: with every candidate that it does not take, at its place in the file.
     """
     problems: list[Problem] = []
+    left, untried = MOST_TRIES, list[str]()
     for one in space:
-        tried = [(value, _refused(spec, space, one, value)) for value in one.to_try]
+        tried = []
+        for value in one.to_try:
+            if left <= 0:
+                untried.append(f"{shown_value(value)} of {one.path}")
+                continue
+            found, tries = _refused(spec, space, one, value)
+            tried.append((value, found))
+            left -= tries * len(spec.stages())
+        if not tried:
+            continue
         if len({tuple((p.message, p.path) for p in found) for _, found in tried}) == 1:  # whatever the value: the path
             here = spec.where(("search", "space", one.path), key=True)
             problems += [Problem(p.message, p.path, here) for p in tried[0][1]]
@@ -116,22 +128,25 @@ def check_space(spec: Any, space: Space) -> None:
             problems += [Problem(p.message, p.path, spec.where(_place(one, value))) for p in found]
         if problems and one.labels:  # what stands below it would be refused too
             break
+    if untried:
+        log(f"the space has more candidates than `kplug check` tries; these were not: {listed(untried, 4)}")
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
 
 
-def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[Problem, ...]:
-    """The problems of a candidate; none where the spec takes it in some point."""
+def _refused(spec: Any, space: Space, one: Range, value: Any) -> tuple[tuple[Problem, ...], int]:
+    """The problems of a candidate, none where the spec takes it in some point; and how many points were tried."""
     rng = random.Random(0)
     first = dict(one.conditions) | {one.path: value}
-    for point in (first, *(space.sample(rng, first) for _ in range(DRAWS))):
+    for tries in range(DRAWS + 1):
+        point = space.sample(rng, first) if tries else first
         try:
             spec_at(spec, space, point)
-            return ()
+            return (), tries + 1
         except SpecError as error:
-            if point is first:
+            if not tries:
                 found = error.problems
-    return found
+    return found, DRAWS + 1
 
 
 def _place(one: Range, value: Any) -> Path:

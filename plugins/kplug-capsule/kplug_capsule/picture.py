@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kplug import Run
-from kplug.authoring import layers_of
+from kplug.authoring import as_png, layers_of, pictures
 from kplug_capsule.learner import Capsules, draw, lengths_of
 from kplug_capsule.routing import RoutedCapsules
 
@@ -55,7 +54,9 @@ class RoutingPicture(keras.callbacks.Callback):
         if files and layer is not None:
             images = np.stack([tf.io.decode_png(file.read_bytes()).numpy() for file in files])
             found = routing_of(self.model, layer, images)
-            self.run.write(FILE, draw_routing(images, found, self.run.info.classes, self.run.spec.name))
+            info, title = self.run.info, self.run.spec.name
+            for name, drawn in pictures({FILE: lambda: draw_routing(images, found, info.classes, title)}).items():
+                self.run.write(name, drawn)
 
 
 def routed_layer(model: keras.Model) -> RoutedCapsules | None:
@@ -111,9 +112,7 @@ def draw_routing(images: np.ndarray, routing: Routing, classes: tuple[str, ...],
     _head_columns(grid[0], iterations, routing.drawn is not None)
     _add_scale(figure, heat, grid[:, 1 : 1 + iterations], colours)
     figure.suptitle(f"{title}: routing agreement with the longest capsule")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()
+    return as_png(figure)
 
 
 def _colours(routing: Routing) -> Any:

@@ -256,6 +256,9 @@ def _open(address: str | None) -> None:
             raise SpecError(f"the Ray cluster at {named} cannot be reached: {error}") from error
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers that it was begun
         ray.init("local", include_dashboard=False, object_store_memory=STORE, **quiet)
+        # it cannot be told to listen on loopback alone: `ray.init` takes the machine's own address for 127.0.0.1
+        what = "a Ray cluster of this machine is up; it runs code for whoever reaches its ports, on every interface"
+        log(f"{what}: search in a network that you trust")
 
 
 def _reach(address: str) -> None:
