@@ -35,27 +35,13 @@ def decode_gif(data: Any, limit: Limit, convert: Callable[[Any], Any], channels:
     corner, size = (tf.stack([integer(data, frame + at, 2) for at in places]) for places in ((3, 1), (7, 5)))
     after = tf.maximum(screen, corner + size)
     data = check_size(check_size(data, after[0], after[1], limit), size[0], size[1], limit)
-    flags, pixels = integer(data, frame + 9, 1), frame + 10 + _table(integer(data, frame + 9, 1))
+    flags = integer(data, frame + 9, 1)
     table_at, table_flags = (
         tf.where(flags >= 128, own, of_all) for own, of_all in ((frame + 10, 13), (flags, integer(data, 10, 1)))
     )
     table_flags = require(table_flags >= 128, table_flags, "a GIF without colours")
     count = tf.bitwise.left_shift(2, table_flags % 8)
-    alone = tf.strings.join(
-        [
-            b"GIF89a",
-            tf.strings.substr(data, frame + 5, 4),
-            _byte(128 + table_flags % 8),
-            b"\0\0",
-            tf.strings.substr(tf.constant(NUMBERS), 0, 3 * count),
-            b"\x2c\0\0\0\0",
-            tf.strings.substr(data, frame + 5, 4),
-            _byte(tf.bitwise.bitwise_and(flags, 64)),  # the rows are interlaced
-            tf.strings.substr(data, pixels, end - pixels),
-            TRAILER,
-        ]
-    )
-    numbers = tf.io.decode_gif(alone)[0, ..., :1]
+    numbers = tf.io.decode_gif(_alone(data, frame, end, flags, table_flags % 8))[0, ..., :1]
     colours = tf.reshape(bytes_at(data, table_at, 3 * count), [-1, 3])
     says = tf.where(control > 0, integer(data, tf.maximum(control, 0) + 3, 1), 0)
     transparent = tf.where(says % 2 == 1, integer(data, tf.maximum(control, 0) + 6, 1), -1)
@@ -67,6 +53,26 @@ def decode_gif(data: Any, limit: Limit, convert: Callable[[Any], Any], channels:
     whole = tf.pad(numbers, around, constant_values=tf.cast(outside, tf.uint8))
     return by_strips(
         lambda each: tf.gather(table, tf.minimum(tf.cast(each[:, 0], tf.int32), count - 1)), whole, channels
+    )
+
+
+def _alone(data: Any, frame: Any, end: Any, flags: Any, table_size: Any) -> Any:
+    """A GIF of one frame, in whose palette of 2 to the power of `table_size` + 1 colours each is its own number."""
+    pixels = frame + 10 + _table(flags)
+    size = tf.strings.substr(data, frame + 5, 4)
+    return tf.strings.join(
+        [
+            b"GIF89a",
+            size,
+            _byte(128 + table_size),
+            b"\0\0",
+            tf.strings.substr(tf.constant(NUMBERS), 0, 3 * tf.bitwise.left_shift(2, table_size)),
+            b"\x2c\0\0\0\0",
+            size,
+            _byte(tf.bitwise.bitwise_and(flags, 64)),  # the rows are interlaced
+            tf.strings.substr(data, pixels, end - pixels),
+            TRAILER,
+        ]
     )
 
 
