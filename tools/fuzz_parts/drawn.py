@@ -57,10 +57,10 @@ def _make_a_step(spec: Any) -> None:
     from kplug.data.splits import open_data
     from kplug.model.machine import Hardware
     from kplug.records import Rebuild
-    from kplug.training.cluster import join
     from kplug.training.fit import prepare
     from kplug.training.plan import Plan
     from kplug.training.stage import training_batches
+    from kplug.training.workers import join
 
     cluster = join(spec)
     plan = Plan(open_data(spec), cluster, Hardware.here(cluster.replicas))

@@ -96,12 +96,12 @@ def _asked(words: list[str]) -> tuple[str, str]:
     import click
 
     from kplug.cli import cli
-    from kplug.spec.plugins import HookFailed
+    from kplug.errors import PluginFailed
 
     try:
         with _quiet():
             cli.main(words, prog_name="kplug", standalone_mode=False)
-    except (SpecError, BlownUp, WorkerLost, HookFailed, click.ClickException) as error:
+    except (SpecError, BlownUp, WorkerLost, PluginFailed, click.ClickException) as error:
         return REFUSED, str(error).partition("\n")[0][:200]
     except SystemExit as error:
         return (REFUSED, f"exit code {error.code}") if error.code else (ACCEPTED, "")
