@@ -24,15 +24,18 @@ def fuzz(*arguments):
     ("part", "count"),
     [
         ("specs", 600),
+        ("drawn", 1),
         pytest.param("drawn", 40, marks=pytest.mark.slow),
         pytest.param("pictures", 40, marks=pytest.mark.slow),
+        ("runs", 2),
         pytest.param("runs", 20, marks=pytest.mark.slow),
         ("plugins", 12),
     ],
 )
 def test_nothing_is_raw(part, count, tmp_path):
     done = fuzz(part, "--seed", 1, "--count", count, "--to", tmp_path)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stdout + done.stderr
+    assert part not in ("specs", "plugins") or done.stderr == ""  # TensorFlow and libjpeg speak up in the others
     assert f"{part} --seed 1: {count:,} tried" in done.stdout and not list(tmp_path.iterdir())
 
 
