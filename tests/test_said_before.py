@@ -1,5 +1,6 @@
 """What can be known before the first step is said before it: at check where the spec tells, else when it is built."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -7,6 +8,7 @@ import kplug
 from kplug.data.splits import open_data
 from kplug.kinds import FitInfo
 from kplug.model.learner import build_learner
+from kplug.model.network import placed
 
 SPEC = """
 name: before
@@ -80,3 +82,24 @@ def test_a_single_layer_as_the_model_is_refused_with_its_place(model, said):
         build_learner(spec, data.info, FitInfo(10, 1), "float32")
     assert str(caught.value).startswith("b.yaml:3:") and said in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+def test_a_part_that_fails_on_a_real_batch_is_refused_with_its_place(tmp_path):
+    spec = kplug.loads(text("{type: adaptive_average_pooling1d, output_size: 1}"), "b.yaml")
+    with pytest.raises(kplug.SpecError) as caught:  # Keras takes the symbolic pictures, and fails on those of a batch
+        kplug.train(spec, tmp_path / "run")
+    assert str(caught.value).startswith("b.yaml:3:")
+    assert "task.model: cannot be called with what the task gives it: " in str(caught.value)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("part", [keras.losses.CategoricalCrossentropy(), keras.metrics.CategoricalCrossentropy()])
+def test_a_loss_or_metric_that_does_not_take_the_answers_is_refused_with_its_place(part):
+    object.__setattr__(part, "spec_place", (("task", "loss"), "b.yaml:3:1"))
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    is_loss = isinstance(part, keras.Loss)
+    model.compile("sgd", loss=part if is_loss else lambda y, scores: scores[:, 0], metrics=[] if is_loss else [part])
+    with pytest.raises(kplug.SpecError) as caught, placed():
+        model.fit(np.zeros((8, 4)), np.zeros((8, 5)), verbose=0)
+    assert str(caught.value).startswith("b.yaml:3:1: task.loss: cannot be called with what the task gives it: ")

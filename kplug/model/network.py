@@ -14,10 +14,15 @@ from kplug.errors import Path, SpecError
 from kplug.model.patches import has_mask
 
 
-def is_of_keras(error: Exception) -> bool:
-    """Return True where Keras itself raised an error: what it was given does not fit, say a picture under a kernel."""
+def is_of_keras(error: Exception, *others: str) -> bool:
+    """Return True where Keras itself raised an error: what it was given does not fit, say a picture under a kernel.
+
+    Args:
+        error: that was raised.
+        others: beginnings of the names of further modules that count.
+    """
     *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
-    return str(innermost.f_globals.get("__name__", "")).startswith("keras.")
+    return str(innermost.f_globals.get("__name__", "")).startswith(("keras.", *others))
 
 
 def words_of(error: Exception) -> str:
@@ -26,21 +31,61 @@ def words_of(error: Exception) -> str:
 
 
 def raise_placed(error: Exception) -> NoReturn:
-    """Raise an error again; as a SpecError where a layer of the spec refused what a task gave it.
+    """Raise an error again; as a SpecError where a part of the spec refused what a task gave it.
 
-    A task calls what it is given, so that Keras's error would tell of the task. The layer is the outermost of the spec
+    A task calls what it is given, so that Keras's error would tell of the task. The part is the outermost of the spec
     that was being called: `build` says of each thing that it makes where it stands.
     """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)] if is_of_keras(error) else []
+    for one in _causes(error):
+        called = _called(one)
+        if called is not None:
+            message = f"cannot be called with what the task gives it: {words_of(one)}"
+            raise SpecError(message).located(*called.spec_place) from error
+    raise error
+
+
+@contextlib.contextmanager
+def placed() -> Iterator[None]:
+    """Inside, what a part of the spec refuses of what a task gives it is a SpecError at its place.
+
+    Keras would drop its own frames from a traceback, and with them those of the losses and metrics that it calls.
+    """
+    is_filtering = keras.config.is_traceback_filtering_enabled()
+    keras.config.disable_traceback_filtering()
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise_placed(error)
+    finally:
+        if is_filtering:
+            keras.config.enable_traceback_filtering()
+
+
+def _causes(error: BaseException | None) -> Iterator[Exception]:
+    """Yield what led to an error, the first first: AutoGraph and Keras raise others in its place, with fewer frames."""
+    found: list[Exception] = []
+    while isinstance(error, Exception):
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    yield from reversed(found)
+
+
+def _called(error: Exception) -> Any:
+    """The outermost part of the spec that was being called when Keras raised an error; None where none was."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames or not is_of_keras(error, "tensorflow."):
+        return None
     for frame in frames:
         # Keras drops its own frames from the traceback, but for that of the wrapper around `__call__`
         for called in (frame.f_locals.get("self"), *(frame.f_locals.get("args") or ())[:1]):
-            place = getattr(called, "spec_place", None)
-            if isinstance(called, keras.Layer) and place:
-                raise SpecError(f"cannot be called with what the task gives it: {words_of(error)}").located(
-                    *place
-                ) from error
-    raise error
+            is_part = isinstance(called, keras.Layer | keras.Loss | keras.Metric) and getattr(
+                called, "spec_place", None
+            )
+            is_fitted = isinstance(called, keras.Model) and called.compiled
+            is_theirs = is_of_keras(error) or type(called).__module__.startswith("keras.")
+            if is_a_part and getattr(called, "spec_place", None) and is_theirs and not is_fitted:
+                return called
+    return None
 
 
 class Network(keras.Layer):

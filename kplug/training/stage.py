@@ -12,6 +12,7 @@ from kplug.data.readable import explained
 from kplug.errors import PluginFailed
 from kplug.inference.run import Run
 from kplug.model.memory import out_of_memory
+from kplug.model.network import placed
 from kplug.model.patches import skipping
 from kplug.records import DataInfo, FitInfo
 from kplug.spec.build import build
@@ -71,7 +72,7 @@ def train_stage(run: Run, prepared: PreparedStage, recorder: Recorder, found: Ch
 
     # --- the training ---
     readable = explained(data, lambda: reading.split, functools.partial(out_of_memory, learner=learner))
-    with noticing_loss(cluster), readable, closing(progress), saver.at_work(), skipping(model, skipped):
+    with noticing_loss(cluster), readable, closing(progress), placed(), saver.at_work(), skipping(model, skipped):
         validation, validation_steps = validation_batches(data, learner, cluster)
         model.fit(
             training_batches(prepared, first_step),

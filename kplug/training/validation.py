@@ -19,6 +19,7 @@ from kplug.data.readable import explained
 from kplug.data.tables import ALL, BatchSlices
 from kplug.inference.evaluators import Showing, evaluation_of, evaluators_of
 from kplug.model.memory import out_of_memory
+from kplug.model.network import placed
 from kplug.model.patches import is_written, loss_tracker_of
 from kplug.records import Learner, SplitEvaluator
 from kplug.storage import metrics
@@ -118,7 +119,7 @@ def reported_names(data: Data, learner: Learner, evaluators: Sequence[SplitEvalu
     """
     split = "validation" if "validation" in data.splits else "train"
     model = learner.model
-    with explained(data, split, out_of_memory):
+    with explained(data, split, out_of_memory), placed():
         batch = data.evaluation(learner, split).element_spec
         step = tf.function(lambda batch: model.distribute_strategy.run(model.test_step, (batch,)))
         traced = step.get_concrete_function(batch)
