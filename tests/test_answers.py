@@ -20,7 +20,7 @@ from kplug.testing import plugged, tiny, tiny_pictures
 
 BINARY = b"\xff\x00\x00"  # no UTF-8, and zeros at the end
 SIZE = 12
-UNREADABLE = "it cannot be read as a picture file: JPEG, PNG, BMP or GIF, of at most 16 megapixels"
+UNREADABLE = "it cannot be read as a picture file: JPEG, PNG, BMP or GIF, of at most 12.5 megapixels"
 
 
 # --- a plugin of two tasks -------------------------------------------------------------------------------------------

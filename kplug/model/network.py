@@ -13,6 +13,8 @@ import keras
 from kplug.errors import Path, SpecError
 from kplug.model.patches import has_mask
 
+PARTS = (keras.Layer, keras.Loss, keras.Metric)  # of a spec, which a task calls
+
 
 def is_of_keras(error: Exception, *others: str) -> bool:
     """Return True where Keras itself raised an error: what it was given does not fit, say a picture under a kernel.
@@ -78,12 +80,10 @@ def _called(error: Exception) -> Any:
     for frame in frames:
         # Keras drops its own frames from the traceback, but for that of the wrapper around `__call__`
         for called in (frame.f_locals.get("self"), *(frame.f_locals.get("args") or ())[:1]):
-            is_part = isinstance(called, keras.Layer | keras.Loss | keras.Metric) and getattr(
-                called, "spec_place", None
-            )
+            is_of_spec = isinstance(called, PARTS) and any(getattr(called, "spec_place", ()))
             is_fitted = isinstance(called, keras.Model) and called.compiled
             is_theirs = is_of_keras(error) or type(called).__module__.startswith("keras.")
-            if is_a_part and getattr(called, "spec_place", None) and is_theirs and not is_fitted:
+            if is_of_spec and is_theirs and not is_fitted:
                 return called
     return None
 

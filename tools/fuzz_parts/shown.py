@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +20,12 @@ class HostilePictures:
 
     def begin(self) -> None:
         """Load TensorFlow and export the codec."""
+        from fuzz_parts.pictures import SEEN_BY_RSS, Weighing
+
         from kplug.console import load_tensorflow
 
+        os.environ |= SEEN_BY_RSS  # before TensorFlow is loaded
         load_tensorflow()
-        from fuzz_parts.pictures import Weighing
-
         self.folder = tempfile.TemporaryDirectory()
         self.weighing = Weighing(3, Path(self.folder.name))
 

@@ -80,7 +80,7 @@ class ClipCodec(Codec):
         return tf.gather(pictures, tf.where(there < self.frames, tf.minimum(numbers, there - 1), spread))
 
     def read(self, value: Any) -> Any:
-        return self._picture.resized(self._chosen(self._decoded(value, self.channels or 3)))
+        return self._picture.resized(self._decoded(self._chosen(value), self.channels or 3))
 
     def read_placed(self, value: Any) -> tuple[Any, Any]:
         import tensorflow as tf
@@ -88,7 +88,7 @@ class ClipCodec(Codec):
         from kplug.data.geometry import placement_of
 
         assert self.size
-        pictures = self._chosen(self._decoded(value, self.channels or 3))
+        pictures = self._decoded(self._chosen(value), self.channels or 3)
         return self._picture.resized(pictures), placement_of(tf.shape(pictures)[-3:-1], self.size, self.resize)
 
     def warp(self, arrays: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:

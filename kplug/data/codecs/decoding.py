@@ -68,7 +68,7 @@ def _decode_other(data: Any, channels: int, orientation: bool, window: tuple[flo
     decoders = [
         lambda: upright(decode_png(check_png(data, limit), channels, window)),
         lambda: _decode_bmp(check_bmp(data, limit), channels),
-        lambda: decode_gif(data, limit, lambda colours: _convert(colours, channels), channels),
+        lambda: _decode_gif(data, limit, channels),
     ]
     return tf.switch_case(tf.argmax(known, output_type=tf.int32), decoders)
 
@@ -92,9 +92,15 @@ def size_of(data: Any, orientation: bool = True) -> Any:
     return tf.ensure_shape(tf.switch_case(tf.argmax(known, output_type=tf.int32), sizes), [2])
 
 
+@noinline
+def _decode_gif(data: Any, limit: Limit, channels: int) -> Any:
+    return decode_gif(data, limit, lambda colours: _convert(colours, channels), channels)
+
+
 # --- BMP -----------------------------------------------------------------------------------------------------------
 
 
+@noinline
 def _decode_bmp(data: Any, channels: int) -> Any:
     has_masks, is_indexed = integer(data, 30, 4) == BIT_FIELDS, integer(data, 28, 2) == 8
 

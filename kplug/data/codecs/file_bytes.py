@@ -22,12 +22,12 @@ class Limit:
     side: int
 
 
-# Of a training's own files: above the 102 megapixels of the largest cameras, 400 MB as RGB; a side is what JPEG and GIF
-# can say.
+# Of a training's own files: above the 102 megapixels of medium-format cameras, 400 MB as RGB; a side is what JPEG and
+# GIF can say.
 TRAINED = Limit(2**27, 2**16 - 1)
 # Of files that strangers send, so that each costs at most 500 MB and a second: a progressive JPEG holds 8 bytes a pixel
 # of coefficients beside 3 of colours, and a resize holds output height x input width x 12 bytes.
-SERVED = Limit(2**24, 2**15)
+SERVED = Limit(4096 * 3072, 2**15)
 
 
 def starts_with(data: Any, magic: bytes) -> Any:

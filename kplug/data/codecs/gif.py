@@ -13,8 +13,9 @@ from kplug.data.codecs.pixels import by_strips
 GIF = b"GIF8"
 EXTENSION, IMAGE, CONTROL, TRAILER = 0x21, 0x2C, 0xF9, b"\x3b"
 NUMBERS = bytes(number for number in range(256) for _ in range(3))  # a palette in which a colour is its own number
-# A block of a picture has 255 bytes but for the last. Of smaller ones there may be some, and then the work is bounded.
-BLOCKS, BYTES_A_BLOCK = 1000, 64
+# A block of a picture has 255 bytes but for the last, and so many of a size are passed over at once. A file whose
+# blocks change their size more often than those of any program is refused, so that the work is bounded.
+BLOCKS, RUN = 2000, 4096
 
 
 def decode_gif(data: Any, limit: Limit, convert: Callable[[Any], Any], channels: int) -> Any:
@@ -50,7 +51,8 @@ def decode_gif(data: Any, limit: Limit, convert: Callable[[Any], Any], channels:
     table = convert(tf.ensure_shape(palette, [1, None, 4]))[0]
     outside = tf.where((transparent >= 0) & (transparent < count), transparent, 0)  # as Pillow fills it
     around = tf.concat([tf.stack([corner, after - corner - size], axis=1), [[0, 0]]], axis=0)
-    whole = tf.pad(numbers, around, constant_values=tf.cast(outside, tf.uint8))
+    blank = tf.cast(outside, tf.uint8)
+    whole = tf.cond(tf.reduce_all(around == 0), lambda: numbers, lambda: tf.pad(numbers, around, constant_values=blank))
     return by_strips(
         lambda each: tf.gather(table, tf.minimum(tf.cast(each[:, 0], tf.int32), count - 1)), whole, channels
     )
@@ -85,19 +87,20 @@ def first_frame(data: Any) -> tuple[Any, Any, Any]:
     """Find the first frame of a GIF: the offsets at which it begins and ends, and that of its control block, or 0."""
     values = tf.io.decode_raw(tf.strings.join([data, b"\0"]), tf.uint8)  # behind the end there is an empty chunk
     length = tf.strings.length(data)
-    most = BLOCKS + length // BYTES_A_BLOCK
 
     def at(position: Any) -> Any:
         return tf.cast(values[tf.clip_by_value(position, 0, length)], tf.int32)
 
     def has_chunk(position: Any, steps: Any) -> Any:
-        return (at(position) > 0) & (steps < most)
+        return (at(position) > 0) & (steps < BLOCKS)
 
     def skip_chunk(position: Any, steps: Any) -> tuple[Any, Any]:  # the inner loop: as few operations as may be
-        return position + 1 + at(position), steps + 1
+        size = at(position) + 1  # those that follow and are as long are passed over with it
+        alike = values[position : position + RUN * size : size] == values[position]
+        return position + size * tf.argmin(tf.concat([alike, [False]], axis=0), output_type=tf.int32), steps + 1
 
     def is_before(position: Any, frame: Any, control: Any, steps: Any) -> Any:
-        return (frame == 0) & (steps < most)
+        return (frame == 0) & (steps < BLOCKS)
 
     def skip_block(position: Any, frame: Any, control: Any, steps: Any) -> tuple[Any, Any, Any, Any]:
         kind = at(position)
@@ -113,7 +116,7 @@ def first_frame(data: Any) -> tuple[Any, Any, Any]:
     start = 13 + _table(at(tf.constant(10)))
     loop = (start, tf.constant(0), tf.constant(0), tf.constant(0))
     end, frame, control, steps = tf.while_loop(is_before, skip_block, loop, parallel_iterations=1)
-    is_found = (frame > 0) & (steps < most)
+    is_found = (frame > 0) & (steps < BLOCKS)
     return frame, require(is_found, end, "a GIF of more blocks than a picture has"), control
 
 

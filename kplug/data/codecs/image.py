@@ -10,7 +10,7 @@ from kplug.errors import Problem, SpecError
 from kplug.records import Codec, Field, Geometry, Split
 
 LOOKED_AT = 100  # pictures that are opened to find out whether all have one size
-PICTURE_FILE = Field((), "string", "a picture file: JPEG, PNG, BMP or GIF, of at most 16 megapixels")
+PICTURE_FILE = Field((), "string", "a picture file: JPEG, PNG, BMP or GIF, of at most 12.5 megapixels")
 
 
 @dataclass(frozen=True)
