@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import pkgutil
+import sys
 from typing import Any
 
 from fuzz_parts.trying import ACCEPTED, NAMED, REFUSED
@@ -28,6 +32,12 @@ class DrawnSpecs:
 
         load_tensorflow()
         host()
+        # Hypothesis draws numbers and texts that it finds in loaded modules: they must be the same in each case
+        for package in ("kplug", *(name for name in sys.modules if name.startswith("kplug_") and "." not in name)):
+            for module in pkgutil.walk_packages(sys.modules[package].__path__, f"{package}."):
+                with contextlib.suppress(Exception):  # what an extra brings may not be here
+                    if not module.name.endswith("__main__"):
+                        importlib.import_module(module.name)
 
     def case(self, seed: int, index: int) -> str:
         """The text of a spec that check accepts, on tiny data."""
