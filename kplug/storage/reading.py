@@ -33,12 +33,13 @@ def content_of(path: Path, most: int = LARGEST, advice: str = ANEW) -> bytes:
     """
     try:
         with opened(path) as file:
-            content = b"" if (size := os.fstat(file.fileno()).st_size) > most else file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size  # Python takes all the memory that it is asked to read into
+            content = b"" if size > most else file.read(size)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise damaged(path, error.strerror or str(error), advice) from None
-    if max(size, len(content)) > most:
+    if size > most:
         raise damaged(path, f"it has more than {most:,} bytes", advice)
     return content
 
