@@ -17,7 +17,13 @@ MODELS = ("resnet", "mobilenet", "vit")
 
 @pytest.fixture
 def plain(monkeypatch):
-    """The folder of the scripts, whose modules have short names."""
+    """The folder of the scripts, whose modules have short names; what they patch in Keras is taken back."""
+    import keras
+
+    from kplug.model.patches import fuse_batch_normalization
+
+    fuse_batch_normalization()  # which kplug does once a process, and not again
+    monkeypatch.setattr(keras.layers.BatchNormalization, "call", keras.layers.BatchNormalization.call)
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     before = set(sys.modules)
     yield
