@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kplug
 from kplug.data.splits import open_data
@@ -103,3 +104,12 @@ def test_a_loss_or_metric_that_does_not_take_the_answers_is_refused_with_its_pla
     with pytest.raises(kplug.SpecError) as caught, placed():
         model.fit(np.zeros((8, 4)), np.zeros((8, 5)), verbose=0)
     assert str(caught.value).startswith("b.yaml:3:1: task.loss: cannot be called with what the task gives it: ")
+
+
+def test_what_onednn_does_not_take_is_said_without_a_traceback():
+    said = "Detected at node classifier/separable_conv2d/Add defined at ...\n"
+    said += "Operation received an exception:Status: 2, message: could not create a primitive"
+    with pytest.raises(kplug.SpecError, match=r"of this model \(classifier/separable_conv2d/Add\); change"), placed():
+        raise tf.errors.AbortedError(None, None, said)
+    with pytest.raises(tf.errors.AbortedError), placed():
+        raise tf.errors.AbortedError(None, None, "another reason")

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import keras
+import tensorflow as tf
 
 from kplug.errors import Path, SpecError
 from kplug.model.patches import has_mask
 
 PARTS = (keras.Layer, keras.Loss, keras.Metric)  # of a spec, which a task calls
+NO_PRIMITIVE = "could not create a primitive"  # oneDNN's words for sizes that none of its kernels is made for
 
 
 def is_of_keras(error: Exception, *others: str) -> bool:
@@ -58,6 +60,13 @@ def placed() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise_placed(error)
+    except tf.errors.AbortedError as error:
+        if NO_PRIMITIVE not in str(error):
+            raise
+        node = re.search(r"Detected at node (\S+)", str(error))
+        which = f" ({node[1].removeprefix('while/body/_1/')})" if node else ""
+        what = f"oneDNN, through which TensorFlow computes, does not take an operation of this model{which}"
+        raise SpecError(f"{what}; change the layer, or compute without it: TF_ENABLE_ONEDNN_OPTS=0") from error
     finally:
         if is_filtering:
             keras.config.enable_traceback_filtering()
