@@ -73,11 +73,14 @@ def placed() -> Iterator[None]:
 
 
 def _causes(error: BaseException | None) -> Iterator[Exception]:
-    """Yield what led to an error, the first first: AutoGraph and Keras raise others in its place, with fewer frames."""
+    """Yield an error and those that it took the place of, the first first: AutoGraph and Keras raise them anew.
+
+    Those have fewer frames. An error that was raised from another on purpose, or is of another kind, says more.
+    """
     found: list[Exception] = []
-    while isinstance(error, Exception):
+    while isinstance(error, Exception) and (not found or type(error) is type(found[-1])):
         found.append(error)
-        error = error.__cause__ or error.__context__
+        error = error.__context__ if error.__cause__ is None else None
     yield from reversed(found)
 
 
