@@ -30,14 +30,20 @@ if TYPE_CHECKING:
     from kplug.data.geometry import place_pixels_back as place_pixels_back
     from kplug.data.geometry import warp as warp
     from kplug.data.raw import read as read
+    from kplug.data.source_files import found_files as found_files
+    from kplug.data.source_files import in_order as in_order
+    from kplug.data.source_files import is_picture as is_picture
+    from kplug.data.source_files import share_out as share_out
     from kplug.data.splits import choose_rows as choose_rows
     from kplug.data.tiling import tiled as tiled
+    from kplug.inference.drawing import drawn as drawn
     from kplug.inference.figures import as_png as as_png
     from kplug.inference.figures import pictures as pictures
     from kplug.inference.run import open_run as open_run
     from kplug.model.class_weights import class_weight_vector as class_weight_vector
     from kplug.model.class_weights import example_weights as example_weights
     from kplug.model.graph import outputs_of as outputs_of
+    from kplug.model.graph import pyramid_of as pyramid_of
     from kplug.model.learner import restored_learner as restored_learner
     from kplug.model.network import Network as Network
     from kplug.model.patches import key_in_files as key_in_files
@@ -74,13 +80,17 @@ _PLACES = {
     "choose_rows": "kplug.data.splits",
     "class_weight_vector": "kplug.model.class_weights",
     "codecs_of": "kplug.data.features",
+    "drawn": "kplug.inference.drawing",
     "endpoints_of_classes": "kplug.model.scores",
     "example_weights": "kplug.model.class_weights",
     "finalize": "kplug.model.weights",
     "follow": "kplug.model.stepped",
     "Follower": "kplug.model.stepped",
+    "found_files": "kplug.data.source_files",
     "has_unknown": "kplug.model.scores",
+    "in_order": "kplug.data.source_files",
     "inherited_environment": "kplug.console",
+    "is_picture": "kplug.data.source_files",
     "key_in_files": "kplug.model.patches",
     "known_rows": "kplug.model.scores",
     "layers_of": "kplug.model.patches",
@@ -103,11 +113,13 @@ _PLACES = {
     "place_pixels": "kplug.data.geometry",
     "place_pixels_back": "kplug.data.geometry",
     "Processes": "kplug.tuning.local_executor",
+    "pyramid_of": "kplug.model.graph",
     "ranked": "kplug.model.scores",
     "read": "kplug.data.raw",
     "refuse_unknown_classes": "kplug.spec.class_weights",
     "refuse_unseen_classes": "kplug.model.scores",
     "restored_learner": "kplug.model.learner",
+    "share_out": "kplug.data.source_files",
     "Step": "kplug.model.stepped",
     "Stepped": "kplug.model.stepped",
     "steps_of": "kplug.model.patches",

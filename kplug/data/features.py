@@ -198,7 +198,7 @@ def _learnt(
         return codec.learn(name, splits) | {"frame": frame, "size": size}
     if codec.of not in codecs or codecs[codec.of].of is not None:
         raise SpecError([Problem(f"there is no field '{codec.of}' to take them from", ("of",))])
-    return dict(facts[codec.of]) | {"frame": frame, "size": size}
+    return codec.learn_from(facts[codec.of]) | {"frame": frame, "size": size}
 
 
 def _only_frame(codecs: Mapping[str, Codec]) -> str:

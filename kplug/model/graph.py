@@ -8,8 +8,9 @@ from typing import Any
 
 import keras
 
+from kplug.errors import SpecError
 from kplug.model.network import Network
-from kplug.model.patches import graph_of, run_graph
+from kplug.model.patches import graph_of, layers_of, run_graph
 
 
 def outputs_of(layer: Any, inputs: Any, training: bool = False) -> dict[str, Any]:
@@ -26,6 +27,44 @@ def outputs_of(layer: Any, inputs: Any, training: bool = False) -> dict[str, Any
     found: dict[str, Any] = {}
     _recorded(layer, "", training, found)(inputs)
     return found
+
+
+def pyramid_of(layer: Any, inputs: Any) -> tuple[Any, dict[str, Any]]:
+    """Compute a network and return its output with the levels of its pyramid: P2 has a stride of 4, P3 of 8.
+
+    Args:
+        layer: a Network, a part of a run, or a functional model with `pyramid_outputs`; it is built where it is not.
+        inputs: a symbolic tensor.
+
+    Raises:
+        SpecError: it has no pyramid.
+    """
+    layer(inputs)
+    levels = levels_of(layer, inputs)
+    if not levels:
+        raise SpecError(f"'{layer.name}' has no pyramid of features: it is no network of stages that keep a height")
+    return levels.pop(""), levels
+
+
+def levels_of(layer: Any, inputs: Any) -> dict[str, Any]:
+    """The levels of a built network's pyramid, of these inputs, and its output as ""; empty where it has none."""
+    levels = getattr(layer, "pyramid_outputs", None)
+    if not levels:
+        return {}
+    # the graph that the levels are in: a Network or TrainedPart keeps it as `network`, a functional model is one itself
+    graph = getattr(layer, "network", layer)
+    first = graph.inputs[0] if len(graph.inputs) == 1 else graph.inputs
+    whole = keras.Model(first, {"": graph.outputs[0], **levels}, name=f"{layer.name}_levels")
+    allow_other_sizes(whole)
+    return dict(whole(inputs))
+
+
+def allow_other_sizes(part: Any) -> None:
+    """Have the networks in a part ask for rank and channels alone: the sizes are those of its first data."""
+    for layer in layers_of(part):
+        inputs = getattr(layer, "inputs", None) if isinstance(layer, keras.Model) else None
+        if inputs and len(inputs) == 1 and len(inputs[0].shape) > 1:
+            layer.input_spec = keras.InputSpec(ndim=len(inputs[0].shape), axes={-1: inputs[0].shape[-1]})
 
 
 def _recorded(operation: Any, prefix: str, training: bool, found: dict[str, Any]) -> Callable[..., Any]:

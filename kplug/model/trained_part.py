@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from kplug.errors import SpecError
+from kplug.model.graph import allow_other_sizes, levels_of
 from kplug.model.network import dtype_policy, integers_of
 from kplug.model.patches import layers_of, name_counts
 
@@ -41,7 +42,7 @@ class TrainedPart(keras.Layer):
 
     def build(self, input_shape: Any) -> None:
         with dtype_policy(self.dtype_policy):
-            _allow_other_sizes(self.part)
+            allow_other_sizes(self.part)
             given = iter(self.given)
             inputs = keras.tree.map_shape_structure(
                 lambda shape: keras.Input(shape[1:], dtype=next(given, None) or self.compute_dtype), input_shape
@@ -50,7 +51,7 @@ class TrainedPart(keras.Layer):
             if self.trained_on != _without_batch(input_shape):
                 self._fitting(lambda: self._try(inputs, outputs), input_shape)
             self.network = keras.Model(inputs, outputs, name=self.name)
-            self.pyramid_outputs = _pyramid(self.part, inputs)
+            self.pyramid_outputs = {name: level for name, level in levels_of(self.part, inputs).items() if name}
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -101,26 +102,6 @@ def _shown(shapes: Any) -> str:
     if isinstance(shapes, tuple) and all(isinstance(size, int | None) for size in shapes):
         return "x".join("?" if size is None else str(size) for size in shapes) or "single numbers"
     return " and ".join(_shown(shape) for shape in shapes)
-
-
-def _allow_other_sizes(part: keras.Layer) -> None:
-    """Have the networks in a part ask for rank and channels alone: the sizes are those of its first data."""
-    for layer in layers_of(part):
-        inputs = getattr(layer, "inputs", None) if isinstance(layer, keras.Model) else None
-        if inputs and len(inputs) == 1 and len(inputs[0].shape) > 1:
-            layer.input_spec = keras.InputSpec(ndim=len(inputs[0].shape), axes={-1: inputs[0].shape[-1]})
-
-
-def _pyramid(part: keras.Layer, inputs: Any) -> dict[str, Any]:
-    """Return the part's pyramid levels, of these inputs."""
-    levels = getattr(part, "pyramid_outputs", None)
-    if not levels:
-        return {}
-    # the graph that the levels are in: a Network or TrainedPart keeps it as `network`, a functional model is one itself
-    first = getattr(part, "network", part).inputs
-    whole = keras.Model(first[0] if len(first) == 1 else first, dict(levels))
-    _allow_other_sizes(whole)
-    return whole(inputs)
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

@@ -90,6 +90,14 @@ class Codec(ABC):
         """
         return {}
 
+    def learn_from(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts of a field that is taken from another (`of`), from those of that one; by default the same.
+
+        Args:
+            facts: of the other field, as its feature has learnt them.
+        """
+        return dict(facts)
+
     def with_facts(self, facts: Mapping[str, Any]) -> Self:
         """The codec that knows what was learnt: a fact fills the parameter of its name where that is None."""
         unset = [item.name for item in dataclasses.fields(self) if getattr(self, item.name) is None]  # type: ignore[arg-type]

@@ -179,7 +179,10 @@ def known_data(section: Node) -> Known:
     found = known_of_source(section.arguments["source"])
     features = section.arguments["features"]
     shapes = {name: _shape(node, found.facts.get(name, {})) for name, node in features.items()}
-    return replace(found, shapes={name: shape for name, shape in shapes.items() if shape is not None})
+    fields = found.features
+    if fields is not None:  # with those that are taken from others
+        fields = {**fields, **{name: None for name in features if name not in fields}}
+    return replace(found, features=fields, shapes={name: shape for name, shape in shapes.items() if shape is not None})
 
 
 def _shape(node: Any, facts: Mapping[str, Any]) -> Shape | None:

@@ -40,12 +40,26 @@ def with_types(data: Any, registry: Registry, problems: Problems, said: Said) ->
     if unseen.found:
         return data | {"data": {key: value for key, value in section.items() if key != "features"}}
     told = known_of_source(source).features
-    strange = [name for name in written if told is not None and name not in told]
+    strange = [
+        name
+        for name, feature in written.items()
+        if told is not None and name not in told and not _is_taken_from_another(feature, registry)
+    ]
     for name in strange[:MOST_PROBLEMS]:
         message = f"the source has no field '{name}'{did_you_mean(name, told or {})} (fields: {listed(told or {})})"
         problems.note(message, (*HERE, name), key=True)
     there = {name: feature for name, feature in written.items() if name not in strange}
     return data | {"data": section | {"features": completed(there, told or {}, registry)}}
+
+
+def _is_taken_from_another(written: Any, registry: Registry) -> bool:
+    """True for a feature, as YAML has it, that makes a field of another one: its parameter `of` says which."""
+    node = {"type": written} if isinstance(written, str) else written
+    name = node.get("type") if isinstance(node, dict) else None
+    if not isinstance(name, str) or not registry.has("feature", name):
+        return False
+    parameter = registry.find("feature", name).parameters.get("of")
+    return parameter is not None and node.get("of", parameter.default) is not None
 
 
 def completed(written: Mapping[str, Any], told: Mapping[str, Any], registry: Registry) -> dict[str, Any]:

@@ -10,14 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kplug.default_plugins.sources.picture_splits import (
-    file_split,
-    found_files,
-    in_order,
-    is_picture,
-    share_out,
-    tell_repeated,
-)
+from kplug.data.source_files import found_files, in_order, is_picture, share_out, tell_repeated
+from kplug.default_plugins.sources.picture_splits import file_split
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Split

@@ -11,17 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kplug.data.source_files import Files, found_files, in_order, object_column, share_out, tell_repeated
 from kplug.data.splits import group_keys
 from kplug.default_plugins.sources.class_folders import SPLIT_NAMES
-from kplug.default_plugins.sources.picture_splits import (
-    Files,
-    file_split,
-    found_files,
-    in_order,
-    object_column,
-    share_out,
-    tell_repeated,
-)
+from kplug.default_plugins.sources.picture_splits import file_split
 from kplug.default_plugins.sources.text_files import raise_missing, read_classes, read_text
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Columns, Split

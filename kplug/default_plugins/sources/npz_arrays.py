@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from kplug.data.source_files import in_order, object_column, share_out
 from kplug.data.splits import group_keys, stable_share
-from kplug.default_plugins.sources.picture_splits import in_order, memory_split, object_column, share_out
+from kplug.default_plugins.sources.picture_splits import memory_split
 from kplug.default_plugins.sources.text_files import raise_missing
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Columns, Split

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kplug.default_plugins.sources.picture_splits import object_column
+from kplug.data.source_files import object_column
 from kplug.errors import SpecError
 
 HEADER, FOOTER = 12, 4  # bytes around a TFRecord's data: length and its checksum, checksum of the data

@@ -19,7 +19,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder, registered
 
-from kplug.default_plugins.sources.picture_splits import cached, described, memory_split, object_column
+from kplug.data.source_files import object_column
+from kplug.default_plugins.sources.picture_splits import cached, described, memory_split
 from kplug.default_plugins.sources.record_files import Records, open_records
 from kplug.errors import SpecError, did_you_mean, listed
 from kplug.records import Columns, Split
