@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from kplug.console import load_tensorflow as load_tensorflow
     from kplug.console import log as log
     from kplug.data.augment import views as views
+    from kplug.data.codecs.decoding import reason as reason
+    from kplug.data.codecs.decoding import size_of as size_of
+    from kplug.data.codecs.drawing import draw_outlines as draw_outlines
+    from kplug.data.codecs.mask_files import decode_ids as decode_ids
     from kplug.data.features import codecs_of as codecs_of
     from kplug.data.geometry import mix as mix
     from kplug.data.geometry import move as move
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from kplug.data.source_files import found_files as found_files
     from kplug.data.source_files import in_order as in_order
     from kplug.data.source_files import is_picture as is_picture
+    from kplug.data.source_files import object_column as object_column
     from kplug.data.source_files import share_out as share_out
     from kplug.data.splits import choose_rows as choose_rows
     from kplug.data.tiling import tiled as tiled
@@ -80,6 +85,8 @@ _PLACES = {
     "choose_rows": "kplug.data.splits",
     "class_weight_vector": "kplug.model.class_weights",
     "codecs_of": "kplug.data.features",
+    "decode_ids": "kplug.data.codecs.mask_files",
+    "draw_outlines": "kplug.data.codecs.drawing",
     "drawn": "kplug.inference.drawing",
     "endpoints_of_classes": "kplug.model.scores",
     "example_weights": "kplug.model.class_weights",
@@ -103,6 +110,7 @@ _PLACES = {
     "move_points": "kplug.data.geometry",
     "names_as_if_alone": "kplug.model.trained_part",
     "Network": "kplug.model.network",
+    "object_column": "kplug.data.source_files",
     "open_run": "kplug.inference.run",
     "outputs_of": "kplug.model.graph",
     "outputs_of_classes": "kplug.model.scores",
@@ -116,10 +124,12 @@ _PLACES = {
     "pyramid_of": "kplug.model.graph",
     "ranked": "kplug.model.scores",
     "read": "kplug.data.raw",
+    "reason": "kplug.data.codecs.decoding",
     "refuse_unknown_classes": "kplug.spec.class_weights",
     "refuse_unseen_classes": "kplug.model.scores",
     "restored_learner": "kplug.model.learner",
     "share_out": "kplug.data.source_files",
+    "size_of": "kplug.data.codecs.decoding",
     "Step": "kplug.model.stepped",
     "Stepped": "kplug.model.stepped",
     "steps_of": "kplug.model.patches",

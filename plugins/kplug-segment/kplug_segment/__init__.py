@@ -237,9 +237,8 @@ def segmentation(
     """
     from kplug_segment.learner import make_learner
 
-    named = {"class_weights": dict(class_weights or {}), "auxiliary": dict(auxiliary or {})}
     return make_learner(
-        data, model, loss, optimizer, metrics, weights, named["class_weights"], named["auxiliary"], tile, overlap,
+        data, model, loss, optimizer, metrics, class_weights or {}, weights, auxiliary or {}, tile, overlap,
         image, mask, report, objects,
     )  # fmt: skip
 

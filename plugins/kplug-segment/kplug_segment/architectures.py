@@ -6,8 +6,8 @@ from annotated_types import Le, MinLen
 
 from kplug import Known, authoring, rule
 from kplug.errors import Problem, SpecError
-from kplug.kinds import Architecture, Count, Fraction, Natural, Sees
-from kplug_segment.sizes import Steps, margin_of, refuse_undivided
+from kplug.kinds import Architecture, Count, Fraction, Natural
+from kplug_segment.sizes import Steps, refuse_mirrored, refuse_undivided
 
 Norm = Literal["batch", "group", "none"]
 Level = Annotated[str, MinLen(2)]
@@ -21,11 +21,8 @@ def _groups_divide(width: int, norm: str, groups: int) -> None:
 def _unet_fits(depth: int, padding: str, convolutions: int, data: Known) -> None:
     if padding == "same":
         refuse_undivided(data.picture[:2], 2**depth, "unet")
-        return
-    margin = margin_of(depth, convolutions)
-    if any(side is not None and side <= 2 * margin for side in data.picture[:2]):
-        what = f"padding: valid adds {margin} mirrored pixels to each side, more than half of this picture"
-        raise SpecError(f"{what}; take padding: same, a smaller depth, or larger pictures")
+    else:
+        refuse_mirrored(data.picture[:2], depth, convolutions)
 
 
 def _encoders_keep_sizes(encoder: Any, padding: str) -> None:
@@ -46,7 +43,7 @@ def unet(
     up: Literal["transposed", "resize"] = "transposed",
     dropout: Fraction = 0.0,
     attention_gates: bool = False,
-    encoder: Annotated[Architecture, Sees("image")] | None = None,
+    encoder: Architecture | None = None,
     widest: Count = 16,
 ) -> Architecture:
     """U-Net: down to small features, and up again beside what was seen on the way (Ronneberger et al. 2015).
@@ -122,7 +119,7 @@ def _are_different(levels: list[str]) -> None:
 @rule(_are_different)
 @rule(_groups_divide)
 def fpn(
-    encoder: Annotated[Architecture, Sees("image")],
+    encoder: Architecture,
     levels: Annotated[list[Level], MinLen(1)] = ("P2", "P3", "P4", "P5"),  # type: ignore[assignment]
     width: Count = 256,
     further: Natural = 0,
@@ -149,7 +146,7 @@ def fpn(
 
 @rule(_groups_divide)
 def deeplab_v3_plus(
-    encoder: Annotated[Architecture, Sees("image")],
+    encoder: Architecture,
     high: Level = "P4",
     low: Level = "P2",
     rates: tuple[Count, ...] = (6, 12, 18),

@@ -52,7 +52,9 @@ class InsidesCodec(Codec):
         return {"bytes": png_in_file(arrays[""], placement)}
 
     def draw(self, arrays: Mapping[str, Any], draw: Any, factor: int) -> None:
-        draw_borders(arrays[""], draw, factor)
+        from kplug.authoring import draw_outlines
+
+        draw_outlines(arrays[""], draw, factor, skipped=(0,))
 
     def keep(self, value: Any) -> bytes:
         import tensorflow as tf
@@ -138,16 +140,21 @@ class LayersCodec(Codec):
     def read_in(self, value: Any, placement: Any) -> Any:
         import tensorflow as tf
 
-        from kplug.authoring import place_pixels
+        from kplug.authoring import decode_ids, place_pixels
 
         assert self.size and self.classes
         if value.dtype == tf.string:
             files = tf.unstack(tf.ensure_shape(value, [len(self.classes)]))
-            value = tf.stack([tf.cast(tf.io.decode_png(one, 1)[..., 0] > 0, tf.uint8) for one in files], axis=-1)
-        wanted = tf.cast(placement[4:6], tf.int32)
-        with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(value)[:2], wanted, WRONG_SIZE)]):
+            value = tf.stack([tf.cast(decode_ids(one) > 0, tf.uint8) for one in files], axis=-1)
+        is_of_its_size = tf.reduce_all(tf.shape(value)[:2] == tf.cast(placement[4:6], tf.int32))
+        with tf.control_dependencies([tf.debugging.Assert(is_of_its_size, [WRONG_SIZE])]):
             placed = place_pixels(tf.cast(value, tf.uint8), placement, self.size, NOT_KNOWN)
         return tf.ensure_shape(placed, self.field.shape)
+
+    def reason(self, error: Exception) -> str:
+        from kplug.authoring import reason
+
+        return reason(error)
 
     def warp(self, arrays: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
         from kplug.authoring import warp
@@ -182,8 +189,10 @@ class LayersCodec(Codec):
         return (packed >> np.arange(len(self.classes or ()), dtype=np.uint16) & 1).astype(np.uint8)
 
     def draw(self, arrays: Mapping[str, Any], draw: Any, factor: int) -> None:
+        from kplug.authoring import draw_outlines
+
         for number in range(arrays[""].shape[-1]):
-            draw_borders((arrays[""][..., number] == 1) * (number + 1), draw, factor)
+            draw_outlines((arrays[""][..., number] == 1) * (number + 1), draw, factor, skipped=(0,))
 
     def summary(self, value: Any) -> str:
         import numpy as np
@@ -194,7 +203,6 @@ class LayersCodec(Codec):
 
 
 WRONG_SIZE = "a mask of another height and width than its picture"
-COLOURS = ((255, 64, 64), (64, 200, 64), (80, 120, 255), (255, 190, 0), (200, 80, 255), (0, 210, 210))
 
 
 def png_in_file(classes: Any, placement: Any) -> Any:
@@ -204,15 +212,3 @@ def png_in_file(classes: Any, placement: Any) -> Any:
     from kplug.authoring import place_pixels_back
 
     return tf.io.encode_png(tf.cast(place_pixels_back(classes, placement, NOT_KNOWN), tf.uint8)[..., None])
-
-
-def draw_borders(classes: Any, draw: Any, factor: int) -> None:
-    """Draw a point on each pixel whose right or lower neighbour is of another class, in the colour of its own."""
-    import numpy as np
-
-    padded = np.pad(np.asarray(classes), [(0, 1), (0, 1)], mode="edge")
-    here = padded[:-1, :-1]
-    is_border = (here != padded[1:, :-1]) | (here != padded[:-1, 1:])
-    for y, x in zip(*np.nonzero(is_border & (here > 0) & (here != NOT_KNOWN)), strict=True):
-        colour = COLOURS[(int(here[y, x]) - 1) % len(COLOURS)]
-        draw.rectangle((x * factor, y * factor, (x + 1) * factor - 1, (y + 1) * factor - 1), fill=colour)

@@ -13,12 +13,22 @@ import tensorflow as tf
 from scipy import ndimage
 
 from kplug import AskedFeatures, Columns, SpecError, Split, call
-from kplug.authoring import codecs_of, found_files, in_order, is_picture, share_out
+from kplug.authoring import (
+    codecs_of,
+    decode_ids,
+    found_files,
+    in_order,
+    is_picture,
+    object_column,
+    reason,
+    share_out,
+    size_of,
+)
 from kplug.errors import listed
 from kplug_segment.chosen import in_natural_order, shared_out
 
 SHOWN = 5  # names that an error lists
-COLOUR = 256  # values of one of three colours; red counts most
+COLOUR = 1000  # [128, 64, 3] is 128064003, so that a person can read it in a message
 
 
 # --- masks of classes ------------------------------------------------------------------------------------------------
@@ -106,10 +116,8 @@ def _with_masks(
     masks = [[layer[row] for row in rows] for layer in layers]
     several = classes != [""]
     with tf.device("CPU:0"):
-        encoded, of_masks = (
-            tf.constant([os.fsencode(one) for one in paths]),
-            tf.constant([[os.fsencode(one) for one in layer] for layer in masks]),
-        )
+        encoded = tf.constant([os.fsencode(one) for one in paths])
+        of_masks = tf.constant([[os.fsencode(one) for one in layer] for layer in masks])
     coloured = values is not None and any(not isinstance(value, int) for value in values.values())
 
     def load(row: Any) -> dict[str, Any]:
@@ -127,7 +135,7 @@ def _with_masks(
         options = {} if numbers is None else {"values": numbers}
         features = {"image": "image", "mask": call("mask", **options)}
         facts = {"mask": {"classes": tuple(values)}} if values is not None else {}
-    columns = Columns(len(rows), {"path": _objects(paths)})
+    columns = Columns(len(rows), {"path": object_column(paths)})
     return Split(columns, load, features, facts, names=files.names, sizes=files.sizes)
 
 
@@ -143,10 +151,6 @@ def _colours(mask: Any) -> Any:
     """The colours of a mask's file, each as one number, int32 `[h, w]`."""
     pixels = tf.cast(tf.io.decode_png(mask, 3), tf.int32)
     return (pixels[..., 0] * COLOUR + pixels[..., 1]) * COLOUR + pixels[..., 2]
-
-
-def _objects(values: Sequence[str]) -> np.ndarray:
-    return np.array([*values, None], object)[:-1]
 
 
 # --- objects, a mask each --------------------------------------------------------------------------------------------
@@ -180,12 +184,12 @@ def open_instance_folders(
 
 def _objects_in(root: str, name: str, masks: str, picture: str) -> np.ndarray:
     """The ids of a picture's objects, uint16 `[h, w, layers]`: where two overlap, one is in the next layer."""
-    height, width = tf.io.decode_image(tf.io.read_file(picture)).shape[:2]
+    height, width = _read(size_of, picture)
     files = files_in(root, os.path.join(name, masks)) if os.listdir(os.path.join(root, name, masks)) else {}
     layers = [np.zeros((height, width), np.uint16)]
     number = 0
     for one in in_natural_order(files):
-        mask = tf.io.decode_image(tf.io.read_file(files[one])).numpy()[..., 0] > 0
+        mask = _read(decode_ids, files[one]) > 0
         if mask.shape != (height, width):
             what = f"{files[one]} has {mask.shape[1]} x {mask.shape[0]} pixels, its picture {width} x {height}"
             raise SpecError(f"{what}; a mask has the size of its picture")
@@ -198,6 +202,14 @@ def _objects_in(root: str, name: str, masks: str, picture: str) -> np.ndarray:
             layers.append(free := np.zeros((height, width), np.uint16))
         free[mask] = number
     return np.stack(layers, axis=-1)
+
+
+def _read(decode: Callable[[Any], Any], file: str) -> np.ndarray:
+    """The array that a file holds, which is named where it cannot be read."""
+    try:
+        return decode(tf.io.read_file(file)).numpy()
+    except tf.errors.OpError as error:
+        raise SpecError(f"{file}: {reason(error)}") from None
 
 
 def _with_objects(
@@ -223,7 +235,7 @@ def _with_objects(
 
     features = {"image": "image", "instances": "instances"}
     facts = {"instances": {"classes": (label,)}}
-    columns = Columns(len(rows), {"path": _objects(paths)})
+    columns = Columns(len(rows), {"path": object_column(paths)})
     return Split(columns, load, features, facts, names=files.names, sizes=files.sizes)
 
 
@@ -261,9 +273,8 @@ def _reader_of_regions(
     if region is None:
 
         def ids_of(value: Any) -> np.ndarray:
-            if value.dtype == tf.string:
-                return tf.io.decode_png(value, dtype=tf.uint16).numpy()[..., 0].astype(np.int32)
-            return value.numpy().max(-1) if value.shape.rank == 3 else value.numpy()
+            ids = decode_ids(value) if value.dtype == tf.string else value
+            return ids.numpy().max(-1) if ids.shape.rank == 3 else ids.numpy()
 
         return ids_of
     classes = split.facts.get(field, {}).get("classes", ())
@@ -272,8 +283,7 @@ def _reader_of_regions(
     codec = codecs_of(split, asked)[field]
 
     def connected(value: Any) -> np.ndarray:
-        shape = tf.io.decode_image(value).shape if value.dtype == tf.string else value.shape
-        height, width = shape[:2]
+        height, width = (size_of(value).numpy() if value.dtype == tf.string else value.shape)[:2]
         placed = codec.with_facts({"classes": classes, "size": (height, width)})
         found = placed.read_in(value, tf.constant([1.0, 1.0, 0.0, 0.0, height, width]))
         return ndimage.label(found.numpy() == classes.index(region))[0]

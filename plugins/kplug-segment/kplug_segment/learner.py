@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -57,8 +57,8 @@ def make_learner(
     loss: Any,
     optimizer: Any,
     metrics: list[Any],
-    weights: str | None,
     class_weights: Mapping[str, float],
+    weights: str | None,
     auxiliary: Mapping[str, float],
     tile: tuple[int, int] | None,
     overlap: tuple[int, int],
@@ -68,25 +68,22 @@ def make_learner(
     objects: Any,
 ) -> Learner:
     """Make the learner of a network of pixels; the parameters are those of the component `segmentation`."""
-    codec, target = data.codecs[image], data.codecs[mask]
+    codec, target, classes = data.codecs[image], data.codecs[mask], data.facts[mask]["classes"]
     several = len(target.field.shape) == 3
-    classes = data.facts[mask]["classes"]
     refuse_unknown_classes("class_weights", class_weights, classes)
     pixels = keras.Input(input_shape(data, image, tile), dtype="uint8", name="images")
-    pictures = keras.layers.Rescaling(1 / 255)(pixels)
-    features, levels = pyramid_of(model, pictures) if auxiliary else (model(pictures), {})
-    found = [features, *(_level(levels, name) for name in auxiliary)]
-    names = ["scores", *(f"scores_{name}" for name in auxiliary)]
-    scores = [scores_of(one, pictures, len(classes), name) for one, name in zip(found, names, strict=True)]
+    scores = scores_of_levels(model, pixels, len(classes), auxiliary)
     thresholds = Thresholds(name="thresholds") if isinstance(target, InsidesCodec) else None
     if thresholds is not None:
         scores[0] = thresholds(scores[0])
-    joined = keras.layers.Concatenate(dtype="float32", name="joined")(scores) if len(scores) > 1 else scores[0]
-    whole = Segmenter(pixels, joined, name="segmenter")
-    whole.activation = keras.ops.sigmoid if several else keras.ops.softmax
-    whole.count = len(classes)
+    whole = Segmenter(pixels, keras.layers.Concatenate(dtype="float32", name="joined")(scores), name="segmenter")
+    whole.activation, whole.count = keras.ops.sigmoid if several else keras.ops.softmax, len(classes)
     whole.compile(optimizer=optimizer, loss=OfPixels(loss, [1.0, *auxiliary.values()]), weighted_metrics=metrics)
     answer = keras.Model(pixels, scores[0], name="scores")
+    targets = Targets(mask, len(classes), several, weights, [class_weights.get(name, 1.0) for name in classes])
+
+    def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, ...]:
+        return batch[image], targets.of(batch, training)
 
     def probabilities(images: Any) -> Any:
         return whole.activation(answer(images, training=False))
@@ -97,17 +94,20 @@ def make_learner(
         classes = thresholds.classes(found) if thresholds is not None else best_classes(found, several)
         return {"probabilities": found, "mask": classes}
 
-    targets = Targets(mask, len(classes), several, weights, [class_weights.get(name, 1.0) for name in classes])
-
-    def prepare(batch: dict[str, Any], seed: Any, training: bool) -> tuple[Any, ...]:
-        return batch[image], targets.of(batch, training)
-
     outputs = outputs_of_pixels(codec, target, image, len(classes))
     serve = {"segment": Signature(segment, {image: codec}, outputs, answer=shares_in_words(classes, target))}
     if objects is not None and thresholds is not None:
         objects.choose = thresholds.choose
     evaluators = [one for one in (report, objects) if one is not None]
     return Learner(whole, prepare, serve, {"model": model}, evaluators=evaluators)
+
+
+def scores_of_levels(model: Any, pixels: Any, count: int, auxiliary: Iterable[str]) -> list[Any]:
+    """The scores of each pixel that a network gives, and those of levels of its pyramid."""
+    pictures = keras.layers.Rescaling(1 / 255)(pixels)
+    features, levels = pyramid_of(model, pictures) if auxiliary else (model(pictures), {})
+    found = {"scores": features} | {f"scores_{name}": _level(levels, name) for name in auxiliary}
+    return [scores_of(one, pictures, count, name) for name, one in found.items()]
 
 
 def outputs_of_pixels(codec: Any, target: Any, image: str, count: int) -> dict[str, Any]:
@@ -152,6 +152,18 @@ def best_classes(probabilities: Any, several: bool) -> Any:
     return tf.cast(probabilities > 0.5 if several else tf.argmax(probabilities, axis=-1), tf.uint8)
 
 
+def insides(probabilities: Any, inside: Any, foreground: Any) -> Any:
+    """Background 0, inside 1 and border 2 of each pixel, uint8 `[..., h, w]`.
+
+    Args:
+        probabilities: of the three, `[..., h, w, 3]`.
+        inside: the probability above which a pixel is inside of an object.
+        foreground: that above which it is not background.
+    """
+    found = keras.ops.where(1 - probabilities[..., 0] > foreground, 2, 0)
+    return keras.ops.cast(keras.ops.where(probabilities[..., 1] > inside, 1, found), "uint8")
+
+
 class Thresholds(keras.layers.Layer):
     """The probabilities above which a pixel is inside of an object, and not background; scores pass through.
 
@@ -168,9 +180,7 @@ class Thresholds(keras.layers.Layer):
 
     def classes(self, probabilities: Any) -> Any:
         """Background, inside and border, uint8 `[b, h, w]`, of their probabilities `[b, h, w, 3]`."""
-        inside, foreground = tf.unstack(tf.convert_to_tensor(self.limits))
-        found = tf.where(1 - probabilities[..., 0] > foreground, 2, 0)
-        return tf.cast(tf.where(probabilities[..., 1] > inside, 1, found), tf.uint8)
+        return insides(probabilities, *tf.unstack(tf.convert_to_tensor(self.limits)))
 
     def choose(self, inside: float, foreground: float) -> None:
         """Take other thresholds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from kplug import Evaluation, Needs, SplitEvaluator
 from kplug.authoring import drawn, pictures
+from kplug_segment.learner import insides
 from kplug_segment.regions import iou_of_objects, matched, mean_precision, rand_scores, thinned_regions, watershed
 
 NOT_KNOWN = 255
@@ -183,14 +185,16 @@ class RegionReport(SplitEvaluator):
         self, mask: str, region: int, thresholds: Sequence[float], every: int | None, has_validation: bool
     ) -> None:
         self.mask, self.region, self.thresholds, self.every = mask, region, tuple(thresholds), every
-        chosen = ("validation",) if len(self.thresholds) > 1 and has_validation else ()
-        self.needs = Needs(outputs=("probabilities",), fields=(mask,), splits=chosen)
+        self.chosen_on = ("validation",) if len(self.thresholds) > 1 and has_validation else ()
+        self.needs = Needs(outputs=("probabilities",), fields=(mask,), splits=self.chosen_on)
         self.figures = ("v_rand", "v_info")
 
     def begin(self, evaluation: Evaluation) -> None:
         super().begin(evaluation)
         self.scores: dict[str, list[list[tuple[float, float]]]] = {}
         self.split = evaluation.split
+        further = () if self.split in self.chosen_on else self.chosen_on  # what is looked at anyway is shown once
+        self.needs = replace(self.needs, splits=further)
 
     def begin_split(self, name: str) -> None:
         self.split = name
@@ -252,21 +256,22 @@ class ObjectReport(SplitEvaluator):
     def add(self, rows: Any, truths: Any, answers: Any, columns: Any) -> None:
         given = zip(rows, truths[self.objects], answers["probabilities"], answers["mask"], strict=True)
         for row, ids, probabilities, mask in given:
+            tried = [insides(probabilities, *choice) for choice in self.choices] if self.is_choosing else []
             truth = ids.max(-1)
-            masks = [thresholded(probabilities, *choice) for choice in self.choices] if self.is_choosing else [mask]
-            self.found.append([iou_of_objects(truth, watershed(one)) for one in masks])
+            self.found.append([iou_of_objects(truth, watershed(np.asarray(one))) for one in (mask, *tried)])
             self.rows.append(int(row))
 
     @property
     def is_choosing(self) -> bool:
-        """True while validation is looked at in a training."""
+        """True where thresholds may be chosen: on validation, for a task that keeps them."""
         return self.choose is not None and self.evaluation.split == "validation"
 
     def end(self, run: Any) -> tuple[dict[str, float], dict[str, Any]]:
         precisions = np.array([[mean_precision(iou) for iou in picture] for picture in self.found])
-        best = int(np.argmax(precisions.mean(0)))
+        best = 0  # as the network answers
         if self.is_choosing and run is None:
-            self.choose(*self.choices[best])
+            best = 1 + int(np.argmax(precisions[:, 1:].mean(0)))
+            self.choose(*self.choices[best - 1])
         chosen = [picture[best] for picture in self.found]
         hits = sum(matched(iou, 0.5) for iou in chosen)
         objects, answers = (sum(iou.shape[axis] for iou in chosen) for axis in (0, 1))
@@ -283,15 +288,7 @@ class ObjectReport(SplitEvaluator):
             "hits_at_50": hits,
             "worst": [{"row": self.rows[at], "mean_precision": round(float(precisions[at, best]), 4)} for at in order],
         }
-        if self.is_choosing:
-            found["thresholds"] = dict(zip(("inside", "foreground"), self.choices[best], strict=True))
         return figures, {f"objects-{self.evaluation.name}.json": found}
-
-
-def thresholded(probabilities: np.ndarray, inside: float, foreground: float) -> np.ndarray:
-    """Insides and borders, uint8 `[h, w]`, of their probabilities `[h, w, 3]`, as the task answers them."""
-    found = np.where(1 - probabilities[..., 0] > foreground, 2, 0)
-    return np.where(probabilities[..., 1] > inside, 1, found).astype(np.uint8)
 
 
 def _precision(hits: int, objects: int, answers: int) -> float:

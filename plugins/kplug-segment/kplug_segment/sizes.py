@@ -37,6 +37,14 @@ def margin_of(depth: int, convolutions: int) -> int:
     return convolutions * (3 * 2**depth - 2)
 
 
+def refuse_mirrored(sides: Sequence[int | None], depth: int, convolutions: int) -> None:
+    """Refuse a picture, as far as its size is known, that is too small for its mirror image to be put around it."""
+    margin = margin_of(depth, convolutions)
+    if small := [side for side in sides if side is not None and side <= 2 * margin]:
+        what = f"padding: valid adds {margin} mirrored pixels to each side, more than half of {small[0]}"
+        raise SpecError(f"{what}; take padding: same, a smaller depth, or larger pictures")
+
+
 def refuse_undivided(sides: Sequence[int | None], stride: int, network: str) -> None:
     """Refuse a picture whose height or width is no multiple of a network's stride, as far as it is known.
 

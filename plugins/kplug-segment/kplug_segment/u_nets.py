@@ -9,7 +9,7 @@ from keras import layers
 from kplug import SpecError
 from kplug.authoring import pyramid_of
 from kplug_segment.convolutions import Cut, Mirrored, convolve, double, resized_like
-from kplug_segment.sizes import Steps, margin_of, refuse_undivided
+from kplug_segment.sizes import Steps, margin_of, refuse_mirrored, refuse_undivided
 
 
 def build_unet(pictures: Any, steps: Steps, encoder: Any = None) -> Any:
@@ -24,8 +24,8 @@ def build_unet(pictures: Any, steps: Steps, encoder: Any = None) -> Any:
     if steps.padding == "same" and encoder is None:
         refuse_undivided(pictures.shape[1:3], 2**steps.depth, "unet")
     if steps.padding == "valid":
+        refuse_mirrored(pictures.shape[1:3], steps.depth, steps.convolutions)
         margin = margin_of(steps.depth, steps.convolutions)
-        _refuse_small(pictures, margin)
         stride = 2**steps.depth
         x = Mirrored(margin, stride, -2 * steps.convolutions % stride, name="mirrored")(x)
     x, skips = _down(x, steps) if encoder is None else _encoded(x, steps, encoder)
@@ -34,13 +34,6 @@ def build_unet(pictures: Any, steps: Steps, encoder: Any = None) -> Any:
     if steps.padding == "valid":
         x = Cut("corner", name="cut")([x, pictures])
     return x
-
-
-def _refuse_small(pictures: Any, margin: int) -> None:
-    for size in pictures.shape[1:3]:
-        if size is not None and size <= 2 * margin:
-            what = f"padding: valid adds {margin} mirrored pixels to each side, more than half of {size}"
-            raise SpecError(f"{what}; take padding: same, a smaller depth, or larger pictures")
 
 
 # --- down ------------------------------------------------------------------------------------------------------------

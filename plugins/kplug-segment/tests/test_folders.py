@@ -207,6 +207,43 @@ def test_a_mask_of_an_object_has_the_size_of_its_picture(objects):
         open_instance_folders(str(objects), "images", "masks", "cell", ["p3"], None, 0)
 
 
+def test_a_file_that_changes_values_is_no_mask_of_an_object(objects):
+    """The noise of a JPEG around an object would be part of it; pixels that are green alone would be none."""
+    from kplug_segment.folders import open_instance_folders
+
+    (objects / "p0/masks/7.jpg").write_bytes(_jpeg())
+    with pytest.raises(SpecError, match=r"p0/masks/7\.jpg: a JPEG changes the values of a mask"):
+        open_instance_folders(str(objects), "images", "masks", "cell", ["p3"], None, 0)
+    (objects / "p0/masks/7.jpg").unlink()
+    Image.new("RGB", (24, 16), (0, 255, 0)).save(objects / "p0/masks/7.png")
+    with pytest.raises(SpecError, match=r"p0/masks/7\.png: colours are not class numbers"):
+        open_instance_folders(str(objects), "images", "masks", "cell", ["p3"], None, 0)
+
+
+def test_a_picture_on_its_side_has_masks_of_the_upright_one(objects):
+    from kplug_segment.folders import open_instance_folders
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.new("L", (16, 24))  # which is shown as 24 x 16
+    stored.save(objects / "p0/images/p0.png", exif=exif)
+    splits = open_instance_folders(str(objects), "images", "masks", "cell", ["p3"], None, 0)
+    assert splits["train"].load(0)["instances"].shape[:2] == (16, 24)
+
+
+def test_ids_in_8_bits_are_what_the_file_has(objects):
+    from kplug_segment.folders import _reader_of_regions
+    from tensorflow.io import encode_png
+
+    from kplug import AskedFeatures, Columns, Split
+
+    ids = np.random.default_rng(0).integers(0, 9, (5, 6), dtype=np.uint8)
+    split = Split(Columns(1), lambda row: {}, {"ids": "instances"})
+    np.testing.assert_array_equal(
+        _reader_of_regions(split, AskedFeatures(), "ids", None)(encode_png(ids[..., None])), ids
+    )
+
+
 def test_weights_of_borders_join_the_batch(objects):
     from kplug_segment.folders import closeness, open_instance_folders, weigh_borders
 

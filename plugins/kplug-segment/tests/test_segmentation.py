@@ -102,10 +102,12 @@ def test_objects_that_touch_are_found_by_a_watershed_whose_thresholds_are_kept(t
         made = spec(source, task, features, epochs=30, validation=0.34)
         run = kplug.train(made, tmp_path / "run")
         figures = run.evaluate("test")
+        kept = run.evaluate("validation")["mean_precision"]
         rows = run.rows("metrics.jsonl")
         images = next(iter(run.ask("segment", image=np.zeros((1, 32, 32, 3), np.uint8)).values()))
     assert images.shape[0] == 1
     assert rows[-1]["val_mean_precision"] > 0.3
+    assert kept == pytest.approx(rows[-1]["val_mean_precision"])  # as it answers by the thresholds that it has kept
     assert 0 <= figures["mean_precision"] <= 1 and figures["ap50"] >= figures["mean_precision"] - 1e-9
     import h5py
 
