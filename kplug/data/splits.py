@@ -193,6 +193,9 @@ def open_data(spec: Spec) -> Data:
     _refuse_shared_rows(spec, splits)
     train = splits["train"]
     chosen = validating(spec, train, splits)
+    if chosen is not None and not chosen.any():
+        what = f"so small a share of {len(train):,} examples is none"
+        raise spec.error("data.validation", f"{what}; take a larger one, or 0 where nothing is to validate")
     if chosen is not None:
         splits["train"], splits["validation"] = (choose_rows(train, np.flatnonzero(part)) for part in (~chosen, chosen))
     for name, split in splits.items():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 
-from kplug.errors import PluginFailed, SpecError, dotted
+from kplug.errors import PluginFailed, Problem, SpecError, dotted
 from kplug.records import DataInfo
 from kplug.spec import Spec
 from kplug.spec.check import Checker, Problems
@@ -79,6 +79,15 @@ def is_refused_by_keras(error: Exception, function: Any) -> bool:
     return bool(inner) and all(str(frame.f_globals.get("__name__", "")).startswith("keras.") for frame in inner)
 
 
+def _placed(error: SpecError, spec: Spec, node: Node) -> SpecError:
+    """The error of a component with the place of each of its problems, whose paths begin at it as those of rules do."""
+
+    def is_placed(problem: Problem) -> bool:
+        return bool(problem.where) or problem.path[: len(node.path)] == node.path != ()
+
+    return SpecError([p if is_placed(p) else spec.problem((*node.path, *p.path), p.message) for p in error.problems])
+
+
 def _call(spec: Spec, node: Node, arguments: dict[str, Any], given: Mapping[type, Any]) -> Any:
     component = node.component
     try:
@@ -92,7 +101,7 @@ def _call(spec: Spec, node: Node, arguments: dict[str, Any], given: Mapping[type
             object.__setattr__(made, "spec_place", (node.path, spec.where(node.path)))
         return made
     except SpecError as error:
-        raise error.located(node.path, spec.where(node.path)) from error.__cause__
+        raise _placed(error, spec, node) from error.__cause__
     except SystemExit as error:
         what = f"{component.kind or 'section'} '{component.name}' of {component.owner}"
         raise PluginFailed(f"{what} called sys.exit({error.code!r}); it may not") from error

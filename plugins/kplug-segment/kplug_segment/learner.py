@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from kplug import DataInfo, Field, Learner, Signature, SpecError
 from kplug.authoring import pyramid_of, refuse_unknown_classes, tiled
+from kplug.errors import Problem, listed
 from kplug_segment.codecs import InsidesCodec
 from kplug_segment.convolutions import resized_like
 from kplug_segment.pixel_losses import of_pixels
@@ -70,7 +71,7 @@ def make_learner(
     """Make the learner of a network of pixels; the parameters are those of the component `segmentation`."""
     codec, target, classes = data.codecs[image], data.codecs[mask], data.facts[mask]["classes"]
     several = len(target.field.shape) == 3
-    refuse_unknown_classes("class_weights", class_weights, classes)
+    _refuse_unfit(target, mask, classes, class_weights, objects)
     pixels = keras.Input(input_shape(data, image, tile), dtype="uint8", name="images")
     scores = scores_of_levels(model, pixels, len(classes), auxiliary)
     thresholds = Thresholds(name="thresholds") if isinstance(target, InsidesCodec) else None
@@ -100,6 +101,15 @@ def make_learner(
         objects.choose = thresholds.choose
     evaluators = [one for one in (report, objects) if one is not None]
     return Learner(whole, prepare, serve, {"model": model}, evaluators=evaluators)
+
+
+def _refuse_unfit(
+    target: Any, mask: str, classes: Sequence[str], class_weights: Mapping[str, float], objects: Any
+) -> None:
+    refuse_unknown_classes("class_weights", class_weights, tuple(classes))
+    if objects is not None and not isinstance(target, InsidesCodec):
+        what = f"objects are found in insides and borders, and '{mask}' has the classes {listed(classes)}"
+        raise SpecError([Problem(f"{what}: set data.features.{mask}: {{type: interior_and_border}}", ("objects",))])
 
 
 def scores_of_levels(model: Any, pixels: Any, count: int, auxiliary: Iterable[str]) -> list[Any]:

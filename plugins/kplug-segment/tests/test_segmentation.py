@@ -137,7 +137,11 @@ def test_insides_and_borders_of_true_objects_give_them_back():
         (", loss: {type: weighted_sum, losses: []}", "no losses to add up"),
         (", loss: {type: weighted_sum, losses: [soft_dice], weights: [1, 2]}", "there are 2 weights of 1 losses"),
         (", weights: border", "border"),
-        (", class_weights: {cat: 2}", "cat"),
+        (", class_weights: {cat: 2}", "class_weights.cat: no class named"),
+        (
+            ", objects: object_report",
+            "task.objects: objects are found in insides and borders, and",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(task, said, tmp_path):
