@@ -139,7 +139,7 @@ def test_insides_and_borders_of_true_objects_give_them_back():
         (", weights: border", "border"),
         (", class_weights: {cat: 2}", "class_weights.cat: no class named"),
         (
-            ", objects: object_report",
+            ", objects: {type: object_report, objects: mask}",
             "task.objects: objects are found in insides and borders, and",
         ),
     ],
